@@ -1,0 +1,1 @@
+"""State: where things are kept. Imports nothing else of the project."""

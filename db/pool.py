@@ -1,0 +1,95 @@
+"""Connection pools. Every connection of a pool acts as one of the platform's database roles."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from psycopg import AsyncConnection, sql
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool
+
+Connection = AsyncConnection[dict[str, Any]]
+Pool = AsyncConnectionPool[Connection]
+
+ROLES = ("opstac_app", "opstac_system", "opstac_stac", "opstac_tiler")
+
+SESSION = {
+    "search_path": "opstac,pgstac,queue,public",
+    "timezone": "UTC",
+    "jit": "off",
+    "lock_timeout": "5000",
+    "statement_timeout": "30000",
+    "idle_in_transaction_session_timeout": "60000",
+}
+
+
+class UnsafeRole(RuntimeError):
+    """The database session could pass over row-level security."""
+
+
+def session_options(**settings: str) -> str:
+    """The `options` connection parameter that sets `SESSION` and `settings`."""
+    return " ".join(
+        f"-c {name}=" + re.sub(r"([ \\])", r"\\\1", value)
+        for name, value in {**SESSION, **settings}.items()
+    )
+
+
+def make_pool(
+    dsn: str, role: str, *, min_size: int = 1, max_size: int = 10, **settings: str
+) -> Pool:
+    """A closed pool; `async with` or `await pool.open()` opens it.
+
+    Args:
+        dsn: any libpq connection string or URL.
+        role: one of `ROLES`, taken with SET ROLE on each new connection.
+        min_size, max_size: connections kept and allowed.
+        settings: further session settings, e.g. `pgstac.readonly`.
+
+    Raises:
+        UnsafeRole: (when a connection is made) the role is a superuser, passes over row-level
+            security or owns the platform's tables.
+    """
+
+    async def configure(connection: Connection) -> None:
+        await connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
+        await refuse_unsafe(connection)
+
+    return AsyncConnectionPool(
+        dsn,
+        connection_class=AsyncConnection[dict[str, Any]],
+        kwargs={
+            "row_factory": dict_row,
+            "autocommit": True,  # transactions are opened by name, never by accident
+            "options": session_options(**settings),
+        },
+        min_size=min_size,
+        max_size=max_size,
+        timeout=5,
+        max_lifetime=1800,
+        check=AsyncConnectionPool.check_connection,
+        configure=configure,
+        open=False,
+        name=role,
+    )
+
+
+async def refuse_unsafe(connection: Connection) -> None:
+    """Raise UnsafeRole where the connection's current role could see every tenant."""
+    cursor = await connection.execute(
+        """
+        select current_user::text as role, r.rolsuper, r.rolbypassrls,
+               exists (select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                       where n.nspname = 'opstac' and c.relkind in ('r', 'p')
+                         and c.relowner = r.oid) as owner
+        from pg_roles r where r.rolname = current_user
+        """
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    if row["rolsuper"] or row["rolbypassrls"] or row["owner"]:
+        raise UnsafeRole(
+            f"database role {row['role']} is superuser, BYPASSRLS or the tables' owner; "
+            "row-level security would not hold. Run `opstac migrate` to set up the roles"
+        )

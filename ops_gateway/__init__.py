@@ -1,0 +1,1 @@
+"""The product: typed operations, the kernel they pass, and the surfaces that project them."""

@@ -1,0 +1,61 @@
+"""The gateway as an ASGI application: the surfaces over one pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from ops_gateway import domains
+from ops_gateway.kernel.errors import MethodNotAllowed, NotFound, OpError
+from ops_gateway.kernel.pipeline import Pipeline
+from ops_gateway.surfaces import health, http, openapi
+from ops_gateway.surfaces.edge import problem_response
+from ops_gateway.surfaces.limits import RateLimiter
+
+
+def create_app(
+    pipeline: Pipeline,
+    *,
+    checks: Mapping[str, health.Check],
+    draining: Callable[[], bool] = lambda: False,
+    extra: Sequence[BaseRoute] = (),
+) -> Starlette:
+    """The operations, OpenAPI and health on one app; `extra` routes come first.
+
+    The caller wraps it in `surfaces.edge.Edge`, which authenticates.
+    """
+    domains.load()
+    return Starlette(
+        routes=[
+            *health.routes(checks, draining),
+            *openapi.routes(),
+            *extra,
+            *http.routes(pipeline, RateLimiter(pipeline.services.options.limits)),
+        ],
+        exception_handlers={OpError: refuse, HTTPException: refuse_http},
+    )
+
+
+async def refuse(request: Request, error: Exception) -> Response:
+    """An OpError as problem+json."""
+    assert isinstance(error, OpError)
+    return problem_response(
+        error, base_url=request.scope["base_url"], instance=request.scope["request_id"]
+    )
+
+
+async def refuse_http(request: Request, error: Exception) -> Response:
+    """Starlette's own 404 and 405 as problem+json."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        refusal: OpError = MethodNotAllowed(
+            f"{request.method} is not allowed here", headers=dict(error.headers or {})
+        )
+    else:
+        refusal = NotFound("no such resource")
+    return await refuse(request, refusal)

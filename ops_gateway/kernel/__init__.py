@@ -1,0 +1,1 @@
+"""What every operation passes: authenticate, scope, validate, idempotency, credits, execute, seal."""

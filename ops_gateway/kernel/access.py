@@ -1,0 +1,65 @@
+"""The one place of visibility: what of its organization a caller may see and change.
+
+What is missing and what belongs to another organization raise the same NotFound; a member of the
+organization who is not in the project gets Forbidden.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from db.queries import queries
+from ops_gateway.kernel.context import Context, Principal
+from ops_gateway.kernel.errors import Forbidden, NotFound
+
+sql = queries(__file__)
+
+Row = dict[str, Any]
+
+
+def visible_projects(principal: Principal) -> list[str] | None:
+    """Ids of the projects the caller sees; None for every project of its organization."""
+    return None if principal.projects is None else sorted(principal.projects)
+
+
+async def project(ctx: Context, project_id: str, role: str = "viewer") -> Row:
+    """The project, where the caller's role in it is at least `role`."""
+    row = await ctx.one("project", sql.project, id=project_id)
+    ctx.require_project_role(row["id"], role)
+    return row
+
+
+async def collection(
+    ctx: Context, collection_id: str, role: str = "viewer", *, project_id: str | None = None
+) -> Row:
+    """The collection; with `project_id` it must be that project's."""
+    row = await ctx.one("collection", sql.collection, id=collection_id)
+    if project_id is not None and row["project_id"] != project_id:
+        raise NotFound.of("collection")
+    ctx.require_project_role(row["project_id"], role, kind="collection")
+    return row
+
+
+async def item(ctx: Context, item_id: str, role: str = "viewer", *, lock: bool = False) -> Row:
+    """The item; `lock` keeps other writers of it away until the transaction ends."""
+    row = await ctx.one("item", sql.item_for_update if lock else sql.item, id=item_id)
+    ctx.require_project_role(row["project_id"], role, kind="item")
+    return row
+
+
+def own_organization(ctx: Context, organization_id: str) -> None:
+    """Raise NotFound where a body names another organization than the caller's."""
+    if organization_id != ctx.organization_id and not ctx.principal.allows("admin:read"):
+        raise NotFound.of("organization")
+
+
+def human(ctx: Context) -> str | None:
+    """The caller's user id for `created_by`; None for keys, services and workers."""
+    return ctx.principal.user_id
+
+
+def require_human(ctx: Context) -> str:
+    """The caller's user id; raises Forbidden where no human calls."""
+    if ctx.principal.user_id is None:
+        raise Forbidden("this needs a human user")
+    return ctx.principal.user_id

@@ -1,0 +1,235 @@
+"""A credential → a principal. Keys, session tokens and job tokens; nothing else lets anybody in."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import time
+import zlib
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import jwt
+
+from db.pool import Pool
+from db.queries import queries
+from ops_gateway.kernel.context import Principal
+from ops_gateway.kernel.errors import Unauthenticated
+from ops_gateway.kernel.secrets import Keys, SigningKey
+
+sql = queries(__file__)
+
+_BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_KEY = re.compile(r"(?:gpra_|astra_sk_live_|astra_sk_test_)([0-9A-Za-z]{8})([0-9A-Za-z]{43})([0-9A-Za-z]{6})")
+LEEWAY = 30
+SESSION_SECONDS = 300
+
+_ORG_RESOURCES = (
+    "alerts analytics api_keys band_formulas billing catalog clip collections eulas"
+    " event_subscriptions items notifications orders organizations processing projects provenance"
+    " reports shares tiles uploads usage"
+).split()
+ROLE_SCOPES: dict[str, frozenset[str]] = {
+    "owner": frozenset(f"{r}:*" for r in _ORG_RESOURCES),
+    "admin": frozenset(f"{r}:*" for r in _ORG_RESOURCES),
+    "member": frozenset(
+        ["*:read", "projects:write"]
+        + [
+            f"{r}:*"
+            for r in (
+                "items collections uploads processing analytics clip alerts band_formulas shares"
+                " notifications event_subscriptions"
+            ).split()
+        ]
+    ),
+    "billing": frozenset(["*:read", "billing:*", "orders:*"]),
+    "viewer": frozenset(
+        f"{r}:read" for r in _ORG_RESOURCES if r not in ("api_keys", "billing")
+    )
+    | {"notifications:write"},
+}
+NO_ORGANIZATION_SCOPES = frozenset(["organizations:write", "notifications:*", "*:read"])
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A freshly minted API key: `token` is shown once, the rest is stored."""
+
+    token: str
+    lookup: str
+    digest: bytes
+
+
+def _base62(number: int, width: int) -> str:
+    digits = []
+    for _ in range(width):
+        number, digit = divmod(number, 62)
+        digits.append(_BASE62[digit])
+    return "".join(reversed(digits))
+
+
+def mint_key() -> NewKey:
+    """`gpra_` + 8 characters to look it up by + 256 random bits + a checksum against typos."""
+    lookup = "".join(secrets.choice(_BASE62) for _ in range(8))
+    secret = _base62(int.from_bytes(secrets.token_bytes(32)), 43)
+    check = _base62(zlib.crc32((lookup + secret).encode()), 6)
+    # a fast hash is right for a 256-bit random secret
+    return NewKey(f"gpra_{lookup}{secret}{check}", lookup, hashlib.sha256(secret.encode()).digest())
+
+
+def issue_session(keys: Keys, issuer: str, user_id: str, *, seconds: int = SESSION_SECONDS) -> str:
+    """A session token for a human user."""
+    now = int(time.time())
+    claims = {"iss": issuer, "aud": "opstac", "sub": user_id, "iat": now, "nbf": now, "exp": now + seconds,
+              "sid": secrets.token_hex(8)}  # fmt: skip
+    return _sign(keys.session, claims)
+
+
+def issue_job_token(keys: Keys, issuer: str, *, job_id: str, organization_id: str, epoch: int, seconds: int) -> str:
+    """A token whose only authority is to hand in the outputs of one run of one job."""
+    now = int(time.time())
+    claims = {"iss": issuer, "aud": "worker", "sub": f"worker:{job_id}", "job_id": job_id,
+              "org": organization_id, "epoch": epoch, "iat": now, "nbf": now, "exp": now + seconds}  # fmt: skip
+    return _sign(keys.worker, claims)
+
+
+def _sign(key: SigningKey, claims: dict[str, Any]) -> str:
+    return jwt.encode(claims, key.private, algorithm="EdDSA", headers={"kid": key.kid})
+
+
+class Authenticator:
+    """Turns what a request presents into a principal, asking the database each time."""
+
+    def __init__(self, pool: Pool, keys: Keys, *, issuer: str, cron_token: str | None = None) -> None:
+        """`issuer`: the `iss` of our own tokens."""
+        self._pool = pool
+        self._keys = keys
+        self._issuer = issuer
+        self._cron = cron_token
+        self._touched: dict[str, float] = {}
+
+    async def authenticate(self, token: str) -> Principal:
+        """The principal of a presented token; raises Unauthenticated."""
+        if len(token) > 4096:
+            raise Unauthenticated("the credential is not valid")
+        if match := _KEY.fullmatch(token):
+            return await self._key(*match.groups())
+        if self._cron and hmac.compare_digest(token.encode(), self._cron.encode()):
+            return Principal(kind="service", id="cron", scopes=frozenset(["admin:*"]))
+        if token.count(".") == 2:
+            return await self._jwt(token)
+        raise Unauthenticated("the credential is not valid")
+
+    async def _one(self, query: Any, **params: Any) -> dict[str, Any] | None:
+        async with self._pool.connection() as connection:
+            return await (await connection.execute(query, params)).fetchone()
+
+    async def _key(self, lookup: str, secret: str, check: str) -> Principal:
+        if check != _base62(zlib.crc32((lookup + secret).encode()), 6):
+            raise Unauthenticated("the API key is mistyped: its checksum does not match")
+        row = await self._one(sql.key, lookup=lookup)
+        digest = hashlib.sha256(secret.encode()).digest()
+        # an unknown key compares too, so that time tells nothing
+        known = bytes(row["secret_sha256"]) if row else bytes(32)
+        if not hmac.compare_digest(digest, known) or row is None:
+            raise Unauthenticated("the API key is not valid")
+        if row["revoked"]:
+            raise Unauthenticated("the API key was revoked")
+        if row["expired"]:
+            raise Unauthenticated("the API key has expired")
+        await self._touch(row["id"])
+        scopes = frozenset(row["permissions"])
+        return Principal(
+            kind="api_key",
+            id=row["id"],
+            organization_id=row["organization_id"],
+            scopes=scopes,
+            projects=None,
+            project_role="admin" if scopes & {"projects:*", "*"} else "editor",
+            slot=row["slot"],
+            rate_limit=row["rate_limit"],
+        )
+
+    async def _touch(self, key_id: str) -> None:
+        """Note the use of a key, at most once a minute and without keeping the caller."""
+        now = time.monotonic()
+        if now - self._touched.get(key_id, -61) < 60:
+            return
+        self._touched[key_id] = now
+        if len(self._touched) > 10_000:
+            self._touched = {k: t for k, t in self._touched.items() if now - t < 60}
+        await self._one(sql.touch, ids=[key_id])
+
+    async def _jwt(self, token: str) -> Principal:
+        try:
+            header = jwt.get_unverified_header(token)
+        except jwt.InvalidTokenError:
+            raise Unauthenticated("the token is not valid") from None
+        # the algorithm is ours and fixed; headers that name keys or extensions are refused
+        if set(header) & {"crit", "jku", "jwk", "x5u", "x5c"} or header.get("alg") != "EdDSA":
+            raise Unauthenticated("the token is not valid")
+        if header.get("kid") == self._keys.session.kid:
+            claims = self._verify(token, self._keys.session, "opstac")
+            return await self._user(claims["sub"])
+        if header.get("kid") == self._keys.worker.kid:
+            return await self._worker(self._verify(token, self._keys.worker, "worker"))
+        raise Unauthenticated("the token is not valid")
+
+    def _verify(self, token: str, key: SigningKey, audience: str) -> dict[str, Any]:
+        try:
+            return jwt.decode(
+                token,
+                key.public,
+                algorithms=["EdDSA"],
+                audience=audience,
+                issuer=self._issuer,
+                leeway=LEEWAY,
+                options={"require": ["iss", "aud", "exp", "nbf", "sub"]},
+            )
+        except jwt.ExpiredSignatureError:
+            raise Unauthenticated("the token has expired") from None
+        except jwt.InvalidTokenError:
+            raise Unauthenticated("the token is not valid") from None
+
+    async def _user(self, subject: str) -> Principal:
+        try:
+            user = UUID(subject)
+        except ValueError:
+            raise Unauthenticated("the token is not valid") from None
+        row = await self._one(sql.user, user=user)
+        if row is None or row["disabled"]:
+            raise Unauthenticated("the user is unknown or disabled")
+        role = row["role"]
+        return Principal(
+            kind="user",
+            id=str(user),
+            user_id=str(user),
+            organization_id=row["organization_id"],
+            scopes=ROLE_SCOPES[role] if role else NO_ORGANIZATION_SCOPES,
+            projects=row["projects"] if role else {},
+            project_role="admin",
+            slot=row["slot"],
+            email=row["email"],
+            name=row["name"],
+        )
+
+    async def _worker(self, claims: dict[str, Any]) -> Principal:
+        row = await self._one(sql.job, job=claims.get("job_id"))
+        if row is None or row["organization_id"] != claims.get("org"):
+            raise Unauthenticated("the job of this token is gone")
+        ended = row["status"] not in ("dispatched", "running")
+        if ended and row["epoch"] != claims.get("epoch"):
+            raise Unauthenticated("the job of this token has ended")
+        return Principal(
+            kind="worker",
+            id=claims["sub"],
+            organization_id=row["organization_id"],
+            scopes=frozenset(["processing:process"]),
+            projects={row["project_id"]: "editor"},
+            slot=row["slot"],
+            job_id=claims["job_id"],
+            epoch=claims["epoch"],
+        )

@@ -1,0 +1,232 @@
+"""What an operation is: one declaration in its domain's file, found by id in `REGISTRY`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
+from pydantic.alias_generators import to_camel
+
+if TYPE_CHECKING:
+    from ops_gateway.kernel.context import Context
+
+Handler = Callable[..., Awaitable[Any]]
+
+
+class Effect(StrEnum):
+    """What an operation does to the world; the wire's `x-side-effect`."""
+
+    READ = "read"
+    COMPUTE = "compute"
+    SPEND = "external_spend"
+    SHARE = "share_export"
+    DESTRUCTIVE = "destructive"
+
+
+class Input(BaseModel):
+    """A request body. Unknown keys are ignored, camelCase is taken for snake_case (snake_case wins),
+    and null on an optional field equals absent unless the field is listed in `clearable`.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    clearable: ClassVar[frozenset[str]] = frozenset()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _wire_names(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        known = dict(data)
+        for name, info in cls.model_fields.items():
+            wire = info.alias or name
+            camel = to_camel(wire)
+            if wire not in known and camel != wire and camel in known:
+                known[wire] = known.pop(camel)
+            if known.get(wire, ...) is None and not info.is_required() and name not in cls.clearable:
+                del known[wire]
+        return known
+
+
+class Output(BaseModel):
+    """A response body; more members than the published ones may come."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Empty(Input):
+    """No parameters."""
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A response that is not JSON: image, XML, GeoTIFF."""
+
+    content: bytes
+    media_type: str
+    headers: dict[str, str] = field(default_factory=dict)
+    status: int = 200
+
+
+@dataclass(frozen=True)
+class Phases:
+    """An operation whose effect lies outside the database and cannot wait inside a transaction.
+
+    claim: in a first transaction; checks, writes the intent row, returns what `act` needs.
+    act: outside any transaction; must be safe to repeat for the same intent.
+    undo: in a transaction of its own when `act` refused; gives back what `claim` took.
+    The handler then runs in the last transaction with what `act` returned.
+    lease_seconds: how long a duplicate waits before it may take the intent over.
+    """
+
+    claim: Handler
+    act: Handler
+    undo: Handler
+    lease_seconds: float = 900
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation as declared; `surfaces/` project it."""
+
+    id: str
+    scope: str
+    effect: Effect
+    handler: Handler
+    input: type[Input]
+    output: Any
+    summary: str
+    description: str
+    produces: str | None = None
+    status: int = 200
+    media_type: str | None = None
+    public: bool = False
+    alias_of: str | None = None
+    needs_organization: bool = True
+    human_only: bool = False
+    callers: frozenset[str] = frozenset({"user", "api_key", "service"})
+    prepare: Handler | None = None
+    price: Handler | None = None
+    phases: Phases | None = None
+    secret: bool = False
+    limit: str = "organization"
+    adapter: TypeAdapter[Any] | None = None
+
+    @property
+    def domain(self) -> str:
+        """The id's first part."""
+        return self.id.split(".", 1)[0]
+
+    @property
+    def is_read(self) -> bool:
+        """True where it changes nothing and may be asked for with GET."""
+        return self.effect is Effect.READ
+
+
+REGISTRY: dict[str, Operation] = {}
+
+
+class DeclarationError(TypeError):
+    """An operation is declared wrongly; raised at import."""
+
+
+def operation(
+    op_id: str,
+    *,
+    scope: str,
+    effect: Effect,
+    produces: str | None = None,
+    status: int = 200,
+    media_type: str | None = None,
+    public: bool = False,
+    aliases: tuple[str, ...] = (),
+    needs_organization: bool = True,
+    human_only: bool = False,
+    callers: frozenset[str] | None = None,
+    prepare: Handler | None = None,
+    price: Handler | None = None,
+    phases: Phases | None = None,
+    secret: bool = False,
+    limit: str | None = None,
+) -> Callable[[Handler], Handler]:
+    """Declare the decorated coroutine as operation `op_id`.
+
+    Args:
+        op_id: dotted id; its first part is the domain.
+        scope: `resource:action` the caller must hold.
+        effect: the side-effect tier.
+        produces: entity type the operation must name with `ctx.produced`, or it rolls back.
+        status: success status, exact on the wire.
+        media_type: of a `Blob` answer; None for JSON.
+        public: may be called without a credential.
+        aliases: further ids that run the same operation.
+        needs_organization: refuse callers without one.
+        human_only: refuse keys, services and workers.
+        callers: kinds of principal let in.
+        prepare: reads and computes before the transaction opens; its result goes to the handler.
+        price: credits to hold, from (ctx, body, prepared); only with SPEND.
+        phases: the outside effect, see `Phases`.
+        secret: the answer holds a secret shown once; it is stored encrypted for replays.
+        limit: rate limit family; by default from the effect.
+    """
+
+    def declare(handler: Handler) -> Handler:
+        if price is not None and effect is not Effect.SPEND:
+            raise DeclarationError(f"{op_id}: only a spend operation has a price")
+        if phases is not None and effect is Effect.READ:
+            raise DeclarationError(f"{op_id}: a read has no phases")
+        hints = get_type_hints(handler)
+        names = list(inspect.signature(handler).parameters)
+        body = hints.get(names[1]) if len(names) > 1 else None
+        if not (isinstance(body, type) and issubclass(body, Input)):
+            raise DeclarationError(f"{op_id}: the second parameter must be typed as an Input")
+        output = hints.get("return")
+        if output is None:
+            raise DeclarationError(f"{op_id}: the return type is missing")
+        text = inspect.getdoc(handler) or ""
+        if not text:
+            raise DeclarationError(f"{op_id}: the docstring is its summary and is missing")
+        summary, _, rest = text.partition("\n")
+        for name in (op_id, *aliases):
+            if name in REGISTRY:
+                raise DeclarationError(f"{name} is declared twice")
+            REGISTRY[name] = Operation(
+                id=name,
+                scope=scope,
+                effect=effect,
+                handler=handler,
+                input=body,
+                output=output,
+                summary=summary,
+                description=rest.strip(),
+                produces=produces,
+                status=status,
+                media_type=media_type,
+                public=public,
+                alias_of=None if name == op_id else op_id,
+                needs_organization=needs_organization,
+                human_only=human_only,
+                callers=callers or frozenset({"user", "api_key", "service"}),
+                prepare=prepare,
+                price=price,
+                phases=phases,
+                secret=secret,
+                limit=limit or ("spend" if effect is Effect.SPEND else "organization"),
+                adapter=None if output is Blob else TypeAdapter(output),
+            )
+        return handler
+
+    return declare
+
+
+def get_operation(op_id: str) -> Operation | None:
+    """The operation with that id or alias, or None."""
+    return REGISTRY.get(op_id)
+
+
+if TYPE_CHECKING:
+    ContextHandler = Callable[[Context, Input], Awaitable[Any]]

@@ -1,0 +1,15 @@
+-- name: stored
+select fingerprint, state, status, content_type, body, encrypted, project_id, lease_until < now() as lapsed
+from idempotency_key
+where organization_id = :org and operation = :operation and key = :key and expires_at > now();
+
+-- name: begin
+select outcome, status, content_type, body, encrypted, project_id
+from kernel_begin(:org, :operation, :key, :fingerprint, :amount, :intent);
+
+-- name: finish
+select kernel_finish(:record, :body);
+
+-- name: forget
+delete from idempotency_key
+where organization_id = :org and operation = :operation and key = :key and state = 'running';

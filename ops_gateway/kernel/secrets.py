@@ -1,0 +1,68 @@
+"""Every key the platform signs or encrypts with, derived from one master secret.
+
+A process gets only what its work needs: the tiler verifies tile tokens with a public key and can
+sign nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+
+from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """An Ed25519 pair with the id its signatures name."""
+
+    kid: str
+    private: Ed25519PrivateKey
+
+    @property
+    def public(self) -> Ed25519PublicKey:
+        """The half that verifies."""
+        return self.private.public_key()
+
+    def public_bytes(self) -> bytes:
+        """The public half, 32 raw bytes."""
+        return self.public.public_bytes(
+            serialization.Encoding.Raw, serialization.PublicFormat.Raw
+        )
+
+
+class Keys:
+    """Keys by purpose, all derived (HKDF-SHA256, RFC 5869) from the master secret."""
+
+    def __init__(self, master: bytes) -> None:
+        """`master`: at least 32 random bytes."""
+        if len(master) < 32:
+            raise ValueError("the master secret must have at least 32 bytes")
+        self._master = master
+        self.session = self._signing("session")
+        self.worker = self._signing("worker")
+        self.tile = self._signing("tile")
+        self.chain = self._signing("chain")
+        self.storage = self._derive("storage")
+        self.paging = self._derive("paging")
+        self._box = Fernet(base64.urlsafe_b64encode(self._derive("answers")))
+
+    def _derive(self, purpose: str) -> bytes:
+        return HKDF(
+            algorithm=hashes.SHA256(), length=32, salt=None, info=f"opstac:{purpose}".encode()
+        ).derive(self._master)
+
+    def _signing(self, purpose: str) -> SigningKey:
+        private = Ed25519PrivateKey.from_private_bytes(self._derive(purpose))
+        return SigningKey(f"{purpose}-1", private)
+
+    def seal(self, secret: bytes) -> bytes:
+        """Encrypt an answer that holds a secret, for its replay."""
+        return self._box.encrypt(secret)
+
+    def unseal(self, token: bytes) -> bytes:
+        """The answer back; raises cryptography.fernet.InvalidToken where it was altered."""
+        return self._box.decrypt(token)

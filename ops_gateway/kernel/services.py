@@ -1,0 +1,64 @@
+"""The outside parties a handler may reach, built once by `opstac.compose` and handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from db.pool import Connection
+from ops_gateway.kernel.secrets import Keys
+
+if TYPE_CHECKING:
+    from db.objects import Objects
+
+
+class Compute(Protocol):
+    """Runs a blocking raster function in the bounded pool of compute threads."""
+
+    async def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """The function's result; raises Unavailable where the queue is full."""
+        ...
+
+
+class Child(Protocol):
+    """Runs a named raster function in a bounded child process."""
+
+    async def __call__(self, function: str, /, **kwargs: Any) -> Any:
+        """The function's result; raises what the child refused with."""
+        ...
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Rate limits, calls a minute."""
+
+    organization: int = 600
+    placement: int = 60
+    spend: int = 30
+    public: int = 60
+
+
+@dataclass(frozen=True)
+class Options:
+    """What operations need to know of the settings."""
+
+    signup_credits: int = 1000
+    storage_quota_bytes: int = 1 << 40
+    upload_max_bytes: int = 10 << 30
+    convert_inline_bytes: int = 256 << 20
+    job_timeout_seconds: int = 3600
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True)
+class Services:
+    """What `ctx.services` holds."""
+
+    objects: Objects
+    keys: Keys
+    compute: Compute
+    child: Child
+    # defers one wake-up of the job queue on the caller's own connection; the queue row's id
+    wake: Callable[[Connection], Awaitable[int | None]]
+    options: Options = field(default_factory=Options)

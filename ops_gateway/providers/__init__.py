@@ -1,0 +1,1 @@
+"""Outside parties, each behind a Protocol."""

@@ -1,0 +1,1 @@
+"""The registry and the platform's state as protocols: HTTP, OpenAPI, health, storage, pages."""

@@ -1,0 +1,124 @@
+"""The outermost layer of every app: request id, caller, one access line, nothing unhandled."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ops_gateway.kernel.authenticate import Authenticator
+from ops_gateway.kernel.context import ANONYMOUS
+from ops_gateway.kernel.errors import Internal, OpError, problem
+from ops_gateway.kernel.ids import new_id
+from ops_gateway.kernel.pipeline import translate
+
+logger = logging.getLogger("opstac.access")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+OPEN_PATHS = ("/livez", "/readyz", "/healthz", "/storage/", "/static/", "/problems/")
+
+
+def problem_response(error: OpError, *, base_url: str = "", instance: str | None = None) -> Response:
+    """`error` as application/problem+json."""
+    return Response(
+        orjson.dumps(problem(error, base_url=base_url, instance=instance), default=str),
+        error.status,
+        dict(error.headers),
+        "application/problem+json",
+    )
+
+
+def base_url(scope: Scope, public_url: str | None) -> str:
+    """The URL clients reach us at: the configured one, else what the request says."""
+    if public_url:
+        return public_url
+    host = Headers(scope=scope).get("host", "")
+    if not re.fullmatch(r"[A-Za-z0-9.\-\[\]:_]{1,255}", host):
+        host = "localhost"
+    return f"{scope.get('scheme', 'http')}://{host}"
+
+
+def credential(headers: Mapping[str, str]) -> str | None:
+    """Bearer wins; `X-API-Key` is read only where Bearer is absent."""
+    authorization = headers.get("authorization", "")
+    kind, _, token = authorization.partition(" ")
+    if kind.lower() == "bearer" and token.strip():
+        return token.strip()
+    return headers.get("x-api-key") or None
+
+
+class Edge:
+    """Wraps an ASGI app; puts `principal`, `request_id` and `base_url` into the scope."""
+
+    def __init__(
+        self, app: ASGIApp, authenticator: Authenticator, *, public_url: str | None = None
+    ) -> None:
+        """`public_url`: the base of every link, where a proxy stands in front."""
+        self.app = app
+        self.authenticator = authenticator
+        self.public_url = public_url.rstrip("/") if public_url else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else new_id("req")
+        scope["request_id"] = request_id
+        scope["base_url"] = base_url(scope, self.public_url)
+        status = 500
+        begun = False
+
+        async def answer(message: Message) -> None:
+            nonlocal status, begun
+            if message["type"] == "http.response.start":
+                begun = True
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        async def refuse(error: OpError) -> None:
+            response = problem_response(error, base_url=scope["base_url"], instance=request_id)
+            await response(scope, receive, answer)
+
+        try:
+            scope["principal"] = ANONYMOUS
+            token = credential(headers)
+            if token is not None and not scope["path"].startswith(OPEN_PATHS):
+                scope["principal"] = await self.authenticator.authenticate(token)
+            await self.app(scope, receive, answer)
+        except OpError as error:
+            if begun:
+                raise
+            await refuse(error)
+        except Exception as error:
+            refusal = translate(error)
+            if isinstance(refusal, Internal):
+                logger.exception("unhandled", extra={"request_id": request_id})
+            if begun:
+                raise
+            await refuse(refusal)
+        finally:
+            principal: Any = scope.get("principal", ANONYMOUS)
+            logger.info(
+                "request",
+                extra={
+                    "request_id": request_id,
+                    "method": scope["method"],
+                    "path": scope["path"],
+                    "status": status,
+                    "duration_ms": round((time.perf_counter() - started) * 1000, 2),
+                    "organization": principal.organization_id,
+                    "principal": principal.kind,
+                },
+            )

@@ -1,0 +1,147 @@
+"""Which job runs next, and who holds it: claims, leases and epochs on the `job` table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from db.pool import Pool
+from db.queries import queries
+
+from .queue import defer_wake
+
+sql = queries(__file__)
+
+CLAIMS = 7_205_759_410  # advisory lock: one claimer at a time
+BACKOFF_SECONDS = (0, 10, 60, 300)
+MAX_ATTEMPTS = 5
+
+
+class LeaseLost(Exception):
+    """The job runs, or ran, at another epoch: this worker was thought dead."""
+
+
+class JobEnded(Exception):
+    """The job ended without this worker: cancelled, or registered from elsewhere."""
+
+
+@dataclass(frozen=True)
+class ClaimedJob:
+    """One run of one job. `epoch` is the fencing token: whatever this run does carries it."""
+
+    id: str
+    organization_id: str
+    project_id: str
+    job_type_id: str
+    version: str
+    epoch: int
+    attempts: int
+    input_params: dict[str, Any]
+    source_item_ids: list[str]
+    target_collection_id: str | None
+    created_by: UUID | None
+    cancel_requested: bool
+    deadline: datetime | None
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> ClaimedJob:
+        """From a row of the `job` table, whatever else it holds."""
+        return cls(**{field.name: row[field.name] for field in fields(cls)})
+
+
+def backoff(attempts: int) -> int:
+    """Seconds to wait after the `attempts`-th attempt failed."""
+    return BACKOFF_SECONDS[min(attempts, len(BACKOFF_SECONDS)) - 1]
+
+
+async def claim(
+    pool: Pool, worker: str, *, types: Sequence[str], running_limit: int, lease_seconds: float
+) -> ClaimedJob | None:
+    """Start the fair next job of one of `types`; None where none may start now.
+
+    Args:
+        running_limit: jobs of one organization that may run at once.
+    """
+    async with pool.connection() as connection, connection.transaction():
+        # a statement of its own: the claim's snapshot must be taken after the lock
+        await connection.execute(sql.lock_claims, {"key": CLAIMS})
+        cursor = await connection.execute(
+            sql.claim_job,
+            {
+                "types": list(types),
+                "running_limit": running_limit,
+                "worker": worker,
+                "lease_seconds": lease_seconds,
+            },
+        )
+        row = await cursor.fetchone()
+    return ClaimedJob.of(row) if row else None
+
+
+async def extend(
+    pool: Pool, job: ClaimedJob, *, lease_seconds: float, progress: float, stage: str | None
+) -> bool:
+    """The heartbeat: keep the job and tell how far it is.
+
+    Args:
+        progress: percent, 0 to 100.
+
+    Returns: whether somebody asked to cancel it.
+    Raises:
+        LeaseLost: another run has the job, or it was put back in line.
+        JobEnded: it ended at this epoch.
+    """
+    async with pool.connection() as connection:
+        cursor = await connection.execute(
+            sql.extend_lease,
+            {
+                "job_id": job.id,
+                "epoch": job.epoch,
+                "lease_seconds": lease_seconds,
+                "progress": progress,
+                "stage": stage,
+            },
+        )
+        row = await cursor.fetchone()
+        if row is not None:
+            return bool(row["cancel_requested"])
+        cursor = await connection.execute(sql.job_state, {"job_id": job.id})
+        state = await cursor.fetchone()
+    if state is None or (state["epoch"] == job.epoch and state["status"] not in ("dispatched",)):
+        raise JobEnded(job.id)
+    raise LeaseLost(f"{job.id} at epoch {job.epoch}")
+
+
+async def release(pool: Pool, job: ClaimedJob, *, delay_seconds: float, refund: bool) -> bool:
+    """Put the job back in line after `delay_seconds`, and wake somebody then.
+
+    Args:
+        refund: the attempt does not count (the worker stops, the job did nothing wrong).
+
+    Returns: False where the job was not this run's any more.
+    """
+    async with pool.connection() as connection, connection.transaction():
+        cursor = await connection.execute(
+            sql.release_job,
+            {
+                "job_id": job.id,
+                "epoch": job.epoch,
+                "delay_seconds": delay_seconds,
+                "refund": int(refund),
+            },
+        )
+        row = await cursor.fetchone()
+        if row is None:
+            return False
+        await defer_wake(connection, at=row["retry_at"] if delay_seconds else None)
+        return True
+
+
+async def disown(pool: Pool, worker: str) -> int:
+    """End the leases of a dead worker's jobs; returns how many it held."""
+    async with pool.connection() as connection:
+        cursor = await connection.execute(sql.disown, {"worker": worker})
+        return cursor.rowcount

@@ -1,0 +1,109 @@
+-- name: lock_claims
+-- One claimer at a time, so that the limit of each organization is exact. Held for milliseconds.
+select pg_advisory_xact_lock(:key)
+
+-- name: claim_job
+-- Start the next job: of the organizations below their limit the one with the fewest running, then
+-- the one longest without a turn; within it by priority, then by age.
+with recursive waiting (organization_id) as (
+  (select organization_id from job where status = 'dispatched' order by organization_id limit 1)
+  union all
+  select (select j.organization_id
+          from job j
+          where j.status = 'dispatched' and j.organization_id > w.organization_id
+          order by j.organization_id
+          limit 1)
+  from waiting w
+  where w.organization_id is not null
+),
+turn as materialized (
+  select w.organization_id
+  from waiting w
+  cross join lateral (
+    select count(*) as jobs
+    from job j
+    where j.organization_id = w.organization_id and j.status = 'running'
+  ) running
+  cross join lateral (
+    select j.dispatched_at
+    from job j
+    where j.organization_id = w.organization_id
+      and j.status = 'dispatched'
+      and j.job_type_id = any(:types)
+      and (j.retry_at is null or j.retry_at <= statement_timestamp())
+    order by j.priority desc, j.dispatched_at
+    limit 1
+  ) next
+  cross join lateral (
+    -- an organization whose job just ended has had its turn
+    select max(j.completed_at) as ended_at
+    from job j
+    where j.organization_id = w.organization_id and j.started_at is not null
+  ) last
+  where running.jobs < :running_limit
+  order by running.jobs, greatest(next.dispatched_at, last.ended_at), w.organization_id
+),
+picked as (
+  select j.id
+  from turn t
+  cross join lateral (
+    select j.id
+    from job j
+    where j.organization_id = t.organization_id
+      and j.status = 'dispatched'
+      and j.job_type_id = any(:types)
+      and (j.retry_at is null or j.retry_at <= statement_timestamp())
+    order by j.priority desc, j.dispatched_at, j.id
+    limit 1
+    for no key update skip locked
+  ) j
+  limit 1
+)
+update job
+set status = 'running',
+    epoch = epoch + 1,
+    attempts = attempts + 1,
+    progress = 0,
+    stage = null,
+    worker = :worker,
+    lease_until = statement_timestamp() + make_interval(secs => :lease_seconds),
+    retry_at = null,
+    started_at = coalesce(started_at, statement_timestamp()),
+    updated_at = statement_timestamp()
+from picked
+where job.id = picked.id
+returning job.id, job.organization_id, job.project_id, job.job_type_id, job.version, job.epoch,
+  job.attempts, job.input_params, job.source_item_ids, job.target_collection_id, job.created_by,
+  job.cancel_requested, job.deadline
+
+-- name: extend_lease
+-- The heartbeat of a running job; no row where another epoch has it.
+update job
+set lease_until = statement_timestamp() + make_interval(secs => :lease_seconds),
+    progress = :progress,
+    stage = :stage,
+    updated_at = statement_timestamp()
+where id = :job_id and epoch = :epoch and status = 'running'
+returning cancel_requested
+
+-- name: job_state
+select status, epoch from job where id = :job_id
+
+-- name: release_job
+-- Put a job back in line: after a passing error, or because its worker is stopping.
+update job
+set status = 'dispatched',
+    attempts = attempts - :refund,
+    lease_until = null,
+    stage = null,
+    progress = 0,
+    retry_at = statement_timestamp() + make_interval(secs => :delay_seconds),
+    updated_at = statement_timestamp()
+where id = :job_id and epoch = :epoch and status = 'running'
+returning retry_at
+
+-- name: disown
+-- A worker that starts under a name drops the leases of whoever had that name: it is dead.
+update job
+set lease_until = statement_timestamp()
+where worker = :worker and status = 'running' and lease_until > statement_timestamp()

@@ -1,0 +1,88 @@
+-- name: try_lock
+-- One process at a time reaps, for the length of the transaction; a process that hangs loses it with its
+-- session (idle_in_transaction_session_timeout).
+select pg_try_advisory_xact_lock(:key) as taken
+
+-- name: expire_leases
+-- Running jobs whose worker is gone go back in line, but for those that had their chances.
+with expired as (
+  select id
+  from job
+  where status = 'running'
+    and lease_until < statement_timestamp()
+    and not cancel_requested
+    and kills + 1 < :max_kills
+    and attempts < :max_attempts
+  order by lease_until
+  limit 100
+  for no key update skip locked
+)
+update job
+set status = 'dispatched',
+    kills = kills + 1,
+    lease_until = null,
+    stage = null,
+    progress = 0,
+    retry_at = statement_timestamp()
+      + make_interval(secs => (:backoff::float8[])[least(attempts, cardinality(:backoff))]),
+    updated_at = statement_timestamp()
+from expired
+where job.id = expired.id
+returning job.id, job.organization_id, job.epoch, job.kills, job.retry_at
+
+-- name: exhausted
+-- Running jobs whose worker is gone and which shall not be tried again.
+select id, organization_id, project_id, job_type_id, version, epoch, attempts, input_params,
+  source_item_ids, target_collection_id, created_by, cancel_requested, deadline, kills
+from job
+where status = 'running'
+  and lease_until < statement_timestamp()
+  and (cancel_requested or kills + 1 >= :max_kills or attempts >= :max_attempts)
+order by lease_until
+limit 100
+
+-- name: unwoken
+-- How many jobs may start now, if no row is there to wake anybody.
+select least(coalesce(sum(least(waiting.jobs, :running_limit - running.jobs)), 0), 8)::integer as jobs
+from (
+  select j.organization_id, count(*) as jobs
+  from job j
+  where j.status = 'dispatched'
+    and (j.retry_at is null or j.retry_at <= statement_timestamp())
+    and exists (select 1 from registered_worker w
+                where w.job_type_id = j.job_type_id and w.queue = 'jobs' and w.active)
+  group by j.organization_id
+) waiting
+cross join lateral (
+  select count(*) as jobs
+  from job j
+  where j.organization_id = waiting.organization_id and j.status = 'running'
+) running
+where running.jobs < :running_limit
+  and not exists (
+    select 1
+    from procrastinate_jobs q
+    where q.queue_name = 'jobs' and q.task_name = 'wake' and q.status = 'todo'
+      and (q.scheduled_at is null or q.scheduled_at <= statement_timestamp())
+  )
+
+-- name: stalled_rows
+-- Queue rows in the hands of a reader that is gone.
+select q.id, q.task_name
+from procrastinate_jobs q
+left join procrastinate_workers w on w.id = q.worker_id
+where q.status = 'doing'
+  and (w.id is null or w.last_heartbeat < statement_timestamp() - make_interval(secs => :seconds))
+order by q.id
+limit 100
+
+-- name: drop_row
+-- A wake row holds nothing: jobs are found by their own state.
+delete from procrastinate_jobs where id = :row_id and status = 'doing'
+
+-- name: retry_row
+select procrastinate_retry_job_v2(:row_id, statement_timestamp(), null, null, null)
+
+-- name: forget_workers
+delete from registered_worker
+where heartbeat_at < statement_timestamp() - make_interval(secs => :seconds)

@@ -1,0 +1,231 @@
+"""One claimed job from its sources to its registration, with a heartbeat beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+
+import psycopg
+from psycopg_pool import PoolClosed, PoolTimeout
+
+from db.pool import Pool
+from ops_gateway.kernel.fault import fault
+
+from . import claim
+from .claim import ClaimedJob, JobEnded, LeaseLost
+from .services import Compute, JobFailed, PassingError, WorkerServices
+
+logger = logging.getLogger(__name__)
+
+STALE_EXIT = 75
+PASSING_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+DATABASE_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed)
+
+
+class CancelRequested(Exception):
+    """The job's owner wants it stopped."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one worker allows."""
+
+    running_per_organization: int = 2
+    lease_seconds: float = 30
+    beat_seconds: float = 5
+    job_seconds: float = 3600
+    scratch: Path | None = None
+
+
+class Run:
+    """One run of one job: at most one of register, fail, cancel and release ends it."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        services: WorkerServices,
+        compute: Compute,
+        limits: Limits,
+        job: ClaimedJob,
+    ) -> None:
+        """A run not yet started."""
+        self.job = job
+        self._pool = pool
+        self._services = services
+        self._compute = compute
+        self._limits = limits
+        self._progress = 0.0
+        self._stage: str | None = None
+
+    async def __call__(self) -> str:
+        """Carry the job out; returns how it went, for the log. Exits the process on a stale epoch.
+
+        Cancelling puts the job back in line: the worker is stopping.
+        """
+        started = time.monotonic()
+        outcome = "unknown"
+        try:
+            outcome = await self._until_ended()
+        except asyncio.CancelledError:
+            outcome = "released"
+            with suppress(*DATABASE_AWAY):  # else its lease runs out
+                await claim.release(self._pool, self.job, delay_seconds=0, refund=True)
+            raise
+        except LeaseLost as error:
+            stop_failed(error)
+        except JobEnded:
+            outcome = "ended elsewhere"
+        except Exception:
+            # its end could not be told; the lease runs out and the reaper decides
+            logger.exception("job %s was left behind", self.job.id, extra=self._extra(outcome))
+            outcome = "left behind"
+        finally:
+            extra = self._extra(outcome)
+            extra["duration_ms"] = round(1000 * (time.monotonic() - started))
+            logger.info("job %s: %s", self.job.id, outcome, extra=extra)
+        return outcome
+
+    async def _until_ended(self) -> str:
+        try:
+            await self._beside_heartbeat()
+            return "completed"
+        except CancelRequested:
+            await self._services.cancel(self.job)
+            return "cancelled"
+        except JobFailed as error:
+            await self._services.fail(self.job, error.code, error.message)
+            return f"failed: {error.code}"
+        except (*DATABASE_AWAY, PassingError, OSError) as error:
+            if isinstance(error, OSError) and not _passes(error):
+                return await self._fail_internal(error)
+            return await self._later(error)
+        except (LeaseLost, JobEnded):
+            raise
+        except Exception as error:
+            return await self._fail_internal(error)
+
+    async def _fail_internal(self, error: Exception) -> str:
+        logger.error("job failed", exc_info=error, extra=self._extra("internal_error"))
+        await self._services.fail(self.job, "internal_error", "the platform made a mistake")
+        return "failed: internal_error"
+
+    async def _later(self, error: Exception) -> str:
+        """Another attempt after a pause, or none if there have been enough."""
+        text = str(error) if isinstance(error, PassingError) else _public(error)
+        logger.warning("attempt failed: %s", error, extra=self._extra("retry"))
+        if self.job.attempts >= claim.MAX_ATTEMPTS:
+            message = f"gave up after {self.job.attempts} attempts: {text}"
+            await self._services.fail(self.job, "attempts_exhausted", message)
+            return "failed: attempts_exhausted"
+        pause = claim.backoff(self.job.attempts)
+        if not await claim.release(self._pool, self.job, delay_seconds=pause, refund=False):
+            raise JobEnded(self.job.id)
+        return "retry"
+
+    async def _beside_heartbeat(self) -> None:
+        """Do the work while the heartbeat runs; whichever ends first stops the other."""
+        work = asyncio.create_task(self._work())
+        beat = asyncio.create_task(self._beat())
+        try:
+            await asyncio.wait((work, beat), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (work, beat):
+                task.cancel()
+            await asyncio.gather(work, beat, return_exceptions=True)
+        if not work.cancelled():
+            work.result()  # what it did counts, though the heartbeat ended too
+        else:
+            beat.result()
+
+    async def _work(self) -> None:
+        job = self.job
+        if job.cancel_requested:
+            raise CancelRequested
+        fault("worker.after_epoch")
+        seconds = self._seconds_left()
+        token = await self._services.mint_token(job)
+        sources = await self._services.sources(job)
+        with tempfile.TemporaryDirectory(dir=self._limits.scratch, prefix="job-") as folder:
+            produced = await self._compute(
+                job, sources, Path(folder), progress=self._note, seconds=seconds
+            )
+            self._note(1.0, "uploading")
+            outputs = []
+            for output in produced:
+                path = await self._services.put_output(token, job, output.path.name, output.path)
+                outputs.append({**output.registration, "object_path": path})
+                fault("worker.mid_upload")
+        self._stage = "registering"
+        await self._services.register(token, job, outputs)
+        fault("worker.after_commit")
+
+    def _seconds_left(self) -> float:
+        if self.job.deadline is None:
+            return self._limits.job_seconds
+        left = (self.job.deadline - datetime.now(UTC)).total_seconds()
+        if left <= 0:
+            raise JobFailed("deadline_exceeded", "the job's time ran out before it could finish")
+        return min(left, self._limits.job_seconds)
+
+    def _note(self, fraction: float, stage: str | None) -> None:
+        self._progress = round(100 * min(max(fraction, 0.0), 1.0), 1)
+        self._stage = stage
+        fault("worker.mid_compute")
+
+    async def _beat(self) -> None:
+        """Extend the lease and write progress until the job is cancelled, ended or lost."""
+        while True:
+            await asyncio.sleep(self._limits.beat_seconds)
+            try:
+                cancel = await claim.extend(
+                    self._pool,
+                    self.job,
+                    lease_seconds=self._limits.lease_seconds,
+                    progress=self._progress,
+                    stage=self._stage,
+                )
+            except DATABASE_AWAY as error:
+                # the epoch guards the outputs; the work is not thrown away for a short outage
+                logger.warning("no heartbeat: %s", error, extra=self._extra("heartbeat"))
+                continue
+            except LeaseLost as error:
+                stop_failed(error)
+            if cancel:
+                raise CancelRequested
+
+    def _extra(self, outcome: str) -> dict[str, object]:
+        job = self.job
+        return {
+            "job": job.id,
+            "organization": job.organization_id,
+            "job_type": job.job_type_id,
+            "epoch": job.epoch,
+            "outcome": outcome,
+        }
+
+
+def stop_failed(error: LeaseLost) -> NoReturn:
+    """End the process at once: a worker that lost its lease must not say anything to anybody."""
+    logger.critical("lease lost, stopping: %s", error)
+    logging.shutdown()
+    os._exit(STALE_EXIT)
+
+
+def _passes(error: OSError) -> bool:
+    return isinstance(error, ConnectionError | TimeoutError) or error.errno in PASSING_ERRNO
+
+
+def _public(error: Exception) -> str:
+    """What an owner may read of an error that passes."""
+    if isinstance(error, OSError):
+        return os.strerror(error.errno) if error.errno else "a connection was lost"
+    return "the database was not available"

@@ -1,0 +1,1 @@
+"""Pixels to data: the process catalogue, its jobs, and their bounded execution."""

@@ -1,0 +1,1 @@
+"""The processes, one file each; `processes.process.discover` imports them all."""

@@ -1,0 +1,267 @@
+"""What a process is: a declaration, typed inputs, and a function from files to files.
+
+One file in `processes/jobs/` declares one process:
+
+    @process(id="echo", title="Echo", inputs=EchoInputs, outputs={…})
+    def run(ctx: RunContext[EchoInputs]) -> list[Output]: ...
+
+Nothing here knows an organization, a credit or a scope. What a process costs is a row in the
+database; the process only says how much of its unit a run will take (`quantity`).
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel
+
+InputsT = TypeVar("InputsT", bound=BaseModel)
+Unit = Literal["SQ_KM", "JOB", "FREE"]
+Item = Mapping[str, Any]
+
+COG_MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
+ERROR_CODES = (
+    "scene_unreadable",
+    "band_missing",
+    "no_overlap",
+    "grid_mismatch",
+    "invalid_inputs",
+    "out_of_memory",
+    "timeout",
+    "cancelled",
+    "internal",
+)
+
+
+class JobError(Exception):
+    """A run that cannot succeed, however often it is tried; `code` is one of `ERROR_CODES`."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True)
+class SourceRef:
+    """An item that a process reads.
+
+    Attributes:
+        item_id: as the inputs name it.
+        asset_keys: the assets wanted; None means every raster asset of the item.
+    """
+
+    item_id: str
+    asset_keys: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """One asset of one item, ready to be opened.
+
+    Attributes:
+        path: absolute, or `/vsis3/…`.
+        item: the STAC item.
+        asset: of the platform: `key`, `band_names`, `bands`, `is_categorical`, `title` …
+    """
+
+    item_id: str
+    asset_key: str
+    path: str
+    item: Mapping[str, Any] = field(default_factory=dict)
+    asset: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def band_names(self) -> list[str] | None:
+        """Band names as the platform knows them; None where it does not."""
+        return list(self.asset.get("band_names") or ()) or None
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a run made: a file (`path`) or a JSON value (`value`).
+
+    Attributes:
+        path: of a file in the run's folder.
+        asset_key: under which the file becomes an asset of the output item.
+        properties: to be set on the output item.
+        info: `raster.inspect.AssetInfo` of the file, so that nobody inspects it again.
+    """
+
+    asset_key: str
+    path: Path | None = None
+    value: Any = None
+    name: str | None = None
+    media_type: str = COG_MEDIA_TYPE
+    band_names: tuple[str, ...] = ()
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    geometry: Mapping[str, Any] | None = None
+    bbox: tuple[float, ...] | None = None
+    datetime: str | None = None
+    info: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """How an output is described to clients; `schema` is a JSON Schema."""
+
+    title: str
+    description: str
+    schema: Mapping[str, Any]
+
+
+def _no_progress(fraction: float, stage: str) -> None:
+    """Progress that nobody listens to."""
+
+
+@dataclass(frozen=True)
+class RunContext(Generic[InputsT]):
+    """What a run is given.
+
+    Attributes:
+        sources: asset key → source, for a process of one item; `<item id>/<asset key>` otherwise.
+        out_dir: an empty folder of this attempt; nothing outside it is written.
+        progress: call with a fraction in [0, 1] and a word.
+    """
+
+    inputs: InputsT
+    sources: Mapping[str, Source]
+    out_dir: Path
+    progress: Callable[[float, str], None] = _no_progress
+
+
+RASTER_OUTPUT = {
+    "type": "string",
+    "contentMediaType": COG_MEDIA_TYPE,
+    "contentEncoding": "binary",
+}
+"""Schema of a cloud-optimized GeoTIFF output."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """A declared process.
+
+    Attributes:
+        version: of the process; a registered worker serves one version.
+        inputs: pydantic model; its JSON Schema is published.
+        sources: the items a run reads, from its inputs.
+        unit: of the price: area, a run, or free.
+        quantity: how many units a run takes, from inputs and source items; never negative.
+        sync_allowed: a client may wait for the answer (bounded by `max_seconds`).
+        max_seconds, max_memory_bytes: the bounds a run is killed at.
+        run: None for a process whose work is done by a worker outside.
+    """
+
+    id: str
+    version: str
+    title: str
+    description: str
+    keywords: tuple[str, ...]
+    category: str
+    inputs: type[BaseModel]
+    outputs: Mapping[str, OutputSpec]
+    sources: Callable[[Any], tuple[SourceRef, ...]]
+    unit: Unit
+    quantity: Callable[[Any, Sequence[Item]], Decimal]
+    sync_allowed: bool
+    max_seconds: int
+    max_memory_bytes: int
+    run: Callable[[RunContext[Any]], list[Output]] | None
+
+    @property
+    def job_control_options(self) -> list[str]:
+        """As OGC API – Processes spells them."""
+        return ["async-execute", "dismiss", *(["sync-execute"] if self.sync_allowed else [])]
+
+    @property
+    def pricing_strategy(self) -> Literal["area", "flat"]:
+        """How the price depends on the inputs."""
+        return "area" if self.unit == "SQ_KM" else "flat"
+
+    def input_schema(self) -> dict[str, Any]:
+        """JSON Schema of the inputs."""
+        return self.inputs.model_json_schema()
+
+    def check(self, inputs: Mapping[str, Any]) -> BaseModel:
+        """The typed inputs. Raises: pydantic.ValidationError."""
+        return self.inputs.model_validate(inputs)
+
+
+PROCESSES: dict[str, Process] = {}
+"""Every declared process by id, filled by `discover`."""
+
+
+def no_sources(inputs: Any) -> tuple[SourceRef, ...]:
+    """For a process that reads no item."""
+    return ()
+
+
+def per_job(inputs: Any, items: Sequence[Item]) -> Decimal:
+    """One unit, whatever the inputs."""
+    return Decimal(1)
+
+
+def process(
+    *,
+    id: str,
+    title: str,
+    inputs: type[BaseModel],
+    outputs: Mapping[str, OutputSpec],
+    version: str = "1.0",
+    keywords: Sequence[str] = (),
+    category: str = "raster",
+    sources: Callable[[Any], tuple[SourceRef, ...]] = no_sources,
+    unit: Unit = "FREE",
+    quantity: Callable[[Any, Sequence[Item]], Decimal] = per_job,
+    sync_allowed: bool = False,
+    max_seconds: int = 3600,
+    max_memory_bytes: int = 2 * 1024**3,
+    external: bool = False,
+) -> Callable[[Callable[[RunContext[Any]], list[Output]]], Callable[..., list[Output]]]:
+    """Declare a process; the decorated function's docstring is its description.
+
+    Raises: ValueError: a second declaration of an id.
+    """
+
+    def declare(run: Callable[[RunContext[Any]], list[Output]]) -> Callable[..., list[Output]]:
+        if id in PROCESSES:
+            raise ValueError(f"process {id!r} is declared twice")
+        PROCESSES[id] = Process(
+            id=id,
+            version=version,
+            title=title,
+            description=" ".join((run.__doc__ or title).split()),
+            keywords=tuple(keywords),
+            category=category,
+            inputs=inputs,
+            outputs=dict(outputs),
+            sources=sources,
+            unit=unit,
+            quantity=quantity,
+            sync_allowed=sync_allowed,
+            max_seconds=max_seconds,
+            max_memory_bytes=max_memory_bytes,
+            run=None if external else run,
+        )
+        return run
+
+    return declare
+
+
+def discover() -> dict[str, Process]:
+    """Import every module of `processes/jobs/` and return the registry; cheap to repeat."""
+    package = importlib.import_module("processes.jobs")
+    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
+        importlib.import_module(f"processes.jobs.{module.name}")
+    return PROCESSES
+
+
+def decimal_km2(square_metres: float) -> Decimal:
+    """An area in km², to the square metre, so that hold and charge compute the same number."""
+    exact = Decimal(repr(max(square_metres, 0.0))) / Decimal(1_000_000)
+    return exact.quantize(Decimal("0.000001"), rounding=ROUND_HALF_UP)

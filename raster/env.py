@@ -1,0 +1,46 @@
+"""GDAL's process-wide settings; imported before rasterio by every module that touches pixels.
+
+GDAL reads its driver list once, when rasterio is first imported, and its block cache size once,
+at first use. `rasterio.Env(GDAL_CACHEMAX=64)` would mean 64 bytes; the environment variable
+means MiB. So both are environment variables, set here.
+"""
+
+import os
+
+# Drivers that open other addresses or files named inside a file. `WarpedVRT` works without them.
+_SKIPPED = (
+    "VRT DERIVED WMS WMTS WCS HTTP STACIT STACTA GTI OGCAPI PLMosaic TileDB EEDA EEDAI DAAS NGW "
+    "RASTERLITE MBTiles PostGISRaster Zarr HDF5 HDF5Image netCDF BAG KEA PDF RIK ISIS3 ISIS2 PDS4 "
+    "ENVI EHdr MRF ECRGTOC SRTMHGT"
+)
+
+GUARDS = {
+    "GDAL_SKIP": ",".join(_SKIPPED.split()),
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_PAM_ENABLED": "NO",
+    "GDAL_HTTP_MAX_RETRY": "2",
+    "GDAL_HTTP_TIMEOUT": "10",
+    "CPL_CURL_VERBOSE": "NO",
+    "CPL_LOG_ERRORS": "OFF",
+}
+"""Safety settings: always in force, whatever the environment says."""
+
+DEFAULTS = {
+    "GDAL_CACHEMAX": "256",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+    "NUMEXPR_MAX_THREADS": "1",
+    "MALLOC_ARENA_MAX": "4",
+}
+"""Sizes and thread counts: the operator's environment wins."""
+
+
+def apply() -> None:
+    """Put the settings into this process's environment."""
+    os.environ.update(GUARDS)
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+
+
+apply()

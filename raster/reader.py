@@ -1,0 +1,374 @@
+"""Guarded opening and masked reading of a raster on its own grid.
+
+Everything is read in windows of the source grid: no function here resamples, and none holds more
+than one window. Geometry arrives in EPSG:4326 and is compared with pixels in pixel coordinates,
+so rotated and south-up grids need no case of their own.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import raster.env  # noqa: F401  (before rasterio)
+import numpy as np
+import rasterio
+import shapely
+from rasterio.enums import MaskFlags
+from rasterio.errors import CRSError, RasterioError, RasterioIOError
+from rasterio.features import rasterize
+from rasterio.io import DatasetReader
+from rasterio.transform import Affine
+from rasterio.warp import transform as warp_points
+from rasterio.warp import transform_bounds
+from rasterio.windows import Window
+from shapely import affinity
+from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
+
+from raster import bands, tiff
+from raster.errors import RasterError
+
+BLOCK = 512
+WINDOW_BYTES = 32 * 1024**2
+_FAR_DEGREES = 5.0
+
+
+def open_guarded(path: str | os.PathLike[str], *, threads: int = 1) -> DatasetReader:
+    """Open a GeoTIFF and nothing else, after its caps are checked. Close it after use.
+
+    Args:
+        path: an absolute local path, or `/vsis3/bucket/key` as the object store names it. Never an
+            address chosen by a user.
+        threads: decoding threads of one read.
+
+    Raises: RasterError, see `raster.tiff.check`; `unreadable` where GDAL cannot open the file.
+    """
+    name = os.fspath(path)
+    if name.startswith("/vsi") and not name.startswith(("/vsis3/", "/vsimem/")):
+        raise RasterError("unsupported", "only local files and the object store are opened")
+    if not os.path.isabs(name) or "\0" in name:
+        raise RasterError("not_found", "a raster is opened by its absolute path")
+    if not name.startswith("/vsi"):
+        tiff.check(name)
+    try:
+        dataset = rasterio.open(name, driver="GTiff", sharing=False, NUM_THREADS=str(threads))
+    except (RasterioError, CRSError, OSError, ValueError) as error:
+        raise RasterError("unreadable", f"not readable as a GeoTIFF: {_plain(error, name)}") from None
+    try:
+        _check_caps(dataset)
+    except BaseException:
+        dataset.close()
+        raise
+    return dataset
+
+
+def _check_caps(dataset: DatasetReader) -> None:
+    if dataset.count == 0:
+        raise RasterError("not_a_geotiff", "the file holds no band")
+    if dataset.width * dataset.height > tiff.MAX_PIXELS:
+        raise RasterError("too_many_pixels", f"more than {tiff.MAX_PIXELS:.0e} pixels a band")
+    if dataset.count > tiff.MAX_BANDS:
+        raise RasterError("too_many_bands", f"more than {tiff.MAX_BANDS} bands")
+    if any(np.dtype(dtype).kind == "c" for dtype in dataset.dtypes):
+        raise RasterError("unsupported", "complex numbers are not supported")
+    rows, columns = dataset.block_shapes[0]
+    together = dataset.count if dataset.profile.get("interleave") == "pixel" else 1
+    if rows * columns * together * np.dtype(dataset.dtypes[0]).itemsize > tiff.MAX_BLOCK_BYTES:
+        raise RasterError("block_too_large", "one block decodes to more than 64 MiB")
+
+
+def _plain(error: BaseException, name: str) -> str:
+    """GDAL's message without the place of the file on this machine."""
+    return str(error).replace(name, "the file").splitlines()[0][:300] if str(error) else "damaged"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a file's bands are to be understood.
+
+    Attributes:
+        data: 1-based indices of the bands that hold data.
+        names: one name for each of `data`, "" where unknown.
+        alpha: 1-based index of the alpha band, if there is one.
+        internal_mask: whether a mask image in the file says what is valid.
+        nodata: one value for each of `data`, None where there is none; may be NaN.
+        scales, offsets: value = stored * scale + offset, one for each of `data`.
+    """
+
+    data: tuple[int, ...]
+    names: tuple[str, ...]
+    alpha: int | None
+    internal_mask: bool
+    nodata: tuple[float | None, ...]
+    scales: tuple[float, ...]
+    offsets: tuple[float, ...]
+
+
+def layout(
+    dataset: DatasetReader,
+    *,
+    band_names: Sequence[str | None] | None = None,
+    metadata: Sequence[Mapping[str, Any]] | None = None,
+) -> Layout:
+    """Which bands hold data, their names, masks and scaling.
+
+    Args:
+        band_names: from the item, where known; else the file's descriptions count.
+        metadata: a dict a band with `scale`, `offset`, `nodata`, where the file itself has none.
+    """
+    names = [
+        (band_names[i] if band_names and i < len(band_names) else None) or description or ""
+        for i, description in enumerate(dataset.descriptions)
+    ]
+    alpha = bands.alpha_band([c.name for c in dataset.colorinterp], names)
+    data = tuple(i for i in dataset.indexes if i != alpha)
+    flags = dataset.mask_flag_enums[data[0] - 1] if data else []
+    known = [dict(m) for m in metadata or ()] + [{}] * dataset.count
+    scales, offsets, nodata = [], [], []
+    for i in data:
+        scale, offset = dataset.scales[i - 1], dataset.offsets[i - 1]
+        if (scale, offset) == (1.0, 0.0):
+            scale = _number(known[i - 1].get("scale"), 1.0)
+            offset = _number(known[i - 1].get("offset"), 0.0)
+        scales.append(scale)
+        offsets.append(offset)
+        nodata.append(dataset.nodatavals[i - 1])
+    return Layout(
+        data=data,
+        names=tuple(names[i - 1] for i in data),
+        alpha=alpha,
+        internal_mask=MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags,
+        nodata=tuple(nodata),
+        scales=tuple(scales),
+        offsets=tuple(offsets),
+    )
+
+
+def _number(value: object, default: float) -> float:
+    usable = isinstance(value, int | float) and np.isfinite(value)
+    return float(value) if usable else default  # type: ignore[arg-type]
+
+
+def read(
+    dataset: DatasetReader,
+    indexes: Sequence[int] | None = None,
+    *,
+    window: Window | None = None,
+    layout: Layout,
+    scaled: bool = False,
+    out_shape: tuple[int, int] | None = None,
+) -> np.ma.MaskedArray:
+    """Read bands with their masks.
+
+    Args:
+        indexes: 1-based; default all data bands.
+        window: on the source grid; default the whole raster.
+        layout: of this dataset.
+        scaled: apply scale and offset; the result is then float32.
+        out_shape: (rows, columns) of a reduced picture, nearest neighbour of the best overview.
+
+    Returns:
+        shape (bands, rows, columns), stored dtype or float32; masked where nodata, NaN, outside
+        the internal mask or fully transparent.
+
+    Raises: RasterError("unreadable"): a block is damaged.
+    """
+    chosen = list(indexes or layout.data)
+    shape_ = (len(chosen), *out_shape) if out_shape else None
+    try:
+        values = dataset.read(chosen, window=window, out_shape=shape_)
+        shared = _shared_mask(dataset, layout, window, out_shape)
+    except RasterioIOError as error:
+        message = f"a block cannot be read: {_plain(error.__cause__ or error, dataset.name)}"
+        raise RasterError("unreadable", message) from None
+    mask = np.zeros(values.shape, dtype=bool)
+    for row, index in enumerate(chosen):
+        at = layout.data.index(index) if index in layout.data else None
+        nodata = layout.nodata[at] if at is not None else None
+        if nodata is not None and not np.isnan(nodata):
+            mask[row] = values[row] == nodata
+        if values.dtype.kind == "f":
+            mask[row] |= np.isnan(values[row])
+    if shared is not None:
+        mask |= shared
+    if scaled:
+        values = values.astype(np.float32)
+        for row, index in enumerate(chosen):
+            at = layout.data.index(index)
+            if (layout.scales[at], layout.offsets[at]) != (1.0, 0.0):
+                values[row] *= np.float32(layout.scales[at])
+                values[row] += np.float32(layout.offsets[at])
+    return np.ma.MaskedArray(values, mask=mask)
+
+
+def _shared_mask(
+    dataset: DatasetReader,
+    layout: Layout,
+    window: Window | None,
+    out_shape: tuple[int, int] | None,
+) -> np.ndarray | None:
+    """True where the alpha band or the internal mask hides every band; None without either."""
+    if layout.alpha is not None:
+        return dataset.read(layout.alpha, window=window, out_shape=out_shape) == 0
+    if layout.internal_mask:
+        return dataset.read_masks(layout.data[0], window=window, out_shape=out_shape) == 0
+    return None
+
+
+def windows(
+    dataset: DatasetReader, within: Window | None = None, *, block: int = BLOCK
+) -> Iterator[Window]:
+    """Tile a window, row by row, in pieces of at most 32 MiB stored data.
+
+    Pieces start at multiples of `block` from the corner of `within`, so that a tiled file that
+    begins there is written in whole blocks.
+    """
+    within = within or Window(0, 0, dataset.width, dataset.height)  # type: ignore[call-arg]
+    pixel_bytes = sum(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
+    columns = max(block, WINDOW_BYTES // (pixel_bytes * block) // block * block)
+    left, top = int(within.col_off), int(within.row_off)
+    width, height = int(within.width), int(within.height)
+    for row in range(0, height, block):
+        for column in range(0, width, columns):
+            yield Window(  # type: ignore[call-arg]
+                left + column,
+                top + row,
+                min(columns, width - column),
+                min(block, height - row),
+            )
+
+
+@dataclass(frozen=True)
+class Area:
+    """A geometry in a raster's pixel coordinates (columns to the right, rows downwards).
+
+    Attributes:
+        window: whole pixels that the geometry's bounds touch, within the raster.
+        geometry: polygonal.
+        all_touched: True where no pixel centre is inside and every touched pixel is meant.
+    """
+
+    window: Window
+    geometry: BaseGeometry
+    all_touched: bool = False
+
+    def inside(self, window: Window) -> np.ndarray:
+        """True where a pixel of `window` is meant: shape (rows, columns)."""
+        return _inside(self.geometry, window, self.all_touched)
+
+
+def area(dataset: DatasetReader, geometry: Mapping[str, Any]) -> Area:
+    """Place a geometry on the raster's grid.
+
+    A pixel is inside if its centre is. Vertices are transformed, edges stay straight on the grid,
+    as `gdalwarp -cutline` has it. A geometry smaller than a pixel, with no centre in it, means the
+    pixels it touches.
+
+    Args:
+        geometry: GeoJSON Polygon or MultiPolygon, EPSG:4326.
+
+    Raises: RasterError: `no_overlap`, `not_georeferenced`.
+    """
+    if dataset.crs is None:
+        raise RasterError("not_georeferenced", "the raster has no coordinate reference system")
+    full = shapely.box(0, 0, dataset.width, dataset.height)
+    pixels = to_pixels(dataset, shape(geometry)).intersection(full)
+    polygons = shapely.union_all(
+        [part for part in shapely.get_parts(pixels) if part.geom_type == "Polygon" and part.area]
+    )
+    if polygons.is_empty:
+        raise RasterError("no_overlap", "the geometry lies outside the raster")
+    left, top, right, bottom = polygons.bounds
+    # transforming a corner that lies on a pixel edge may miss it by rounding
+    left, top = int(np.floor(left + 1e-6)), int(np.floor(top + 1e-6))
+    right = min(max(int(np.ceil(right - 1e-6)), left + 1), dataset.width)
+    bottom = min(max(int(np.ceil(bottom - 1e-6)), top + 1), dataset.height)
+    window = Window(left, top, right - left, bottom - top)  # type: ignore[call-arg]
+    for piece in windows(dataset, window):
+        if _inside(polygons, piece, False).any():
+            return Area(window, polygons)
+    return Area(window, polygons, all_touched=True)
+
+
+def _inside(geometry: BaseGeometry, window: Window, all_touched: bool) -> np.ndarray:
+    rows, columns = int(window.height), int(window.width)
+    return rasterize(
+        [(geometry, 1)],
+        out_shape=(rows, columns),
+        transform=Affine.translation(window.col_off, window.row_off),
+        all_touched=all_touched,
+        dtype="uint8",
+    ).astype(bool)
+
+
+def to_pixels(dataset: DatasetReader, geometry: BaseGeometry) -> BaseGeometry:
+    """A geometry (EPSG:4326) in the raster's pixel coordinates; empty where it cannot be placed."""
+    geographic = bool(dataset.crs.is_geographic)
+    near = _near(dataset, geometry, geographic)
+    if near.is_empty:
+        return near
+    shifts = (-360.0, 0.0, 360.0) if geographic else (0.0,)
+    placed = []
+    for shift in shifts:
+        moved = _project(dataset, near, shift)
+        if moved is not None:
+            inverse = ~dataset.transform
+            placed.append(affinity.affine_transform(moved, _shapely_order(inverse)))
+    valid = [p if p.is_valid else shapely.make_valid(p) for p in placed]
+    return shapely.union_all(valid) if valid else shapely.Polygon()
+
+
+def _project(dataset: DatasetReader, geometry: BaseGeometry, shift: float) -> BaseGeometry | None:
+    points = shapely.get_coordinates(geometry)
+    xs, ys = warp_points("EPSG:4326", dataset.crs, points[:, 0].tolist(), points[:, 1].tolist())
+    moved = np.column_stack([np.asarray(xs, float) + shift, np.asarray(ys, float)])
+    if not np.isfinite(moved).all():
+        return None
+    # set_coordinates writes into the geometry it is given
+    return shapely.set_coordinates(shapely.force_2d(geometry), moved)
+
+
+def _near(dataset: DatasetReader, geometry: BaseGeometry, geographic: bool) -> BaseGeometry:
+    """The geometry, cut where it reaches so far from the raster that projecting it would fail."""
+    if geographic:
+        return geometry
+    west, south, east, north = geographic_bounds(dataset)
+    if west > east or east - west > 180:
+        return geometry
+    far = shapely.box(west, south, east, north).buffer(_FAR_DEGREES, join_style="mitre")
+    if far.covers(geometry) or geometry.bounds[2] - geometry.bounds[0] <= 2 * _FAR_DEGREES:
+        return geometry
+    return shapely.segmentize(geometry.intersection(far), 0.05)
+
+
+def geographic_bounds(dataset: DatasetReader) -> tuple[float, float, float, float]:
+    """west, south, east, north in degrees; west > east across the antimeridian."""
+    xs, ys = zip(*corners(dataset), strict=True)
+    return transform_bounds(
+        dataset.crs, "EPSG:4326", min(xs), min(ys), max(xs), max(ys), densify_pts=21
+    )
+
+
+def place(transform: Affine, column: float, row: float) -> tuple[float, float]:
+    """x, y in the raster's CRS of a pixel position; whole numbers are pixel corners."""
+    t = transform
+    return t.a * column + t.b * row + t.c, t.d * column + t.e * row + t.f
+
+
+def corners(dataset: DatasetReader) -> list[tuple[float, float]]:
+    """x, y of the grid's four corners."""
+    width, height = dataset.width, dataset.height
+    pixels = ((0, 0), (width, 0), (width, height), (0, height))
+    return [place(dataset.transform, column, row) for column, row in pixels]
+
+
+def _shapely_order(transform: Affine) -> list[float]:
+    return [transform.a, transform.b, transform.d, transform.e, transform.c, transform.f]
+
+
+def local_path(path: str | os.PathLike[str]) -> Path | None:
+    """The path on this machine, or None for an object in a remote store."""
+    name = os.fspath(path)
+    return None if name.startswith("/vsi") else Path(name)

@@ -1,0 +1,1 @@
+"""STAC: stac-fastapi-pgstac with this platform's tenancy, writers and search."""

@@ -1,0 +1,79 @@
+"""What this package refuses, and how a refusal reads on the wire.
+
+    StacError
+     ├── BadRequest         400  the request cannot be read
+     ├── Unauthorized       401  no credential, and what is asked for is not public
+     ├── NotFound           404  no such thing, or not for this caller
+     └── Unavailable        503  the database cannot answer now
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+PROBLEM_JSON = "application/problem+json"
+
+
+class StacError(Exception):
+    """Base: a status and a title by class, a detail by occurrence."""
+
+    status = 500
+    title = "Internal Server Error"
+    headers: Mapping[str, str] = {}
+
+    def __init__(self, detail: str) -> None:
+        """`detail` is shown to the client."""
+        super().__init__(detail)
+        self.detail = detail
+
+
+class BadRequest(StacError):
+    """The request cannot be read: a malformed or unsupported parameter."""
+
+    status, title = 400, "Bad Request"
+
+
+class Unauthorized(StacError):
+    """No credential was sent and what is asked for is not public."""
+
+    status, title = 401, "Unauthorized"
+    headers = {"WWW-Authenticate": "Bearer"}
+
+    def __init__(self, detail: str = "a credential is needed for what is not public") -> None:
+        """The same words whether the thing exists or not."""
+        super().__init__(detail)
+
+
+class NotFound(StacError):
+    """No such collection or item, also where it is another organization's."""
+
+    status, title = 404, "Not Found"
+
+
+class Unavailable(StacError):
+    """The database is away or too busy; the same request may succeed in a moment."""
+
+    status, title = 503, "Service Unavailable"
+    headers = {"Retry-After": "2"}
+
+
+def problem(
+    status: int,
+    title: str,
+    detail: Any,
+    *,
+    kind: str = "about:blank",
+    instance: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """An RFC 9457 response; `instance` is the request's id where there is one."""
+    body = {"type": kind, "title": title, "status": status, "detail": detail}
+    if instance:
+        body["instance"] = instance
+    return Response(
+        orjson.dumps(body), status, headers=dict(headers or {}), media_type=PROBLEM_JSON
+    )

@@ -1,0 +1,142 @@
+"""One migrated cluster a test process; every test makes its own organizations in it."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OPSTAC_TESTING"] = "1"
+
+import secrets
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from db.disposable import migrated_cluster
+from ops_gateway.kernel.authenticate import issue_session
+from ops_gateway.kernel.services import Limits
+from opstac import compose
+from opstac.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def dsn() -> Iterator[str]:
+    """The owner's connection string to a migrated database of this test process."""
+    with migrated_cluster() as cluster:
+        yield cluster.dsn()
+
+
+@dataclass(frozen=True)
+class Person:
+    """A caller: a human with a session token, or a key."""
+
+    token: str
+    user_id: str | None = None
+    organization_id: str | None = None
+
+
+class Api:
+    """The composed platform over HTTP (in process), and SQL as the tables' administrator."""
+
+    def __init__(self, platform: compose.Platform, client: httpx.AsyncClient) -> None:
+        self.platform = platform
+        self.client = client
+
+    def sql(self, query: str, *params: Any, role: str = "opstac_system") -> list[dict[str, Any]]:
+        """Run SQL past row-level security."""
+        options = f"-c search_path=opstac,pgstac,queue,public -c role={role}"
+        with psycopg.connect(
+            self.platform.settings.dsn, autocommit=True, row_factory=dict_row, options=options
+        ) as connection:
+            cursor = connection.execute(query.encode(), params or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def user(self) -> Person:
+        """A new person without an organization."""
+        user_id = str(uuid.uuid4())
+        self.sql("insert into app_user (id, email) values (%s, %s)", user_id, f"{user_id}@example.org")
+        settings = self.platform.settings
+        return Person(issue_session(self.platform.keys, settings.issuer, user_id, seconds=3600), user_id)
+
+    async def organization(self, name: str = "Acme") -> Person:
+        """The owner of a new organization."""
+        owner = self.user()
+        made = await self.ok("organizations.create", {"name": name}, as_=owner)
+        return Person(owner.token, owner.user_id, made["id"])
+
+    async def member(self, owner: Person, role: str) -> Person:
+        """A new person in `owner`'s organization with an organization role."""
+        person = self.user()
+        self.sql(
+            "insert into organization_member (organization_id, user_id, role) values (%s, %s, %s)",
+            owner.organization_id,
+            person.user_id,
+            role,
+        )
+        return Person(person.token, person.user_id, owner.organization_id)
+
+    async def key(self, owner: Person, *permissions: str) -> Person:
+        """A new API key of `owner`'s organization."""
+        body = {"name": secrets.token_hex(4), "permissions": list(permissions)}
+        made = await self.ok("api_keys.create", body, as_=owner)
+        return Person(made["key"], None, owner.organization_id)
+
+    async def project(self, owner: Person, name: str = "Harbour") -> str:
+        """A new project's id."""
+        return (await self.ok("projects.create", {"name": name}, as_=owner))["id"]
+
+    async def call(
+        self, op_id: str, body: Any = None, *, as_: Person | None = None, key: str | None = None
+    ) -> httpx.Response:
+        """POST an operation."""
+        headers = {"Authorization": f"Bearer {as_.token}"} if as_ else {}
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        return await self.client.post(f"/v1/op/{op_id}", json=body or {}, headers=headers)
+
+    async def ok(self, op_id: str, body: Any = None, **kwargs: Any) -> Any:
+        """POST an operation that must succeed; its parsed answer."""
+        response = await self.call(op_id, body, **kwargs)
+        assert response.status_code in (200, 201, 202), response.text
+        return response.json()
+
+    async def refused(self, status: int, op_id: str, body: Any = None, **kwargs: Any) -> dict[str, Any]:
+        """POST an operation that must be refused with `status`; the problem."""
+        response = await self.call(op_id, body, **kwargs)
+        assert response.status_code == status, (response.status_code, response.text)
+        assert response.headers["content-type"] == "application/problem+json"
+        problem = response.json()
+        assert problem["status"] == status and problem["title"]
+        return problem
+
+
+def test_settings(dsn: str, home: Path, **changes: Any) -> Settings:
+    """Settings of a test platform: no limits in the way."""
+    values: dict[str, Any] = {
+        "dsn": dsn,
+        "home": home,
+        "storage": str(home / "objects"),
+        "master_secret": b"a master secret of the tests, 32+",
+        "public_url": "http://testserver",
+        "limits": Limits(10**6, 10**6, 10**6, 10**6),
+        **changes,
+    }
+    return Settings(**values)
+
+
+test_settings.__test__ = False  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
+    """The whole platform without workers."""
+    async with compose.embedded(test_settings(dsn, tmp_path)) as platform:
+        transport = httpx.ASGITransport(platform.app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+            yield Api(platform, client)

@@ -1,0 +1,5 @@
+"""Pixels to pictures: map tiles, thumbnails and display statistics of one raster asset.
+
+`tiler.app.create_app` is the HTTP surface, `tiler.render` the same work as plain functions. Who
+may see which asset is decided by the `resolve_asset` function that is handed in.
+"""

@@ -1,0 +1,237 @@
+"""Open files and what is known about them: headers cached a version, handles pooled a thread."""
+
+import math
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import lru_cache
+
+import raster.env  # noqa: F401  (GDAL's settings, before rasterio is imported)
+import numpy as np
+import rasterio
+from affine import Affine
+from pyproj import CRS, Geod, Transformer
+from raster import reader
+from raster.errors import RasterError
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+from rasterio.transform import from_gcps
+
+from tiler.errors import Unreadable
+from tiler.grid import zoom_range
+
+MAX_HANDLES = 128
+"""Open files a thread; each is a descriptor and a few tens of kilobytes."""
+
+_GEOD = Geod(ellps="WGS84")
+
+
+@dataclass(frozen=True, slots=True)
+class BandStatistics:
+    """What STATISTICS tags say about a band, in stored numbers."""
+
+    minimum: float
+    maximum: float
+    mean: float
+    stddev: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """All that drawing needs to know of a file and that does not change with its version.
+
+    Attributes:
+        transform: pixel → CRS at full resolution (fitted where the file has control points).
+        levels: reduction of each level: 1 for full resolution, then 2, 4 … for the overviews.
+        nodata: one a band.
+        has_mask_band: the file holds a mask of its own (not nodata, not alpha).
+        palette: pixel value → (red, green, blue, alpha), where the file has a colour table.
+        statistics: one a band, None where the tags are missing.
+    """
+
+    path: str
+    version: str
+    crs: CRS
+    crs_text: str
+    is_web_mercator: bool
+    is_geographic: bool
+    has_gcps: bool
+    transform: Affine
+    inverse: Affine
+    width: int
+    height: int
+    count: int
+    dtype: np.dtype
+    levels: tuple[int, ...]
+    nodata: tuple[float | None, ...]
+    has_mask_band: bool
+    color_interpretation: tuple[str, ...]
+    descriptions: tuple[str | None, ...]
+    scales: tuple[float, ...]
+    offsets: tuple[float, ...]
+    palette: dict[int, tuple[int, int, int, int]] | None
+    statistics: tuple[BandStatistics | None, ...]
+    geographic_bounds: tuple[float, float, float, float]
+    center: tuple[float, float]
+    minzoom: int
+    maxzoom: int
+
+
+@lru_cache(4096)
+def header(path: str, version: str) -> Header:
+    """Read and check a file's header, once a version. Raises: Unreadable."""
+    try:
+        with reader.open_guarded(path) as dataset:
+            return _header(path, version, dataset)
+    except RasterError as error:
+        raise Unreadable(f"the asset cannot be drawn: {error.message}") from None
+    except RasterioError:
+        raise Unreadable("the asset cannot be drawn: it is not a readable GeoTIFF") from None
+
+
+def _header(path: str, version: str, dataset: DatasetReader) -> Header:
+    points, points_crs = dataset.gcps
+    has_gcps = bool(points) and dataset.crs is None
+    rio_crs = points_crs if has_gcps else dataset.crs
+    if rio_crs is None:
+        raise Unreadable("the asset cannot be drawn on a map: it has no coordinate system")
+    transform = from_gcps(points) if has_gcps else dataset.transform
+    if not transform.is_degenerate and transform.determinant and math.isfinite(transform.a):
+        inverse = ~transform
+    else:
+        raise Unreadable("the asset cannot be drawn on a map: its pixels have no extent")
+    if np.dtype(dataset.dtypes[0]).kind == "c":
+        raise Unreadable("the asset cannot be drawn: its pixels are complex numbers")
+    crs_text = rio_crs.to_wkt()
+    crs = CRS.from_user_input(crs_text)
+    bounds, center, resolution_m = _place(crs, transform, dataset.width, dataset.height)
+    minzoom, maxzoom = zoom_range(resolution_m, center[1], max(dataset.width, dataset.height))
+    flags = dataset.mask_flag_enums[0]
+    return Header(
+        path=path,
+        version=version,
+        crs=crs,
+        crs_text=crs_text,
+        is_web_mercator=rio_crs.to_epsg() == 3857,
+        is_geographic=crs.is_geographic,
+        has_gcps=has_gcps,
+        transform=transform,
+        inverse=inverse,
+        width=dataset.width,
+        height=dataset.height,
+        count=dataset.count,
+        dtype=np.dtype(dataset.dtypes[0]),
+        levels=(1, *dataset.overviews(1)),
+        nodata=tuple(dataset.nodatavals),
+        has_mask_band=MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags,
+        color_interpretation=tuple(c.name for c in dataset.colorinterp),
+        descriptions=tuple(dataset.descriptions),
+        scales=tuple(dataset.scales),
+        offsets=tuple(dataset.offsets),
+        palette=_palette(dataset),
+        statistics=tuple(_statistics(dataset.tags(i)) for i in dataset.indexes),
+        geographic_bounds=bounds,
+        center=center,
+        minzoom=minzoom,
+        maxzoom=maxzoom,
+    )
+
+
+def _palette(dataset: DatasetReader) -> dict[int, tuple[int, int, int, int]] | None:
+    if dataset.colorinterp[0] is not ColorInterp.palette:
+        return None
+    return dataset.colormap(1)
+
+
+def _statistics(tags: dict[str, str]) -> BandStatistics | None:
+    try:
+        low, high, mean, stddev = (
+            float(tags[f"STATISTICS_{name}"]) for name in ("MINIMUM", "MAXIMUM", "MEAN", "STDDEV")
+        )
+    except (KeyError, ValueError):
+        return None
+    found = BandStatistics(low, high, mean, stddev)
+    return found if all(map(math.isfinite, (low, high, mean, stddev))) else None
+
+
+def _place(
+    crs: CRS, transform: Affine, width: int, height: int
+) -> tuple[tuple[float, float, float, float], tuple[float, float], float]:
+    """((west, south, east, north), (longitude, latitude) of the middle, metres a pixel there)."""
+    project = Transformer.from_crs(crs, 4326, always_xy=True)
+    middle = width / 2, height / 2
+    columns = np.array([middle[0], middle[0] - 0.5, middle[0] + 0.5, middle[0], middle[0]])
+    rows = np.array([middle[1], middle[1], middle[1], middle[1] - 0.5, middle[1] + 0.5])
+    lon, lat = project.transform(*(transform * (columns, rows)))
+    if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
+        raise Unreadable("the asset cannot be drawn on a map: it lies outside its CRS")
+    _, _, side_x = _GEOD.inv(lon[1], lat[1], lon[2], lat[2])
+    _, _, side_y = _GEOD.inv(lon[3], lat[3], lon[4], lat[4])
+    resolution_m = math.sqrt(max(side_x, 1e-9) * max(side_y, 1e-9))
+
+    along = np.linspace(0.0, 1.0, 33)
+    edge_c = np.concatenate([along, along, np.zeros(33), np.ones(33)]) * width
+    edge_r = np.concatenate([np.zeros(33), np.ones(33), along, along]) * height
+    edge_lon, edge_lat = project.transform(*(transform * (edge_c, edge_r)))
+    known = np.isfinite(edge_lon) & np.isfinite(edge_lat)
+    if not known.any():
+        raise Unreadable("the asset cannot be drawn on a map: it lies outside its CRS")
+    south, north = float(edge_lat[known].min()), float(edge_lat[known].max())
+    if crs.is_geographic:
+        west, east = float(edge_lon[known].min()), float(edge_lon[known].max())
+    else:
+        # longitudes jump at 180 degrees: count them from the middle, where nothing jumps
+        offset = (edge_lon[known] - lon[0] + 180) % 360 - 180
+        west, east = float(lon[0] + offset.min()), float(lon[0] + offset.max())
+    south, north = max(-90.0, min(south, lat[0])), min(90.0, max(north, lat[0]))
+    if east - west >= 360:
+        west, east = -180.0, 180.0
+    else:
+        west, east = _wrap(west), _wrap(east, upper=True)
+    return (west, south, east, north), (_wrap(float(lon[0])), float(lat[0])), resolution_m
+
+
+def _wrap(longitude: float, *, upper: bool = False) -> float:
+    """The same meridian in [-180, 180]; an upper bound of 180 stays 180."""
+    if -180 <= longitude <= 180 and not (upper and longitude == -180):
+        return longitude
+    wrapped = (longitude + 180) % 360 - 180
+    return 180.0 if upper and wrapped == -180 else wrapped
+
+
+class _Handles(threading.local):
+    """Open files of one thread, least recently used first."""
+
+    def __init__(self) -> None:
+        self.open: OrderedDict[tuple[str, str, int], DatasetReader] = OrderedDict()
+
+
+_handles = _Handles()
+
+
+def dataset(found: Header, level: int) -> DatasetReader:
+    """The calling thread's open handle on one level (0 = full resolution). Raises: Unreadable.
+
+    A handle is never shared between threads: GDAL's are not safe for that.
+    """
+    key = (found.path, found.version, level)
+    handle = _handles.open.get(key)
+    if handle is not None:
+        _handles.open.move_to_end(key)
+        return handle
+    options = {"overview_level": level - 1} if level else {}
+    try:
+        handle = rasterio.open(found.path, driver="GTiff", sharing=False, **options)
+    except RasterioError:
+        raise Unreadable("the asset cannot be drawn: its file cannot be opened") from None
+    _handles.open[key] = handle
+    if len(_handles.open) > MAX_HANDLES:
+        _handles.open.popitem(last=False)[1].close()
+    return handle
+
+
+def forget(found: Header) -> None:
+    """Close the calling thread's handles on a file, after a failed read."""
+    for key in [key for key in _handles.open if key[:2] == (found.path, found.version)]:
+        _handles.open.pop(key).close()

@@ -1,0 +1,455 @@
+"""The fast read: one window of one overview, a coarse grid of coordinates, one remap.
+
+A tile's pixel centres are located in the raster by transforming a coarse grid of points exactly
+and interpolating between them; the grid is refined until interpolation is within
+`TOLERANCE_PIXELS` of the pixels that are read. Values agree with GDAL's bilinear and nearest warp
+(see the tests): a pixel has a value where the nearest source pixel has one, and that value is the
+weighted mean of those of its four neighbours that have one.
+"""
+
+import math
+import threading
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from pyproj import Transformer
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from tiler import datasets
+from tiler.datasets import Header
+from tiler.errors import TileError, Unreadable
+from tiler.pixels import Pixels
+
+cv2.setNumThreads(0)  # threads of its own would fight with those of the tile pool
+
+TOLERANCE_PIXELS = 0.125
+MAX_SOURCE_PIXELS = 10**8
+_GRIDS = (9, 17, 33, 65)  # nodes a side, for one tile
+_MAX_REMAP_SIDE = 32000  # cv2.remap addresses its source with 16-bit numbers
+_PAD = 2
+# what cv2.remap takes as it is; the rest is widened
+_DTYPES = {
+    "uint8": "uint8",
+    "int8": "int16",
+    "bool": "uint8",
+    "uint16": "uint16",
+    "int16": "int16",
+    "float16": "float32",
+    "float32": "float32",
+}
+
+
+class NotCovered(Exception):
+    """The fast read does not handle this raster or tile; the general one does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is read.
+
+    Attributes:
+        bounds: west, south, east, north in EPSG:3857 metres.
+        size: pixels a side.
+        bidx: 1-based bands, in the order of the picture.
+        nodata: overrides the file's.
+        alpha_bidx: the band that is alpha, if one is.
+        resampling: `bilinear` or `nearest`.
+    """
+
+    bounds: tuple[float, float, float, float]
+    size: int
+    bidx: tuple[int, ...]
+    nodata: float | None = None
+    alpha_bidx: int | None = None
+    resampling: str = "bilinear"
+
+
+@dataclass(slots=True)
+class _Located:
+    """Where a request lies in the raster: full-resolution pixel coordinates on a node grid."""
+
+    columns: np.ndarray
+    rows: np.ndarray
+    scale: float  # source pixels a picture pixel
+
+
+def read(header: Header, request: Request) -> Pixels | None:
+    """The pixels of a map picture; None where the raster has none there.
+
+    Raises: NotCovered, Unreadable, TileError (422: too many pixels for one picture).
+    """
+    if request.resampling not in ("bilinear", "nearest"):
+        raise NotCovered
+    found = _locate(header, request)
+    left, right = float(found.columns.min()), float(found.columns.max())
+    top, bottom = float(found.rows.min()), float(found.rows.max())
+    if right <= 0 or bottom <= 0 or left >= header.width or top >= header.height:
+        return None
+    level = choose_level(header, found.scale)
+    handle = datasets.dataset(header, level)
+    fx, fy = header.width / handle.width, header.height / handle.height
+    try:
+        aligned = _aligned(header, request, handle, found, (left / fx, top / fy), (fx, fy))
+        if aligned is not None:
+            return aligned
+        return _warped(header, request, handle, found, (left, top, right, bottom), (fx, fy))
+    except RasterioError:
+        datasets.forget(header)
+        raise Unreadable("the asset's pixels cannot be read") from None
+
+
+def choose_level(header: Header, scale: float) -> int:
+    """The coarsest level no coarser than the picture; `scale` is source pixels a picture pixel."""
+    level = 0
+    for index, factor in enumerate(header.levels):
+        if factor <= scale * 1.0001:
+            level = index
+    return level
+
+
+# -- where the picture lies ---------------------------------------------------------------------
+
+
+def _locate(header: Header, request: Request) -> _Located:
+    if header.is_web_mercator:
+        columns, rows = _nodes(header, request, 2)
+        return _Located(columns, rows, _scale(columns, rows, request.size))
+    for nodes in _GRIDS:
+        columns, rows = _nodes(header, request, nodes)
+        if not (np.isfinite(columns).all() and np.isfinite(rows).all()):
+            raise NotCovered
+        scale = _scale(columns, rows, request.size)
+        if _error(columns, rows) <= TOLERANCE_PIXELS * max(1.0, scale / 2):
+            return _Located(columns, rows, scale)
+    raise NotCovered
+
+
+def _nodes(header: Header, request: Request, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Exact pixel coordinates (columns, rows) of a nodes × nodes grid over the picture."""
+    west, south, east, north = request.bounds
+    x, y = np.meshgrid(np.linspace(west, east, nodes), np.linspace(north, south, nodes))
+    if not header.is_web_mercator:
+        x, y = _transformer(header.crs_text).transform(x.ravel(), y.ravel())
+        x, y = x.reshape(nodes, nodes), y.reshape(nodes, nodes)
+        if header.is_geographic:
+            x = x + _turn(header, float(x[nodes // 2, nodes // 2]))
+    inverse = header.inverse
+    return (
+        inverse.a * x + inverse.b * y + inverse.c,
+        inverse.d * x + inverse.e * y + inverse.f,
+    )
+
+
+def _turn(header: Header, longitude: float) -> float:
+    """Degrees to add so that the picture meets a raster that runs past the antimeridian."""
+    middle = (header.transform * (header.width / 2, header.height / 2))[0]
+    return 360.0 * round((middle - longitude) / 360.0)
+
+
+def _scale(columns: np.ndarray, rows: np.ndarray, size: int) -> float:
+    steps = (columns.shape[0] - 1) / size
+    across = np.hypot(np.diff(columns, axis=1), np.diff(rows, axis=1))
+    down = np.hypot(np.diff(columns, axis=0), np.diff(rows, axis=0))
+    return float(min(np.median(across), np.median(down))) * steps
+
+
+def _error(columns: np.ndarray, rows: np.ndarray) -> float:
+    """Bound on the interpolation error, in full-resolution pixels.
+
+    Every second node is compared with the mean of its neighbours; linear interpolation's error
+    goes with the square of the spacing, so on the full grid it is a quarter of that.
+    """
+    worst = 0.0
+    for grid in (columns, rows):
+        worst = max(
+            worst,
+            float(np.abs((grid[:, :-2:2] + grid[:, 2::2]) / 2 - grid[:, 1::2]).max()),
+            float(np.abs((grid[:-2:2] + grid[2::2]) / 2 - grid[1::2]).max()),
+        )
+    return worst / 4 * 2  # the two axes add up
+
+
+_transformers = threading.local()
+
+
+def _transformer(crs_text: str) -> Transformer:
+    """EPSG:3857 → CRS; one a thread, since pyproj's are not shared between threads."""
+    known: dict[str, Transformer] = _transformers.__dict__.setdefault("known", {})
+    if crs_text not in known:
+        if len(known) > 256:
+            known.clear()
+        known[crs_text] = Transformer.from_crs(3857, crs_text, always_xy=True)
+    return known[crs_text]
+
+
+@lru_cache(64)
+def _upsampler(nodes: int, size: int) -> np.ndarray:
+    """size × nodes weights: from nodes at picture corners to pixel centres."""
+    at = (np.arange(size) + 0.5) / size * (nodes - 1)
+    low = np.minimum(at.astype(int), nodes - 2)
+    weights = np.zeros((size, nodes), np.float32)
+    weights[np.arange(size), low] = 1 - (at - low)
+    weights[np.arange(size), low + 1] = at - low
+    return weights
+
+
+def _spread(grid: np.ndarray, size: int) -> np.ndarray:
+    """Node values → float32 values at the size × size pixel centres."""
+    weights = _upsampler(grid.shape[0], size)
+    return weights @ grid.astype(np.float32) @ weights.T
+
+
+# -- reading ------------------------------------------------------------------------------------
+
+
+def _aligned(
+    header: Header,
+    request: Request,
+    handle: DatasetReader,
+    found: _Located,
+    corner: tuple[float, float],
+    factor: tuple[float, float],
+) -> Pixels | None:
+    """A plain window read, where the picture's grid is the overview's; None where it is not."""
+    size = request.size
+    if not header.is_web_mercator or abs(found.scale / factor[0] - 1) > 1e-4:
+        return None
+    if header.transform.b or header.transform.d or header.transform.e > 0:
+        return None
+    column, row = round(corner[0]), round(corner[1])
+    if abs(corner[0] - column) > 0.01 or abs(corner[1] - row) > 0.01:
+        return None
+    if column < 0 or row < 0 or column + size > handle.width or row + size > handle.height:
+        return None
+    window = Window(column, row, size, size)
+    data, masked, alpha = _window(header, request, handle, window, None)
+    return Pixels(data, masked, alpha)
+
+
+def _warped(
+    header: Header,
+    request: Request,
+    handle: DatasetReader,
+    found: _Located,
+    box: tuple[float, float, float, float],
+    factor: tuple[float, float],
+) -> Pixels:
+    """Read the window around the picture and remap it."""
+    size, (fx, fy) = request.size, factor
+    c0 = max(0, math.floor(box[0] / fx) - _PAD)
+    r0 = max(0, math.floor(box[1] / fy) - _PAD)
+    c1 = min(handle.width, math.ceil(box[2] / fx) + _PAD)
+    r1 = min(handle.height, math.ceil(box[3] / fy) + _PAD)
+    width, height = c1 - c0, r1 - r0
+    if width * height > MAX_SOURCE_PIXELS:
+        raise TileError(
+            422,
+            "Unprocessable Content",
+            "this zoom level needs more than 100 million pixels of a raster without overviews",
+        )
+    shape = _decimated(width, height, found.scale / min(fx, fy))
+    sx, sy = (width / shape[1], height / shape[0]) if shape else (1.0, 1.0)
+    read_height, read_width = shape or (height, width)
+    if max(read_height, read_width) > _MAX_REMAP_SIDE:
+        raise NotCovered
+    window = Window(c0, r0, width, height)
+    data, masked, alpha = _window(header, request, handle, window, shape)
+
+    map_x = _spread((found.columns / fx - c0) / sx - 0.5, size)
+    map_y = _spread((found.rows / fy - r0) / sy - 0.5, size)
+    inside = None
+    if box[0] < 0 or box[1] < 0 or box[2] > header.width or box[3] > header.height:
+        inside = (map_x >= -0.5) & (map_x < read_width - 0.5)
+        inside &= (map_y >= -0.5) & (map_y < read_height - 0.5)
+    pixels = _remap(data, masked, alpha, map_x, map_y, request.resampling == "nearest")
+    if inside is not None and not inside.all():
+        if pixels.alpha is None:
+            pixels.alpha = inside.astype(np.uint8) * 255
+        else:
+            pixels.alpha[~inside] = 0
+    return pixels
+
+
+def _decimated(width: int, height: int, ratio: float) -> tuple[int, int] | None:
+    """(rows, columns) to read at, where even the coarsest overview is far finer than needed."""
+    if ratio < 3:
+        return None
+    by = ratio / 1.5
+    return max(1, math.ceil(height / by)), max(1, math.ceil(width / by))
+
+
+def _window(
+    header: Header,
+    request: Request,
+    handle: DatasetReader,
+    window: Window,
+    shape: tuple[int, int] | None,
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """(data, masked, alpha) of a window, as in Pixels; `alpha` uint8 or None."""
+    how = Resampling.nearest if request.resampling == "nearest" else Resampling.average
+    rows, columns = shape or (int(window.height), int(window.width))
+    bidx = request.bidx
+    wanted = bidx if request.alpha_bidx is None else (*bidx, request.alpha_bidx)
+    stacked = handle.read(
+        wanted, window=window, out_shape=(len(wanted), rows, columns), resampling=how
+    )
+    alpha = None
+    if request.alpha_bidx is not None:
+        alpha, stacked = to_byte(stacked[-1]), stacked[:-1]
+        alpha = None if alpha.min() == 255 else alpha
+    masked = _missing(header, request, stacked)
+    if header.has_mask_band:
+        hidden = handle.read_masks(1, window=window, out_shape=(rows, columns)) == 0
+        if hidden.any():
+            masked = np.zeros((rows, columns, len(bidx)), bool) if masked is None else masked
+            masked |= hidden[..., None]
+    dtype = _DTYPES.get(stacked.dtype.name, "float64")
+    data = np.ascontiguousarray(stacked.transpose(1, 2, 0)).astype(dtype, copy=False)
+    return data, masked, alpha
+
+
+def to_byte(alpha: np.ndarray) -> np.ndarray:
+    """An alpha band as 0 to 255; wider types use their whole range."""
+    if alpha.dtype == np.uint8:
+        return alpha
+    if alpha.dtype.kind in "ui":
+        return (alpha.astype(np.float64) * (255.0 / np.iinfo(alpha.dtype).max)).astype(np.uint8)
+    return (np.nan_to_num(alpha) > 0).astype(np.uint8) * 255
+
+
+def _missing(header: Header, request: Request, stacked: np.ndarray) -> np.ndarray | None:
+    """True where a band has no value: shape (rows, columns, bands); None if there is none."""
+    missing = None
+    for position, bidx in enumerate(request.bidx):
+        nodata = header.nodata[bidx - 1] if request.nodata is None else request.nodata
+        values = stacked[position]
+        is_float = values.dtype.kind == "f"
+        found = np.isnan(values) if is_float else None
+        if nodata is not None and not math.isnan(nodata):
+            # compared in the file's type: -3.4e38 written as float32 is not that float64
+            same = values == (values.dtype.type(nodata) if is_float else nodata)
+            found = same if found is None else found | same
+        if found is not None and found.any():
+            if missing is None:
+                missing = np.zeros((*values.shape, len(request.bidx)), bool)
+            missing[..., position] = found
+    return missing
+
+
+# -- resampling ---------------------------------------------------------------------------------
+
+
+def _remap(
+    data: np.ndarray,
+    masked: np.ndarray | None,
+    alpha: np.ndarray | None,
+    map_x: np.ndarray,
+    map_y: np.ndarray,
+    nearest: bool,
+) -> Pixels:
+    flag = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
+    if masked is None and alpha is None:
+        return Pixels(_cv(data, map_x, map_y, flag))
+    if nearest:
+        return Pixels(
+            _cv(data, map_x, map_y, flag),
+            None if masked is None else _cv(masked.astype(np.uint8), map_x, map_y, flag) > 0,
+            None if alpha is None else _cv(alpha, map_x, map_y, flag)[..., 0],
+        )
+    return _remap_weighted(data, masked, alpha, map_x, map_y)
+
+
+def _remap_weighted(
+    data: np.ndarray,
+    masked: np.ndarray | None,
+    alpha: np.ndarray | None,
+    map_x: np.ndarray,
+    map_y: np.ndarray,
+) -> Pixels:
+    """Bilinear among the pixels that have a value, each weighted by how much it shows."""
+    weight = np.ones(data.shape[:2], np.float32) if alpha is None else alpha / np.float32(255)
+    weights = np.repeat(weight[..., None], data.shape[2], axis=2)
+    if masked is not None:
+        weights[masked] = 0
+    kind = np.float64 if data.dtype == np.float64 else np.float32
+    values = data.astype(kind)
+    values[weights == 0] = 0  # nan * 0 is nan
+    total = _cv(weights, map_x, map_y, cv2.INTER_LINEAR)
+    mixed = _cv(values * weights, map_x, map_y, cv2.INTER_LINEAR)
+    np.divide(mixed, total, out=mixed, where=total > 1e-6)
+    out_masked = None
+    if masked is not None:
+        out_masked = _cv(masked.astype(np.uint8), map_x, map_y, cv2.INTER_NEAREST) > 0
+        out_masked |= total <= 1e-6
+        if not out_masked.any():
+            out_masked = None
+    out_alpha = None
+    if alpha is not None:
+        out_alpha = _cv(alpha, map_x, map_y, cv2.INTER_LINEAR)[..., 0]
+        # as GDAL: nothing is painted where the nearest pixel does not show at all
+        out_alpha[_cv(alpha, map_x, map_y, cv2.INTER_NEAREST)[..., 0] == 0] = 0
+    if data.dtype.kind in "ui":
+        limits = np.iinfo(data.dtype)
+        mixed = np.clip(np.rint(mixed), limits.min, limits.max)
+    return Pixels(mixed.astype(data.dtype, copy=False), out_masked, out_alpha)
+
+
+def _cv(array: np.ndarray, map_x: np.ndarray, map_y: np.ndarray, flag: int) -> np.ndarray:
+    out = cv2.remap(array, map_x, map_y, flag, borderMode=cv2.BORDER_REPLICATE)
+    return out if out.ndim == 3 else out[..., None]
+
+
+# -- whole rasters ------------------------------------------------------------------------------
+
+
+def overview(
+    header: Header,
+    bidx: tuple[int, ...],
+    side: int,
+    *,
+    nodata: float | None = None,
+    alpha_bidx: int | None = None,
+    resampling: str = "nearest",
+    shape: tuple[int, int] | None = None,
+) -> Pixels:
+    """The whole raster on its own grid, from the coarsest level at least `side` pixels long.
+
+    Args:
+        shape: (rows, columns) to read at exactly; default the level's own, at most twice `side`.
+
+    Raises: Unreadable, TileError.
+    """
+    longest = max(header.width, header.height)
+    level = choose_level(header, max(1.0, longest / side))
+    handle = datasets.dataset(header, level)
+    if handle.width * handle.height > MAX_SOURCE_PIXELS:
+        raise TileError(422, "Unprocessable Content", "the raster is large and has no overviews")
+    if shape is None:
+        shrink = max(1.0, max(handle.width, handle.height) / (2 * side))
+        shape = (max(1, int(handle.height / shrink)), max(1, int(handle.width / shrink)))
+    request = Request((0, 0, 0, 0), 0, bidx, nodata, alpha_bidx, resampling)
+    try:
+        window = Window(0, 0, handle.width, handle.height)
+        return Pixels(*_window(header, request, handle, window, shape))
+    except RasterioError:
+        datasets.forget(header)
+        raise Unreadable("the asset's pixels cannot be read") from None
+
+
+def scaled_bands(
+    header: Header, bidx: tuple[int, ...], pixels: Pixels
+) -> dict[int, np.ma.MaskedArray]:
+    """1-based band → float32 values with scale and offset applied, as formulas take them."""
+    found: dict[int, np.ma.MaskedArray] = {}
+    for position, index in enumerate(bidx):
+        band = pixels.band(position).astype(np.float32)
+        scale, offset = header.scales[index - 1], header.offsets[index - 1]
+        if (scale, offset) != (1.0, 0.0):
+            band = band * np.float32(scale) + np.float32(offset)
+        found[index] = band
+    return found

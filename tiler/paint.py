@@ -1,0 +1,138 @@
+"""Values to colours, by look-up table where the values are whole numbers of 16 bits."""
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from tiler import fast
+from tiler.datasets import Header
+from tiler.pixels import Pixels
+from tiler.rescale import Range
+from tiler.style import Style
+
+_TABLE_DTYPES = {"uint8": 0, "uint16": 0, "int16": 32768}  # dtype → what makes it start at 0
+
+
+def paint(pixels: Pixels, header: Header, style: Style) -> tuple[np.ndarray, np.ndarray | None]:
+    """Colours of a picture.
+
+    Returns: (uint8 (rows, columns, 1 or 3), uint8 alpha (rows, columns) or None if opaque).
+    """
+    if style.palette is not None:
+        colors = style.palette[_indices(pixels.data[..., 0], len(style.palette))]
+        return _with_table_alpha(colors, pixels.opacity())
+    if style.formula is not None:
+        return _paint_formula(pixels, header, style)
+    alpha = pixels.opacity()
+    if pixels.data.dtype.name in _TABLE_DTYPES:
+        grey = _by_table(pixels.data, header, style)
+    else:
+        values = pixels.data.astype(np.float32, copy=False)
+        grey = np.empty(values.shape, np.uint8)
+        for position, bidx in enumerate(style.bidx):
+            scale, offset = header.scales[bidx - 1], header.offsets[bidx - 1]
+            band = values[..., position] * np.float32(scale) + np.float32(offset)
+            grey[..., position] = _linear(band, style.rescale[position])
+        grey = _gamma(grey, style.gamma)
+    return _colored(grey, style, alpha)
+
+
+def _paint_formula(
+    pixels: Pixels, header: Header, style: Style
+) -> tuple[np.ndarray, np.ndarray | None]:
+    assert style.formula is not None
+    values = style.formula.evaluate(fast.scaled_bands(header, style.bidx, pixels))
+    grey = np.stack(
+        [_linear(block, style.rescale[i]) for i, block in enumerate(values.data)], axis=2
+    )
+    alpha = pixels.alpha
+    hidden = np.ma.getmaskarray(values).any(axis=0)
+    if hidden.any():
+        alpha = np.full(hidden.shape, 255, np.uint8) if alpha is None else alpha.copy()
+        alpha[hidden] = 0
+    return _colored(_gamma(grey, style.gamma), style, alpha)
+
+
+def _linear(values: np.ndarray, shown: Range) -> np.ndarray:
+    """Values of a range spread over 0 to 255, rounded down as rio-tiler does; NaN is 0."""
+    low, high = shown
+    spread = (np.nan_to_num(values, nan=low) - np.float32(low)) * np.float32(255 / (high - low))
+    return np.clip(spread, 0, 255).astype(np.uint8)
+
+
+def _by_table(data: np.ndarray, header: Header, style: Style) -> np.ndarray:
+    kind = data.dtype.name
+    tables = tuple(
+        _table(
+            kind,
+            style.rescale[position],
+            header.scales[bidx - 1],
+            header.offsets[bidx - 1],
+            style.gamma,
+        )
+        for position, bidx in enumerate(style.bidx)
+    )
+    if kind == "int16":
+        data = (data.view(np.uint16) + np.uint16(32768)).reshape(data.shape)
+    return _look_up(data, _joined(tables))
+
+
+def _look_up(data: np.ndarray, joined: np.ndarray) -> np.ndarray:
+    out = cv2.LUT(data, joined)
+    return out if out.ndim == 3 else out[..., None]
+
+
+class _Table:
+    """A look-up table that hashes by identity, so that joined ones can be cached."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+
+
+@lru_cache(512)
+def _table(kind: str, shown: Range, scale: float, offset: float, gamma: float) -> _Table:
+    """Stored number → 0 to 255: uint8, 256 or 65,536 entries."""
+    stored = np.arange(256 if kind == "uint8" else 65536, dtype=np.float64) - _TABLE_DTYPES[kind]
+    low, high = shown
+    spread = (stored * scale + offset - low) * (255 / (high - low))
+    return _Table(_gamma(np.clip(spread, 0, 255).astype(np.uint8), gamma))
+
+
+@lru_cache(128)
+def _joined(tables: tuple[_Table, ...]) -> np.ndarray:
+    """The tables of several bands as OpenCV takes them: shape (1, entries, bands)."""
+    return np.ascontiguousarray(np.stack([one.values for one in tables], axis=1)[None])
+
+
+def _gamma(grey: np.ndarray, gamma: float) -> np.ndarray:
+    return grey if gamma == 1.0 else _gamma_table(gamma)[grey]
+
+
+@lru_cache(64)
+def _gamma_table(gamma: float) -> np.ndarray:
+    return np.rint(255 * (np.arange(256) / 255) ** (1 / gamma)).astype(np.uint8)
+
+
+def _colored(
+    grey: np.ndarray, style: Style, alpha: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    if style.colors is None:
+        return grey, alpha
+    return _with_table_alpha(style.colors[grey[..., 0]], alpha)
+
+
+def _with_table_alpha(
+    colors: np.ndarray, alpha: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """A colour table's own transparency joined with the picture's."""
+    own = colors[..., 3]
+    if own.min() < 255:
+        alpha = own.copy() if alpha is None else np.minimum(own, alpha)
+    return np.ascontiguousarray(colors[..., :3]), alpha
+
+
+def _indices(values: np.ndarray, entries: int) -> np.ndarray:
+    return np.clip(values, 0, entries - 1).astype(np.intp)

@@ -1,0 +1,128 @@
+"""What range of values is shown: mean ± 2 standard deviations within the extremes."""
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from raster.formula import Formula
+
+from tiler import fast
+from tiler.datasets import BandStatistics, Header
+from tiler.errors import InvalidParameter
+
+Range = tuple[float, float]
+
+STATISTICS_SIDE = 512
+"""Statistics that no tag holds come from the coarsest overview at least this long."""
+
+
+def default_range(found: BandStatistics) -> Range:
+    """mean ± 2 standard deviations within the extremes; around the value of a constant band."""
+    low = max(found.minimum, found.mean - 2 * found.stddev)
+    high = min(found.maximum, found.mean + 2 * found.stddev)
+    return (low, high) if high > low else (found.mean - 1, found.mean + 1)
+
+
+def band_statistics(
+    header: Header,
+    bidx: int,
+    *,
+    metadata: Sequence[Mapping[str, Any]] = (),
+    nodata: float | None = None,
+    alpha_bidx: int | None = None,
+) -> BandStatistics:
+    """Statistics of a band in its own units (scale and offset applied).
+
+    From the file's STATISTICS tags, else the item's metadata, else computed once from an overview.
+    """
+    found = header.statistics[bidx - 1]
+    if found is None and bidx <= len(metadata):
+        found = _from_metadata(metadata[bidx - 1])
+    if found is None:
+        found = _computed(header, bidx, nodata, alpha_bidx)
+    return _scaled(found, header.scales[bidx - 1], header.offsets[bidx - 1])
+
+
+def _from_metadata(band: Mapping[str, Any]) -> BandStatistics | None:
+    values = [band.get(name) for name in ("minimum", "maximum", "mean", "stddev")]
+    if not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
+        return None
+    return BandStatistics(*(float(value) for value in values if value is not None))
+
+
+def _scaled(found: BandStatistics, scale: float, offset: float) -> BandStatistics:
+    if (scale, offset) == (1.0, 0.0):
+        return found
+    ends = sorted((found.minimum * scale + offset, found.maximum * scale + offset))
+    return BandStatistics(*ends, found.mean * scale + offset, found.stddev * abs(scale))
+
+
+@lru_cache(4096)
+def _computed(
+    header: Header, bidx: int, nodata: float | None, alpha_bidx: int | None
+) -> BandStatistics:
+    pixels = fast.overview(header, (bidx,), STATISTICS_SIDE, nodata=nodata, alpha_bidx=alpha_bidx)
+    return of_values(pixels.band(0).compressed())
+
+
+def of_values(values: np.ndarray) -> BandStatistics:
+    """Statistics of an array's finite values; of nothing, those of a band that is 0."""
+    values = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+    if not values.size:
+        return BandStatistics(0.0, 0.0, 0.0, 0.0)
+    exact = values.astype(np.float64)
+    return BandStatistics(
+        float(exact.min()), float(exact.max()), float(exact.mean()), float(exact.std())
+    )
+
+
+def overview_values(
+    header: Header,
+    formula: Formula,
+    *,
+    nodata: float | None,
+    alpha_bidx: int | None,
+) -> np.ma.MaskedArray:
+    """The formula on an overview: float32, shape (blocks, rows, columns)."""
+    pixels = fast.overview(
+        header, formula.bands, STATISTICS_SIDE, nodata=nodata, alpha_bidx=alpha_bidx
+    )
+    return formula.evaluate(fast.scaled_bands(header, formula.bands, pixels))
+
+
+@lru_cache(4096)
+def formula_statistics(
+    header: Header, formula: Formula, nodata: float | None, alpha_bidx: int | None
+) -> tuple[BandStatistics, ...]:
+    """Statistics of each block of a formula, from an overview, computed once a version."""
+    values = overview_values(header, formula, nodata=nodata, alpha_bidx=alpha_bidx)
+    return tuple(of_values(block.compressed()) for block in values)
+
+
+def parse(text: str, outputs: int) -> tuple[Range, ...]:
+    """`low,high` for every band, or one pair a band: `0,3000` or `0,3000,0,2500,0,2000`.
+
+    Raises: InvalidParameter.
+    """
+    try:
+        numbers = [float(part) for part in text.replace(";", ",").split(",")]
+    except ValueError:
+        raise InvalidParameter.of("rescale", "must be numbers: low,high for each band") from None
+    if len(numbers) % 2:
+        raise InvalidParameter.of("rescale", "must be pairs of numbers: low,high for each band")
+    return ranges(list(zip(numbers[::2], numbers[1::2], strict=True)), outputs)
+
+
+def ranges(pairs: Sequence[Sequence[float]], outputs: int) -> tuple[Range, ...]:
+    """One checked range an output band; a single one is used for all. Raises: InvalidParameter."""
+    if len(pairs) not in (1, outputs):
+        raise InvalidParameter.of(
+            "rescale", f"must hold one pair or {outputs}, one a band; there are {len(pairs)}"
+        )
+    for low, high in pairs:
+        if not (abs(low) <= 1e38 and abs(high) <= 1e38 and low < high):
+            raise InvalidParameter.of("rescale", "each low must be a number below its high")
+    found = tuple((float(low), float(high)) for low, high in pairs)
+    return found * outputs if len(found) == 1 else found
