@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from db.binaries import EmbeddedError
 
@@ -47,8 +47,10 @@ def make_account() -> pwd.struct_passwd:
     problem = "useradd is not installed"
     if useradd:
         made = subprocess.run(
-            [useradd, "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
-            + ["--shell", "/usr/sbin/nologin", ACCOUNT],
+            [
+                *(useradd, "--system", "--user-group", "--no-create-home"),
+                *("--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", ACCOUNT),
+            ],
             capture_output=True,
             text=True,
             check=False,
@@ -64,18 +66,30 @@ def make_account() -> pwd.struct_passwd:
         ) from None
 
 
-def as_account(account: Account | None) -> dict[str, Any]:
+class ChildOptions(TypedDict, total=False):
+    """Arguments of `subprocess` that make a child another account's."""
+
+    cwd: str
+    env: dict[str, str]
+    umask: int
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+def as_account(account: Account | None) -> ChildOptions:
     """Arguments of `subprocess` that run a child as `account`, in a neutral place.
 
     The child gets no variable of ours: PGPORT and its like would change what the server does.
     """
-    options: dict[str, Any] = {
+    options: ChildOptions = {
         "cwd": "/",
         "env": {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "HOME": "/nonexistent"},
         "umask": 0o077,
     }
     if account:
-        options |= {"user": account.uid, "group": account.gid, "extra_groups": []}
+        options["user"], options["group"] = account.uid, account.gid
+        options["extra_groups"] = []
     return options
 
 

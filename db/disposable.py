@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,7 +37,7 @@ def default_cache(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 @contextmanager
-def disposable_cluster() -> Iterator[Cluster]:
+def disposable_cluster() -> Generator[Cluster]:
     """A running cluster in a temporary folder, removed at the end; its database is empty.
 
     Its server ends with the thread that entered here, also when that is killed; the folder of a
@@ -49,7 +49,7 @@ def disposable_cluster() -> Iterator[Cluster]:
 
 
 @contextmanager
-def migrated_cluster(cache: Path | None = None) -> Iterator[Cluster]:
+def migrated_cluster(cache: Path | None = None) -> Generator[Cluster]:
     """As `disposable_cluster`, with its database migrated to this version.
 
     Args:
@@ -62,7 +62,7 @@ def migrated_cluster(cache: Path | None = None) -> Iterator[Cluster]:
 
 
 @contextmanager
-def _temporary_cluster() -> Iterator[Cluster]:
+def _temporary_cluster() -> Generator[Cluster]:
     sweep()
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     # the service account must get through; what holds secrets within stays closed

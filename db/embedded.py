@@ -24,6 +24,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -209,7 +210,7 @@ class Cluster:
         while _alive(pid):
             self._reap()
             if time.monotonic() > deadline:
-                raise EmbeddedError(f"the database did not stop in {STOP_SECONDS} s; see {self.log}")
+                raise EmbeddedError(f"the database does not stop; see {self.log}")
             time.sleep(0.02)
         self._reap()
         return True
@@ -243,7 +244,7 @@ class Cluster:
                 sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
             )
 
-    def _superuser(self, database: str = "postgres") -> psycopg.Connection:
+    def _superuser(self, database: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
         return psycopg.connect(self.superuser_dsn(database), autocommit=True, connect_timeout=10)
 
     def _prepare(self) -> None:
@@ -298,9 +299,12 @@ class Cluster:
             os.chown(password_file, account.uid, account.gid)
             os.chown(nursery, account.uid, account.gid)
         made = subprocess.run(
-            [program, "--pgdata", str(nursery / "data"), "--username", SUPERUSER]
-            + ["--pwfile", str(password_file), "--auth", "scram-sha-256", "--encoding", "UTF8"]
-            + ["--locale", _locale(), *(["--no-sync"] if self.disposable else [])],
+            [
+                *(program, "--pgdata", str(nursery / "data"), "--username", SUPERUSER),
+                *("--pwfile", str(password_file), "--auth", "scram-sha-256"),
+                *("--encoding", "UTF8", "--locale", _locale()),
+                *(["--no-sync"] if self.disposable else []),
+            ],
             capture_output=True,
             text=True,
             check=False,
@@ -370,7 +374,7 @@ class Cluster:
             )
             return int(started.stdout)
         tie = shutil.which("setpriv")
-        self._process = subprocess.Popen(
+        process = subprocess.Popen(
             [tie, "--pdeathsig", "INT", "--", *command] if tie else command,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -378,7 +382,8 @@ class Cluster:
             start_new_session=True,
             **options,
         )
-        return self._process.pid
+        self._process = process
+        return process.pid
 
     def _command(self, port: int) -> list[str]:
         """The server with all our settings on its command line: the code is their only source."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ class Busy(EmbeddedError):
 
 
 @contextmanager
-def exclusive(path: Path, what: str, *, wait_seconds: float = 0) -> Iterator[None]:
+def exclusive(path: Path, what: str, *, wait_seconds: float = 0) -> Generator[None]:
     """Hold the lock file `path`; the kernel frees it when this process ends, however it ends.
 
     Raises:

@@ -87,13 +87,11 @@ def _roles(connection: psycopg.Connection) -> None:
                 connection.execute(
                     sql.SQL("create role {} nologin").format(sql.Identifier(role))
                 )
-            member = connection.execute(
-                "select 1 from pg_auth_members m join pg_roles r on r.oid = m.roleid "
-                "join pg_roles u on u.oid = m.member "
-                "where r.rolname = %s and u.rolname = current_user",
-                (role,),
+            # since PostgreSQL 16 who creates a role may administer it, yet not act as it
+            acts = connection.execute(
+                "select pg_has_role(current_user, %s, 'USAGE')", (role,)
             ).fetchone()
-            if not member:
+            if acts != (True,):
                 connection.execute(
                     sql.SQL("grant {} to current_user").format(sql.Identifier(role))
                 )

@@ -7,10 +7,11 @@ local folder in both cases (`db/parts.py`); downloads from a bucket are by its o
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +19,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import obstore
-from obstore.exceptions import BaseError, NotFoundError
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
 from db.parts import Announced, Parts, sync_folder
@@ -148,9 +149,10 @@ class Objects:
         check_path(path)
         if self._root is not None:
             try:
-                return await asyncio.to_thread(self._publish, source, path)
+                with disk_errors():
+                    return await asyncio.to_thread(self._publish, source, path)
             except OSError as error:
-                if error.errno != 18:  # EXDEV: on another file system
+                if error.errno != errno.EXDEV:
                     raise
         size = await self.put(path, source)
         source.unlink()
@@ -204,11 +206,10 @@ class Objects:
     async def download(self, path: str, target: Path) -> int:
         """Copy object `path` to the local file `target`; gives its size. Raises ObjectMissing."""
         size = 0
-        with disk_errors():
-            with open(target, "wb") as handle:
-                async for chunk in self.stream(path):
-                    await asyncio.to_thread(handle.write, chunk)
-                    size += len(chunk)
+        with disk_errors(), open(target, "wb") as handle:
+            async for chunk in self.stream(path):
+                await asyncio.to_thread(handle.write, chunk)
+                size += len(chunk)
         return size
 
     async def head(self, path: str) -> ObjectMeta | None:
@@ -240,7 +241,10 @@ class Objects:
     async def list(self, prefix: str = "") -> AsyncIterator[ObjectMeta]:
         """Every object under the folder `prefix`, in no order."""
         with _store_errors():
-            async for batch in obstore.list(self._store, check_prefix(prefix) or None):
+            entries = obstore.list(  # pyright: ignore[reportUnknownMemberType]
+                self._store, check_prefix(prefix) or None
+            )
+            async for batch in entries:
                 for entry in batch:
                     if not entry["path"].startswith(f"{PARTS_FOLDER}/"):
                         yield _meta(entry)
@@ -381,11 +385,11 @@ def _meta(entry: obstore.ObjectMeta) -> ObjectMeta:
 
 
 @contextmanager
-def _store_errors() -> Iterator[None]:
+def _store_errors() -> Generator[None]:
     """The store's errors as ours."""
     try:
         yield
-    except (NotFoundError, FileNotFoundError) as error:
+    except FileNotFoundError as error:
         raise ObjectMissing("there is no such object") from error
     except ObjectError:
         raise

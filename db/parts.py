@@ -8,10 +8,11 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from db.paths import (
     DigestMismatch,
@@ -25,6 +26,13 @@ from db.paths import (
 )
 
 BUFFER_BYTES = 1024 * 1024
+
+
+class Digest(Protocol):
+    """A hash that grows with its input."""
+
+    def update(self, data: memoryview, /) -> None:
+        """Take more input."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,7 @@ class Parts:
         return removed
 
     @contextmanager
-    def open(self, path: str) -> Iterator[int]:
+    def open(self, path: str) -> Generator[int]:
         """A descriptor of upload `path`, held alone; the kernel lets go of it if we are killed.
 
         Raises:
@@ -96,20 +104,20 @@ class Parts:
         file = self.file(path)
         with disk_errors():
             file.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(
-                file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640
-            )
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+        held = False
         try:
-            try:
+            with suppress(BlockingIOError):
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # completed by another request between our two calls: this file is an object now
-                current = os.path.samestat(os.fstat(descriptor), os.stat(file))
-            except (BlockingIOError, FileNotFoundError):
-                current = False
-            if not current:
+                # completed by another request between our two calls, this file is an object now
+                held = _is_at(descriptor, file)
+            if not held:
                 raise PartBusy("another request is writing this upload")
             yield descriptor
         finally:
+            # of a refused first body nothing remains, not even the beginning of an upload
+            if held and os.fstat(descriptor).st_size == 0 and _is_at(descriptor, file):
+                file.unlink()
             os.close(descriptor)
 
     async def receive(
@@ -163,6 +171,10 @@ class Parts:
             # what did fit may end in the middle of a write
             os.ftruncate(descriptor, position)
             raise
+        except Exception:
+            # the client went away
+            await flush()
+            raise
         finally:
             with disk_errors():
                 await asyncio.to_thread(os.fsync, descriptor)
@@ -175,6 +187,14 @@ class Parts:
             raise StorageFull("there is no room left in the object store")
 
 
+def _is_at(descriptor: int, file: Path) -> bool:
+    """Whether the open file is still the one with that name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(file))
+    except FileNotFoundError:
+        return False
+
+
 def _end(announced: Announced) -> int:
     """The size that the upload may not pass with this body."""
     ends = [announced.limit]
@@ -185,7 +205,7 @@ def _end(announced: Announced) -> int:
     return min(ends)
 
 
-def _write(descriptor: int, data: bytes, position: int, digest: hashlib._Hash | None) -> None:
+def _write(descriptor: int, data: bytes, position: int, digest: Digest | None) -> None:
     view = memoryview(data)
     if digest is not None:
         digest.update(view)

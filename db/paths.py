@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 LONGEST_PATH = 512
@@ -86,7 +86,7 @@ def check_prefix(prefix: str) -> str:
 
 
 @contextmanager
-def disk_errors() -> Iterator[None]:
+def disk_errors() -> Generator[None]:
     """Turn the system's "no space left" into StorageFull."""
     try:
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import select
 from typing import Any
 
 from psycopg import AsyncConnection, sql
@@ -68,11 +69,26 @@ def make_pool(
         max_size=max_size,
         timeout=5,
         max_lifetime=1800,
-        check=AsyncConnectionPool.check_connection,
+        # a lost server is given up soon and asked again by the next request, so that service is
+        # back with it and not after a back-off that has grown to minutes
+        reconnect_timeout=2,
+        check=check_connection,
         configure=configure,
         open=False,
         name=role,
     )
+
+
+async def check_connection(connection: Connection) -> None:
+    """Raise psycopg.OperationalError where the server has closed the connection.
+
+    A server that goes away says so, or its system closes the socket: an idle connection that has
+    something to read is asked, any other is taken as it is, without a round trip.
+    """
+    poll = select.poll()
+    poll.register(connection.pgconn.socket, select.POLLIN)
+    if poll.poll(0):
+        await AsyncConnectionPool.check_connection(connection)
 
 
 async def refuse_unsafe(connection: Connection) -> None:

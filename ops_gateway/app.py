@@ -41,6 +41,16 @@ def create_app(
     )
 
 
+def health_app(
+    checks: Mapping[str, health.Check], draining: Callable[[], bool] = lambda: False
+) -> Starlette:
+    """Liveness and readiness alone, for a service that serves another app."""
+    return Starlette(
+        routes=health.routes(checks, draining),
+        exception_handlers={OpError: refuse, HTTPException: refuse_http},
+    )
+
+
 async def refuse(request: Request, error: Exception) -> Response:
     """An OpError as problem+json."""
     assert isinstance(error, OpError)

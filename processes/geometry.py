@@ -17,7 +17,11 @@ _POSITION = {
     "minItems": 2,
     "maxItems": 3,
 }
-_RINGS = {"type": "array", "minItems": 1, "items": {"type": "array", "minItems": 4, "items": _POSITION}}
+_RINGS = {
+    "type": "array",
+    "minItems": 1,
+    "items": {"type": "array", "minItems": 4, "items": _POSITION},
+}
 POLYGONAL_SCHEMA: dict[str, Any] = {
     "title": "Polygon or MultiPolygon",
     "description": "GeoJSON in EPSG:4326: longitude and latitude in degrees, closed rings, at "
@@ -101,7 +105,7 @@ def _polygon(value: object, place: str) -> list[list[list[float]]]:
     rings = []
     for n, ring in enumerate(_list(value, place)):
         where = f"{place}[{n}]"
-        points = [_position(p, f"{where}[{i}]") for i, p in enumerate(_list(ring, where))]
+        points = [position(p, f"{where}[{i}]") for i, p in enumerate(_list(ring, where))]
         if len(points) < 4:
             raise ValueError(f"{where} has fewer than four positions")
         if points[0] != points[-1]:
@@ -110,7 +114,8 @@ def _polygon(value: object, place: str) -> list[list[list[float]]]:
     return rings
 
 
-def _position(value: object, place: str) -> list[float]:
+def position(value: object, place: str) -> list[float]:
+    """Longitude and latitude; a height is left out. Raises: ValueError: with `place`."""
     if not isinstance(value, list | tuple) or len(value) not in (2, 3):
         raise ValueError(f"{place} must be [longitude, latitude]")
     for number in value:
@@ -142,10 +147,10 @@ def area_km2(geometry: Mapping[str, Any] | None, items: Sequence[Item]) -> Decim
     import shapely
     from shapely.geometry import shape
 
-    footprints = [shape(item["geometry"]) for item in items if item.get("geometry")]
+    footprints = [shape(dict(item["geometry"])) for item in items if item.get("geometry")]
     footprints = [f if f.is_valid else shapely.make_valid(f) for f in footprints]
     covered = shapely.union_all(footprints) if footprints else None
-    wanted = shape(geometry) if geometry is not None else covered
+    wanted = shape(dict(geometry)) if geometry is not None else covered
     if wanted is None:
         return Decimal(0)
     both = wanted if covered is None or geometry is None else wanted.intersection(covered)

@@ -175,7 +175,7 @@ class Process:
 
     @property
     def job_control_options(self) -> list[str]:
-        """As OGC API – Processes spells them."""
+        """As OGC API Processes spells them."""
         return ["async-execute", "dismiss", *(["sync-execute"] if self.sync_allowed else [])]
 
     @property

@@ -9,30 +9,48 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 ROLES = (
-    "coastal blue green yellow red rededge71 rededge74 rededge78 nir08 nir nir09 cirrus "
-    "swir16 swir22 pan lwir11 lwir12"
-).split()
+    "coastal",
+    "blue",
+    "green",
+    "yellow",
+    "red",
+    "rededge71",
+    "rededge74",
+    "rededge78",
+    "nir08",
+    "nir",
+    "nir09",
+    "cirrus",
+    "swir16",
+    "swir22",
+    "pan",
+    "lwir11",
+    "lwir12",
+)
 """Every role, from short to long wavelength, then panchromatic and thermal."""
 
 # Sentinel-2's two-digit names are unambiguous; Landsat's `B4` is not (`b4` is also "band four").
-_ALIASES: dict[str, str] = {
-    **{role: role for role in ROLES},
-    **{"coastalaerosol": "coastal", "aerosol": "coastal", "coastalblue": "coastal"},
-    **{"b": "blue", "g": "green", "r": "red", "n": "nir", "y": "yellow"},
-    **{"re": "rededge71", "rededge": "rededge71", "rededge1": "rededge71"},
-    **{"rededge2": "rededge74", "rededge3": "rededge78"},
-    **{"rededge071": "rededge71", "rededge075": "rededge74", "rededge078": "rededge78"},
-    **{"nearinfrared": "nir", "infrared": "nir", "nir1": "nir", "nirbroad": "nir"},
-    **{"nirnarrow": "nir08", "narrownir": "nir08", "nir8": "nir08", "nir8a": "nir08"},
-    **{"watervapour": "nir09", "watervapor": "nir09", "nir9": "nir09"},
-    **{"swir": "swir16", "swir1": "swir16", "swir2": "swir22", "panchromatic": "pan"},
-    **{"lwir": "lwir11", "thermal": "lwir11", "tir1": "lwir11", "tir2": "lwir12"},
-    **{"b01": "coastal", "b02": "blue", "b03": "green", "b04": "red", "b05": "rededge71"},
-    **{"b06": "rededge74", "b07": "rededge78", "b08": "nir", "b8a": "nir08", "b09": "nir09"},
-    **{"b10": "cirrus", "b11": "swir16", "b12": "swir22"},
-    **{"srb1": "coastal", "srb2": "blue", "srb3": "green", "srb4": "red", "srb5": "nir08"},
-    **{"srb6": "swir16", "srb7": "swir22"},
+_SPELLINGS = {
+    "coastal": "coastalaerosol aerosol coastalblue b01 srb1",
+    "blue": "b b02 srb2",
+    "green": "g b03 srb3",
+    "yellow": "y",
+    "red": "r b04 srb4",
+    "rededge71": "re rededge rededge1 rededge071 b05",
+    "rededge74": "rededge2 rededge074 b06",
+    "rededge78": "rededge3 rededge078 b07",
+    "nir": "n nearinfrared infrared nir1 nirbroad b08",
+    "nir08": "nirnarrow narrownir nir8 nir8a b8a srb5",
+    "nir09": "watervapour watervapor nir9 b09",
+    "cirrus": "b10",
+    "swir16": "swir swir1 b11 srb6",
+    "swir22": "swir2 b12 srb7",
+    "pan": "panchromatic",
+    "lwir11": "lwir thermal tir1",
+    "lwir12": "tir2",
 }
+_ALIASES = {spelling: role for role, more in _SPELLINGS.items() for spelling in more.split()}
+_ALIASES |= {role: role for role in ROLES}
 
 # Where the exact role is missing its neighbour stands in: sensors name one broad band differently.
 _STANDS_IN: dict[str, tuple[str, ...]] = {"nir": ("nir08",), "nir08": ("nir",)}
@@ -241,7 +259,10 @@ def require(
 
 def is_alpha_name(name: str | None) -> bool:
     """Whether a band name leaves it open, or says, that the band is alpha."""
-    return not name or re.fullmatch(r"(alpha|a|transparency|mask|(band)?[0-9]*)", fold(name)) is not None
+    return (
+        not name
+        or re.fullmatch(r"(alpha|a|transparency|mask|(band)?[0-9]*)", fold(name)) is not None
+    )
 
 
 def alpha_band(

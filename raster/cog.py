@@ -1,7 +1,7 @@
 """Writing cloud-optimized GeoTIFFs: ZSTD, 512-pixel tiles, overviews, embedded statistics.
 
-A product is written once, window by window, as a temporary tiled file (`tiled_writer`), then copied
-by GDAL's COG driver, which makes overviews and statistics on the way (`write_cog`). Adding
+A product is written once, window by window, as a temporary tiled file that gathers its statistics
+(`tiled_writer`), then copied by GDAL's COG driver, which adds the overviews (`write_cog`). Adding
 statistics to a finished COG would make it invalid.
 """
 
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import raster.env  # noqa: F401  (before rasterio)
 import numpy as np
 import rasterio
 import rasterio.shutil
@@ -23,9 +22,12 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, DatasetWriter
 from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
 
 from raster.errors import RasterError
-from raster.reader import BLOCK, Layout, layout, open_guarded, windows
+from raster.footprint import full_area
+from raster.reader import BLOCK, Layout, layout, open_guarded, read, read_mask, windows
+from raster.statistics import Gatherer, from_tags, to_tags
 
 LEVEL = 9
 MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
@@ -42,7 +44,7 @@ class Report:
     Attributes:
         valid: layout, tiling and overviews are those of a COG.
         reasons: why not, in words.
-        statistics: every data band has STATISTICS tags, or holds no valid pixel.
+        statistics: every data band has usable STATISTICS tags.
     """
 
     valid: bool
@@ -56,9 +58,7 @@ def validate(path: str | os.PathLike[str]) -> Report:
 
     with open_guarded(path) as dataset:
         made = layout(dataset)
-        statistics = all("STATISTICS_MEAN" in dataset.tags(i) for i in made.data) or not any(
-            _any_valid(dataset, made)
-        )
+        statistics = all(from_tags(dataset.tags(i)) is not None for i in made.data)
     # opened as a GeoTIFF just above, so this opens no other format
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -75,14 +75,6 @@ def is_cog(path: str | os.PathLike[str]) -> bool:
 is_valid_cog = is_cog
 
 
-def _any_valid(dataset: DatasetReader, made: Layout) -> Iterator[bool]:
-    from raster.reader import read
-
-    reduced = (min(256, dataset.height), min(256, dataset.width))
-    for index in made.data:
-        yield bool(read(dataset, [index], layout=made, out_shape=reduced).count())
-
-
 def block_size(dtypes: Sequence[str]) -> int:
     """512, or less where so many bands would make a tile too large to be read safely."""
     pixel_bytes = sum(np.dtype(dtype).itemsize for dtype in dtypes)
@@ -90,6 +82,41 @@ def block_size(dtypes: Sequence[str]) -> int:
     while size > 128 and size * size * pixel_bytes > _TILE_BYTES:
         size //= 2
     return size
+
+
+class TiledFile:
+    """An intermediate file that is being written; made by `tiled_writer`."""
+
+    def __init__(self, writer: DatasetWriter) -> None:
+        self._writer = writer
+        self._gatherers = [Gatherer() for _ in writer.indexes]
+
+    def write(
+        self,
+        values: np.ndarray,
+        window: Window,
+        *,
+        valid: np.ndarray | None = None,
+        mask: np.ndarray | None = None,
+    ) -> None:
+        """Write one window.
+
+        Args:
+            values: shape (bands, rows, columns).
+            valid: what counts for the statistics, same shape; default everything.
+            mask: shape (rows, columns), True where valid; written as the file's internal mask.
+        """
+        self._writer.write(values, window=window)
+        for number, gatherer in enumerate(self._gatherers):
+            gatherer.add(values[number], None if valid is None else valid[number])
+        if mask is not None:
+            self._writer.write_mask(mask.astype("uint8") * 255, window=window)
+
+    def finish(self) -> None:
+        """Embed the statistics."""
+        pixels = self._writer.width * self._writer.height
+        for index, gatherer in enumerate(self._gatherers, start=1):
+            self._writer.update_tags(index, **to_tags(gatherer.result(pixels)))
 
 
 @contextlib.contextmanager
@@ -109,11 +136,8 @@ def tiled_writer(
     offsets: Sequence[float] | None = None,
     colormap: dict[int, Any] | None = None,
     tags: dict[str, str] | None = None,
-) -> Iterator[DatasetWriter]:
-    """An intermediate file to write windows into; hand it to `write_cog` once closed.
-
-    A mask written with `write_mask` stands inside the file.
-    """
+) -> Iterator[TiledFile]:
+    """An intermediate file to write windows into; hand it to `write_cog` once closed."""
     size = block_size([dtype] * count)
     profile: dict[str, Any] = {
         "driver": "GTiff",
@@ -133,6 +157,8 @@ def tiled_writer(
         "num_threads": _THREADS,
         "bigtiff": "if_safer",
         "sparse_ok": True,
+        "photometric": "minisblack",  # else four bytes a pixel become RGBA silently
+        "alpha": "unspecified",
     }
     with (
         rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
@@ -149,7 +175,9 @@ def tiled_writer(
             writer.write_colormap(1, colormap)
         if tags:
             writer.update_tags(**tags)
-        yield writer
+        made = TiledFile(writer)
+        yield made
+        made.finish()
 
 
 def _scaled(scales: Sequence[float], offsets: Sequence[float]) -> bool:
@@ -163,19 +191,19 @@ def write_cog(
     level: int = LEVEL,
     categorical: bool = False,
 ) -> None:
-    """Copy a GeoTIFF as a COG: same grid, pixels, bands, mask, colours and nodata.
+    """Copy a file made with `tiled_writer` as a COG: same grid, pixels, bands, mask and tags.
 
     Overviews average; those of categorical data and of palettes take the most frequent value.
+    Any other GeoTIFF goes through `convert_to_cog`, which computes the statistics.
 
     Raises: RasterError("unreadable"): a block of the source is damaged.
     """
     with open_guarded(source, threads=int(_THREADS)) as dataset:
         numbers = [np.dtype(dtype) for dtype in dataset.dtypes]
-        bits = {dataset.tags(i, ns="IMAGE_STRUCTURE").get("NBITS") for i in dataset.indexes}
-        predictable = all(n.itemsize <= 8 for n in numbers) and bits <= {None}
+        predictable = all(n.kind in "iuf" and n.itemsize <= 8 for n in numbers)
         palette = any(c == ColorInterp.palette for c in dataset.colorinterp)
+        # an average of classes or palette entries means nothing
         resampling = "MODE" if categorical or palette else "AVERAGE"
-        # averages of palette indices mean nothing, of classes neither
         try:
             rasterio.shutil.copy(
                 dataset,
@@ -186,7 +214,7 @@ def write_cog(
                 PREDICTOR="YES" if predictable else "NO",
                 BLOCKSIZE=str(block_size(dataset.dtypes)),
                 OVERVIEW_RESAMPLING=resampling,
-                STATISTICS="YES",
+                STATISTICS="AUTO",
                 BIGTIFF="IF_SAFER",
                 NUM_THREADS=_THREADS,
             )
@@ -221,16 +249,12 @@ def convert_to_cog(
     try:
         with open_guarded(source, threads=int(_THREADS)) as dataset:
             made = layout(dataset, band_names=band_names)
-            done: list[str] = []
             if dataset.crs is None or dataset.transform.is_identity:
-                done.append(_warp_by_gcps(dataset, made, temporary, report))
-            elif _renamed(dataset, made):
-                _rewrite(dataset, made, temporary, report)
-                done.append("band names and colour flags corrected")
+                done = _warp_by_gcps(dataset, made, temporary, report)
+            else:
+                done = _rewrite(dataset, made, temporary, report)
         report(0.6, "writing the COG")
-        write_cog(
-            temporary if done else source, destination, level=level, categorical=categorical
-        )
+        write_cog(temporary, destination, level=level, categorical=categorical)
         report(1.0, "done")
         return done
     finally:
@@ -241,12 +265,6 @@ def _silent(fraction: float, stage: str) -> None:
     """Progress that nobody asked for."""
 
 
-def _renamed(dataset: DatasetReader, made: Layout) -> bool:
-    wrong_alpha = any(dataset.colorinterp[i - 1] == ColorInterp.alpha for i in made.data)
-    named = [dataset.descriptions[i - 1] or "" for i in made.data]
-    return wrong_alpha or named != list(made.names)
-
-
 def colors(dataset: DatasetReader, made: Layout) -> list[ColorInterp]:
     """Colour interpretation of all bands, alpha only where it is believed."""
     return [
@@ -255,69 +273,73 @@ def colors(dataset: DatasetReader, made: Layout) -> list[ColorInterp]:
     ]
 
 
-def _rewrite(dataset: DatasetReader, made: Layout, path: Path, report: Progress) -> None:
+def describe(dataset: DatasetReader, made: Layout) -> dict[str, Any]:
+    """What `tiled_writer` needs to make a file with the same bands as `dataset`."""
     names = dict(zip(made.data, made.names, strict=True))
-    with tiled_writer(
-        path,
-        width=dataset.width,
-        height=dataset.height,
-        dtype=dataset.dtypes[0],
-        count=dataset.count,
-        crs=dataset.crs,
-        transform=dataset.transform,
-        nodata=dataset.nodata,
-        band_names=[names.get(i) for i in dataset.indexes],
-        color_interpretation=colors(dataset, made),
-        scales=dataset.scales,
-        offsets=dataset.offsets,
-    ) as writer:
+    own = {k: v for k, v in dataset.tags().items() if not k.startswith("STATISTICS_")}
+    return {
+        "dtype": dataset.dtypes[0],
+        "count": dataset.count,
+        "crs": dataset.crs,
+        "nodata": dataset.nodata,
+        "band_names": [names.get(i) for i in dataset.indexes],
+        "color_interpretation": colors(dataset, made),
+        "scales": dataset.scales,
+        "offsets": dataset.offsets,
+        "colormap": _colormap(dataset),
+        "tags": own,
+    }
+
+
+def _colormap(dataset: DatasetReader) -> dict[int, Any] | None:
+    if dataset.count != 1 or dataset.colorinterp[0] != ColorInterp.palette:
+        return None
+    return dataset.colormap(1)
+
+
+def _rewrite(dataset: DatasetReader, made: Layout, path: Path, report: Progress) -> list[str]:
+    same = {"width": dataset.width, "height": dataset.height, "transform": dataset.transform}
+    with tiled_writer(path, **same, **describe(dataset, made)) as out:
         pieces = list(windows(dataset))
         for number, window in enumerate(pieces):
-            writer.write(dataset.read(window=window), window=window)
-            if made.internal_mask:
-                writer.write_mask(dataset.read_masks(1, window=window), window=window)
+            values = read(dataset, dataset.indexes, window=window, layout=made)
+            masked = np.ma.getmaskarray(values)
+            mask = read_mask(dataset, made, window) if made.internal_mask else None
+            out.write(values.data, window, valid=~masked, mask=mask)
             report(0.6 * (number + 1) / len(pieces), "copying")
+    flagged = any(dataset.colorinterp[i - 1] == ColorInterp.alpha for i in made.data)
+    return ["a band wrongly flagged as alpha lost the flag"] if flagged else []
 
 
-def _warp_by_gcps(dataset: DatasetReader, made: Layout, path: Path, report: Progress) -> str:
+def _warp_by_gcps(dataset: DatasetReader, made: Layout, path: Path, report: Progress) -> list[str]:
     points, crs = dataset.gcps
     if len(points) < 3 or crs is None:
         raise RasterError("not_georeferenced", "the file does not say where on Earth it lies")
-    from raster.footprint import shapely, to_geographic
+    target = _grid_for(dataset)
+    masked = dataset.nodata is None and made.alpha is None
+    options = {"src_crs": crs, "crs": target, "add_alpha": masked, "nodata": dataset.nodata}
+    with WarpedVRT(dataset, **options) as warped:
+        same = {"width": warped.width, "height": warped.height, "transform": warped.transform}
+        bands = list(dataset.indexes)
+        with tiled_writer(path, **same, **(describe(dataset, made) | {"crs": target})) as out:
+            pieces = list(windows(warped))
+            for number, window in enumerate(pieces):
+                values = read(warped, bands, window=window, layout=made)
+                valid = ~np.ma.getmaskarray(values)
+                mask = warped.read(warped.count, window=window) > 0 if masked else None
+                if mask is not None:
+                    valid &= mask
+                out.write(values.data, window, valid=valid, mask=mask)
+                report(0.6 * (number + 1) / len(pieces), "warping")
+    return [f"warped from ground control points to {target.to_string()}, nearest neighbour"]
 
-    area = to_geographic(dataset, shapely.box(0, 0, dataset.width, dataset.height))
+
+def _grid_for(dataset: DatasetReader) -> CRS:
+    """The UTM zone of the raster's middle, or EPSG:4326 where no zone suits."""
+    area = full_area(dataset)
     west, _, east, _ = area.bounds
     middle = area.centroid
     if abs(middle.y) > 84 or east - west > 12:
-        target = CRS.from_epsg(4326)
-    else:
-        zone = int((middle.x + 180) // 6) % 60 + 1
-        target = CRS.from_epsg((32600 if middle.y >= 0 else 32700) + zone)
-    nodata = dataset.nodata
-    masked = nodata is None
-    with WarpedVRT(
-        dataset, src_crs=crs, crs=target, add_alpha=masked and made.alpha is None, nodata=nodata
-    ) as warped:
-        names = dict(zip(made.data, made.names, strict=True))
-        with tiled_writer(
-            path,
-            width=warped.width,
-            height=warped.height,
-            dtype=dataset.dtypes[0],
-            count=dataset.count,
-            crs=target,
-            transform=warped.transform,
-            nodata=nodata,
-            band_names=[names.get(i) for i in dataset.indexes],
-            color_interpretation=colors(dataset, made),
-            scales=dataset.scales,
-            offsets=dataset.offsets,
-        ) as writer:
-            pieces = list(windows(warped))
-            for number, window in enumerate(pieces):
-                writer.write(warped.read(list(dataset.indexes), window=window), window=window)
-                if warped.count > dataset.count:
-                    alpha = warped.read(warped.count, window=window)
-                    writer.write_mask(np.where(alpha > 0, 255, 0).astype("uint8"), window=window)
-                report(0.6 * (number + 1) / len(pieces), "warping")
-    return f"warped from ground control points to {target.to_string()}, nearest neighbour"
+        return CRS.from_epsg(4326)
+    zone = int((middle.x + 180) // 6) % 60 + 1
+    return CRS.from_epsg((32600 if middle.y >= 0 else 32700) + zone)

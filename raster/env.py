@@ -1,7 +1,7 @@
-"""GDAL's process-wide settings; imported before rasterio by every module that touches pixels.
+"""GDAL's process-wide settings, in force as soon as any module of this package is imported.
 
-GDAL reads its driver list once, when rasterio is first imported, and its block cache size once,
-at first use. `rasterio.Env(GDAL_CACHEMAX=64)` would mean 64 bytes; the environment variable
+GDAL reads its driver list once, when the first file is opened, and its block cache size once, at
+first use. `rasterio.Env(GDAL_CACHEMAX=64)` would mean 64 bytes; the environment variable
 means MiB. So both are environment variables, set here.
 """
 

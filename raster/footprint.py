@@ -8,22 +8,20 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import raster.env  # noqa: F401  (before rasterio)
 import numpy as np
 import shapely
-from rasterio.crs import CRS
 from rasterio.features import shapes
 from rasterio.io import DatasetReader
 from rasterio.transform import Affine, GCPTransformer
-from rasterio.warp import transform as warp_points
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from raster.errors import RasterError
-from raster.reader import Layout, read
+from raster.reader import Layout, move, read
 
 MAX_VERTICES = 500
 _SIDE = 1024  # a footprint is traced on at most this many pixels a side
+_OUTLINE = 20_000  # pixel edges
 _STEPS = 16  # pieces an edge is cut into before it is transformed
 
 
@@ -44,10 +42,25 @@ def valid_area(dataset: DatasetReader, layout: Layout) -> BaseGeometry:
             return everywhere
     if not valid.any():
         return shapely.Polygon()
-    scale = Affine.scale(dataset.width / columns, dataset.height / rows)
+    valid = _coarser(valid)
+    factor *= columns / valid.shape[1]
+    scale = Affine.scale(dataset.width / valid.shape[1], dataset.height / valid.shape[0])
     parts = shapes(valid.astype("uint8"), mask=valid, connectivity=8, transform=scale)
     traced = [shapely.make_valid(shape(part)) for part, _ in parts]
     return _fewer_vertices(shapely.union_all(traced), tolerance=factor / 2)
+
+
+def _coarser(valid: np.ndarray) -> np.ndarray:
+    """The mask, halved until its outline is short enough to be traced in well under a second."""
+    while min(valid.shape) > 2:
+        outline = np.count_nonzero(valid[1:] != valid[:-1])
+        outline += np.count_nonzero(valid[:, 1:] != valid[:, :-1])
+        if outline <= _OUTLINE:
+            break
+        rows, columns = (side // 2 * 2 for side in valid.shape)
+        fours = valid[:rows, :columns].reshape(rows // 2, 2, columns // 2, 2)
+        valid = np.asarray(fours.any(axis=(1, 3)))
+    return valid
 
 
 def _fewer_vertices(area: BaseGeometry, tolerance: float) -> BaseGeometry:
@@ -81,11 +94,12 @@ def to_geographic(dataset: DatasetReader, area: BaseGeometry) -> BaseGeometry:
         columns, rows = points[:, 0], points[:, 1]
         t = dataset.transform
         xs, ys = t.a * columns + t.b * rows + t.c, t.d * columns + t.e * rows + t.f
-        lon, lat = warp_points(dataset.crs, "EPSG:4326", xs.tolist(), ys.tolist())
-        return np.column_stack([lon, lat])
+        return move(dataset.crs, "EPSG:4326", np.column_stack([xs, ys]))
 
     try:
         degrees = shapely.transform(dense, placed)
+    except MemoryError:
+        raise
     except Exception:  # what PROJ raises depends on the operation it chose
         raise RasterError("not_georeferenced", "the raster's position cannot be computed") from None
     points = shapely.get_coordinates(degrees)
@@ -100,6 +114,11 @@ def to_geographic(dataset: DatasetReader, area: BaseGeometry) -> BaseGeometry:
     return simple if simple.is_valid and not simple.is_empty else whole
 
 
+def full_area(dataset: DatasetReader) -> BaseGeometry:
+    """The whole grid in degrees, unwrapped."""
+    return to_geographic(dataset, shapely.box(0, 0, dataset.width, dataset.height))
+
+
 def _by_gcps(dataset: DatasetReader, area: BaseGeometry) -> BaseGeometry:
     points, crs = dataset.gcps
     if len(points) < 3 or crs is None:
@@ -109,8 +128,7 @@ def _by_gcps(dataset: DatasetReader, area: BaseGeometry) -> BaseGeometry:
 
         def placed(pixels: np.ndarray) -> np.ndarray:
             xs, ys = transformer.xy(pixels[:, 1], pixels[:, 0], offset="ul")
-            lon, lat = warp_points(crs, CRS.from_epsg(4326), list(xs), list(ys))
-            return np.column_stack([lon, lat])
+            return move(crs, "EPSG:4326", np.column_stack([xs, ys]))
 
         degrees = shapely.transform(dense, placed)
     return shapely.union_all([_unwrap(p) for p in shapely.get_parts(degrees)]).simplify(1e-5)
@@ -128,7 +146,9 @@ def _unwrap(polygon: shapely.Polygon) -> BaseGeometry:
     if abs(outer[-1, 0] - outer[0, 0]) > 180:
         # the ring goes once round the Earth: a pole is inside
         south, north = outer[:, 1].min(), outer[:, 1].max()
-        return shapely.box(-180, -90 if south + north < 0 else south, 180, 90 if south + north >= 0 else north)
+        if south + north < 0:
+            return shapely.box(-180, -90, 180, north)
+        return shapely.box(-180, south, 180, 90)
     outer[:, 0] -= 360 * np.floor((outer[:, 0].min() + 180) / 360)
     holes = [ring(shapely.get_coordinates(hole)) for hole in polygon.interiors]
     for hole in holes:

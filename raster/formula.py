@@ -7,12 +7,13 @@ limit is checked before anything is computed. What is left is turned into one nu
 block. All arithmetic is float32; comparisons give 1 or 0.
 """
 
+import functools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import raster.env  # noqa: F401  (thread counts, before numexpr reads them)
 import numexpr
 import numpy as np
 
@@ -35,10 +36,9 @@ _TOKEN = re.compile(
     re.ASCII,
 )
 _COMPARISONS = frozenset(("<", "<=", ">", ">=", "==", "!="))
-_FUNCTIONS: dict[str, int] = {
-    **dict.fromkeys(("abs", "sqrt", "log", "log10", "exp", "sin", "cos", "tan", "arctan"), 1),
-    **{"arctan2": 2, "where": 3, "min": -2, "max": -2, "minimum": -2, "maximum": -2},
-}
+_FUNCTIONS: dict[str, int] = dict.fromkeys(
+    ("abs", "sqrt", "log", "log10", "exp", "sin", "cos", "tan", "arctan"), 1
+) | {"arctan2": 2, "where": 3, "min": -2, "max": -2, "minimum": -2, "maximum": -2}
 """Function → number of arguments; -2 means two or more."""
 
 
@@ -181,7 +181,9 @@ def parse(
             index = int(plain[1])
         if index is None or not 1 <= index <= count:
             known = [n for n in names if n] or list(mapping or ()) or [f"b1 to b{count}"]
-            raise FormulaError(f"unknown band {name[:40]!r}; known: {', '.join(known[:20])}", position)
+            raise FormulaError(
+                f"unknown band {name[:40]!r}; known: {', '.join(known[:20])}", position
+            )
         return index
 
     trees = _Parser(text, find).blocks()
@@ -204,9 +206,7 @@ def parse_index(
     if index is None:
         known = ", ".join(sorted(band_names_module.INDICES))
         raise band_names_module.BandMissing(f"unknown index {name[:40]!r}; known: {known}")
-    found = {
-        role: band_names_module.require(role, band_names, mapping) for role in index.roles
-    }
+    found = {role: band_names_module.require(role, band_names, mapping) for role in index.roles}
     return parse(index.formula, mapping=found, band_count=max(len(band_names), *found.values()))
 
 
@@ -392,7 +392,7 @@ class _Parser:
         return FormulaError(f"unexpected {self._value[:40]!r}", self._position)
 
 
-_REDUCE: dict[str, Callable[..., float]] = {
+_REDUCE: dict[str, Callable[..., Any]] = {
     "neg": lambda a: -a,
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
@@ -441,52 +441,62 @@ def _bands(tree: Node) -> set[int]:
     return set()
 
 
-def _compile(tree: Node) -> Block:
-    constants: dict[float, int] = {}
+class _Writer:
+    """Writes one tree as a numexpr program."""
 
-    def constant(value: float) -> str:
-        return f"k{constants.setdefault(value, len(constants))}"
+    def __init__(self) -> None:
+        self.constants: dict[float, int] = {}
 
-    def condition(node: Node) -> str:
-        if isinstance(node, Apply) and node.op in _COMPARISONS:
-            left, right = map(number, node.arguments)
-            return f"({left} {node.op} {right})"
-        return f"({number(node)} != {constant(0.0)})"
-
-    def number(node: Node) -> str:
+    def number(self, node: Node) -> str:
+        """An expression of kind float32."""
         if isinstance(node, Band):
             return f"x{node.index}"
         if isinstance(node, Number):
-            return constant(node.value)
+            return self._constant(node.value)
         if node.op in _COMPARISONS:
-            return f"where({condition(node)}, {constant(1.0)}, {constant(0.0)})"
+            yes, no = self._constant(1.0), self._constant(0.0)
+            return f"where({self._condition(node)}, {yes}, {no})"
         if node.op == "where":
             test, yes, no = node.arguments
-            return f"where({condition(test)}, {number(yes)}, {number(no)})"
+            return f"where({self._condition(test)}, {self.number(yes)}, {self.number(no)})"
         if node.op == "**":
-            base, exponent = node.arguments
-            assert isinstance(exponent, Number)
-            whole = exponent.value.is_integer()  # numexpr multiplies out whole powers
-            power = str(int(exponent.value)) if whole else constant(exponent.value)
-            return f"({number(base)} ** {power})"
-        parts = [number(argument) for argument in node.arguments]
-        if node.op == "neg":
-            return f"(-{parts[0]})"
-        if node.op in ("min", "max"):
-            function = "minimum" if node.op == "min" else "maximum"
-            joined = parts[0]
-            for part in parts[1:]:
-                joined = f"{function}({joined}, {part})"
-            return joined
-        if node.op in _FUNCTIONS:
-            return f"{node.op}({', '.join(parts)})"
-        return f"({parts[0]} {node.op} {parts[1]})"
+            return self._power(*node.arguments)
+        return self._operation(node.op, [self.number(argument) for argument in node.arguments])
 
-    program = number(tree)
+    def _constant(self, value: float) -> str:
+        # as a variable of type float32: a literal would make the whole program float64
+        return f"k{self.constants.setdefault(value, len(self.constants))}"
+
+    def _condition(self, node: Node) -> str:
+        if isinstance(node, Apply) and node.op in _COMPARISONS:
+            left, right = map(self.number, node.arguments)
+            return f"({left} {node.op} {right})"
+        return f"({self.number(node)} != {self._constant(0.0)})"
+
+    def _power(self, base: Node, exponent: Node) -> str:
+        assert isinstance(exponent, Number)
+        whole = exponent.value.is_integer()  # numexpr multiplies out whole powers
+        power = str(int(exponent.value)) if whole else self._constant(exponent.value)
+        return f"({self.number(base)} ** {power})"
+
+    def _operation(self, op: str, parts: list[str]) -> str:
+        if op == "neg":
+            return f"(-{parts[0]})"
+        if op in ("min", "max"):
+            function = "minimum" if op == "min" else "maximum"
+            return functools.reduce(lambda a, b: f"{function}({a}, {b})", parts)
+        if op in _FUNCTIONS:
+            return f"{op}({', '.join(parts)})"
+        return f"({parts[0]} {op} {parts[1]})"
+
+
+def _compile(tree: Node) -> Block:
+    writer = _Writer()
+    program = writer.number(tree)
     used = tuple(sorted(_bands(tree)))
-    if len(used) + len(constants) > MAX_INPUTS:
+    if len(used) + len(writer.constants) > MAX_INPUTS:
         raise FormulaError(f"more than {MAX_INPUTS} different bands and numbers in one block")
-    return Block(tree=tree, bands=used, program=program, constants=tuple(constants))
+    return Block(tree=tree, bands=used, program=program, constants=tuple(writer.constants))
 
 
 def _run(block: Block, inputs: Mapping[int, np.ndarray]) -> np.ndarray:

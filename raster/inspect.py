@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import raster.env  # noqa: F401  (before rasterio)
 import numpy as np
 import pyproj
 from rasterio.errors import RasterioError
@@ -20,7 +19,8 @@ from rasterio.io import DatasetReader
 from raster import bands as band_roles
 from raster import cog, footprint
 from raster.errors import InspectError, RasterError
-from raster.reader import Layout, corners, layout, open_guarded, place, read, windows
+from raster.reader import Layout, corners, layout, move, open_guarded, place, read, windows
+from raster.statistics import Gatherer, Statistics, from_tags
 
 _EXACT_PIXELS = 64 * 1024**2  # up to here missing statistics are computed from every pixel
 _SAMPLE_SIDE = 1024
@@ -98,7 +98,9 @@ class AssetInfo:
     media_type: str
 
 
-def inspect(path: str | os.PathLike[str], band_names: Sequence[str] | None = None) -> dict[str, Any]:
+def inspect(
+    path: str | os.PathLike[str], band_names: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Inspect a GeoTIFF.
 
     Args:
@@ -179,17 +181,18 @@ def _georeferencing(dataset: DatasetReader) -> str:
 
 def _band(dataset: DatasetReader, made: Layout, index: int) -> BandInfo:
     at = made.data.index(index)
-    tags = embedded_statistics(dataset, index)
     factor = max(1.0, max(dataset.width, dataset.height) / _SAMPLE_SIDE)
     reduced = (max(1, round(dataset.height / factor)), max(1, round(dataset.width / factor)))
     sample = read(dataset, [index], layout=made, out_shape=reduced)
     values = sample.compressed().astype(np.float64)
     values = values[np.isfinite(values)]
-    percent = 100.0 * sample.count() / sample.size
-    if tags is None:
+    found = from_tags(dataset.tags(index))
+    if found is None:
         exact = dataset.width * dataset.height <= _EXACT_PIXELS
-        tags = _statistics(dataset, made, index) if exact else _of_sample(values, percent)
-    low, high, mean, deviation, valid = tags
+        found = _of_band(dataset, made, index) if exact else _of_sample(sample)
+    percent = found.valid_percent
+    if percent is None:
+        percent = 100.0 * sample.count() / sample.size
     p2, p98 = np.percentile(values, (2, 98)).tolist() if values.size else (None, None)
     name = made.names[at]
     return BandInfo(
@@ -197,67 +200,32 @@ def _band(dataset: DatasetReader, made: Layout, index: int) -> BandInfo:
         name=name or f"b{index}",
         dtype=dataset.dtypes[index - 1],
         nodata=_json_nodata(made.nodata[at]),
-        minimum=low,
-        maximum=high,
-        mean=mean,
-        stddev=deviation,
+        minimum=found.minimum,
+        maximum=found.maximum,
+        mean=found.mean,
+        stddev=found.stddev,
         p2=_significant(p2),
         p98=_significant(p98),
-        valid_percent=round(percent if valid is None else valid, 4),
+        valid_percent=round(percent, 4),
         scale=made.scales[at],
         offset=made.offsets[at],
         common_name=band_roles.role(name) if name else None,
     )
 
 
-_Statistics = tuple[float | None, float | None, float | None, float | None, float | None]
-
-
-def embedded_statistics(
-    dataset: DatasetReader, index: int
-) -> tuple[float, float, float, float, float | None] | None:
-    """minimum, maximum, mean, stddev, valid percent from the band's tags; None if incomplete."""
-    tags = dataset.tags(index)
-    try:
-        found = [float(tags[f"STATISTICS_{n}"]) for n in ("MINIMUM", "MAXIMUM", "MEAN", "STDDEV")]
-    except (KeyError, ValueError):
-        return None
-    if not all(map(math.isfinite, found)) or found[0] > found[1] or found[3] < 0:
-        return None
-    try:
-        percent = float(tags["STATISTICS_VALID_PERCENT"])
-    except (KeyError, ValueError):
-        percent = None
-    usable = percent is not None and 0 <= percent <= 100
-    return (found[0], found[1], found[2], found[3], percent if usable else None)
-
-
-def _statistics(dataset: DatasetReader, made: Layout, index: int) -> _Statistics:
-    """Of every valid pixel, one window at a time (Chan et al. 1979 for joining the parts)."""
-    count, mean, squares = 0, 0.0, 0.0
-    low, high = math.inf, -math.inf
+def _of_band(dataset: DatasetReader, made: Layout, index: int) -> Statistics:
+    """Of every pixel, one window at a time."""
+    gathered = Gatherer()
     for window in windows(dataset):
-        part = read(dataset, [index], window=window, layout=made).compressed().astype(np.float64)
-        part = part[np.isfinite(part)]
-        if not part.size:
-            continue
-        low, high = min(low, float(part.min())), max(high, float(part.max()))
-        gap, total = float(part.mean()) - mean, count + part.size
-        squares += float(part.var()) * part.size + gap * gap * count * part.size / total
-        mean += gap * part.size / total
-        count = total
-    percent = 100.0 * count / (dataset.width * dataset.height)
-    if not count:
-        return None, None, None, None, 0.0
-    return low, high, mean, math.sqrt(squares / count), percent
+        part = read(dataset, [index], window=window, layout=made)
+        gathered.add(part.data, ~np.ma.getmaskarray(part))
+    return gathered.result(dataset.width * dataset.height)
 
 
-def _of_sample(values: np.ndarray, percent: float) -> _Statistics:
-    if not values.size:
-        return None, None, None, None, percent
-    parts = values.min(), values.max(), values.mean(), values.std()
-    low, high, mean, deviation = (float(part) for part in parts)
-    return low, high, mean, deviation, percent
+def _of_sample(sample: np.ma.MaskedArray) -> Statistics:
+    gathered = Gatherer()
+    gathered.add(sample.data, ~np.ma.getmaskarray(sample))
+    return gathered.result(sample.size)
 
 
 def _gsd(dataset: DatasetReader, kind: str) -> float:
@@ -273,8 +241,7 @@ def _gsd(dataset: DatasetReader, kind: str) -> float:
     columns = [middle[0], middle[0] + 1, middle[0]]
     rows = [middle[1], middle[1], middle[1] + 1]
     points = [place(t, column, row) for column, row in zip(columns, rows, strict=True)]
-    xs, ys = [p[0] for p in points], [p[1] for p in points]
-    lon, lat = footprint.warp_points(crs, "EPSG:4326", xs, ys)
+    lon, lat = move(crs, "EPSG:4326", np.array(points)).T.tolist()
     _, _, across = _GEOD.inv(lon[0], lat[0], lon[1], lat[1])
     _, _, down = _GEOD.inv(lon[0], lat[0], lon[2], lat[2])
     return _significant(math.sqrt(across * down)) or 0.0

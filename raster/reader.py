@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import raster.env  # noqa: F401  (before rasterio)
 import numpy as np
 import rasterio
 import shapely
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import MaskFlags
 from rasterio.errors import CRSError, RasterioError, RasterioIOError
 from rasterio.features import rasterize
@@ -32,7 +32,7 @@ from raster.errors import RasterError
 
 BLOCK = 512
 WINDOW_BYTES = 32 * 1024**2
-_FAR_DEGREES = 5.0
+_HAIR = 0.001  # pixels
 
 
 def open_guarded(path: str | os.PathLike[str], *, threads: int = 1) -> DatasetReader:
@@ -55,7 +55,9 @@ def open_guarded(path: str | os.PathLike[str], *, threads: int = 1) -> DatasetRe
     try:
         dataset = rasterio.open(name, driver="GTiff", sharing=False, NUM_THREADS=str(threads))
     except (RasterioError, CRSError, OSError, ValueError) as error:
-        raise RasterError("unreadable", f"not readable as a GeoTIFF: {_plain(error, name)}") from None
+        raise RasterError(
+            "unreadable", f"not readable as a GeoTIFF: {_plain(error, name)}"
+        ) from None
     try:
         _check_caps(dataset)
     except BaseException:
@@ -192,7 +194,9 @@ def read(
         if values.dtype.kind == "f":
             mask[row] |= np.isnan(values[row])
     if shared is not None:
-        mask |= shared
+        for row, index in enumerate(chosen):
+            if index != layout.alpha:
+                mask[row] |= shared
     if scaled:
         values = values.astype(np.float32)
         for row, index in enumerate(chosen):
@@ -201,6 +205,12 @@ def read(
                 values[row] *= np.float32(layout.scales[at])
                 values[row] += np.float32(layout.offsets[at])
     return np.ma.MaskedArray(values, mask=mask)
+
+
+def read_mask(dataset: DatasetReader, layout: Layout, window: Window) -> np.ndarray:
+    """True where neither alpha nor the internal mask hides the pixel; shape (rows, columns)."""
+    hidden = _shared_mask(dataset, layout, window, None)
+    return np.ones((int(window.height), int(window.width)), bool) if hidden is None else ~hidden
 
 
 def _shared_mask(
@@ -217,6 +227,11 @@ def _shared_mask(
     return None
 
 
+def pixels(left: float, top: float, width: float, height: float) -> Window:
+    """A window by its first column, first row, and size."""
+    return Window(left, top, width, height)  # pyright: ignore[reportCallIssue]
+
+
 def windows(
     dataset: DatasetReader, within: Window | None = None, *, block: int = BLOCK
 ) -> Iterator[Window]:
@@ -225,14 +240,14 @@ def windows(
     Pieces start at multiples of `block` from the corner of `within`, so that a tiled file that
     begins there is written in whole blocks.
     """
-    within = within or Window(0, 0, dataset.width, dataset.height)  # type: ignore[call-arg]
+    within = within or pixels(0, 0, dataset.width, dataset.height)
     pixel_bytes = sum(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
     columns = max(block, WINDOW_BYTES // (pixel_bytes * block) // block * block)
     left, top = int(within.col_off), int(within.row_off)
     width, height = int(within.width), int(within.height)
     for row in range(0, height, block):
         for column in range(0, width, columns):
-            yield Window(  # type: ignore[call-arg]
+            yield pixels(
                 left + column,
                 top + row,
                 min(columns, width - column),
@@ -262,9 +277,8 @@ class Area:
 def area(dataset: DatasetReader, geometry: Mapping[str, Any]) -> Area:
     """Place a geometry on the raster's grid.
 
-    A pixel is inside if its centre is. Vertices are transformed, edges stay straight on the grid,
-    as `gdalwarp -cutline` has it. A geometry smaller than a pixel, with no centre in it, means the
-    pixels it touches.
+    A pixel is inside if its centre is, as with `gdalwarp -cutline`. A geometry smaller than a
+    pixel, with no centre in it, means the pixels it touches.
 
     Args:
         geometry: GeoJSON Polygon or MultiPolygon, EPSG:4326.
@@ -274,18 +288,19 @@ def area(dataset: DatasetReader, geometry: Mapping[str, Any]) -> Area:
     if dataset.crs is None:
         raise RasterError("not_georeferenced", "the raster has no coordinate reference system")
     full = shapely.box(0, 0, dataset.width, dataset.height)
-    pixels = to_pixels(dataset, shape(geometry)).intersection(full)
+    placed = to_pixels(dataset, shape(dict(geometry))).intersection(full)
     polygons = shapely.union_all(
-        [part for part in shapely.get_parts(pixels) if part.geom_type == "Polygon" and part.area]
+        [part for part in shapely.get_parts(placed) if part.geom_type == "Polygon" and part.area]
     )
     if polygons.is_empty:
         raise RasterError("no_overlap", "the geometry lies outside the raster")
     left, top, right, bottom = polygons.bounds
-    # transforming a corner that lies on a pixel edge may miss it by rounding
-    left, top = int(np.floor(left + 1e-6)), int(np.floor(top + 1e-6))
-    right = min(max(int(np.ceil(right - 1e-6)), left + 1), dataset.width)
-    bottom = min(max(int(np.ceil(bottom - 1e-6)), top + 1), dataset.height)
-    window = Window(left, top, right - left, bottom - top)  # type: ignore[call-arg]
+    # an edge drawn along the grid is bent by the projection and crosses it by a hair
+    left, top = int(np.floor(left + _HAIR)), int(np.floor(top + _HAIR))
+    left, top = min(left, dataset.width - 1), min(top, dataset.height - 1)
+    right = min(max(int(np.ceil(right - _HAIR)), left + 1), dataset.width)
+    bottom = min(max(int(np.ceil(bottom - _HAIR)), top + 1), dataset.height)
+    window = pixels(left, top, right - left, bottom - top)
     for piece in windows(dataset, window):
         if _inside(polygons, piece, False).any():
             return Area(window, polygons)
@@ -294,53 +309,72 @@ def area(dataset: DatasetReader, geometry: Mapping[str, Any]) -> Area:
 
 def _inside(geometry: BaseGeometry, window: Window, all_touched: bool) -> np.ndarray:
     rows, columns = int(window.height), int(window.width)
-    return rasterize(
+    burned = rasterize(
         [(geometry, 1)],
         out_shape=(rows, columns),
         transform=Affine.translation(window.col_off, window.row_off),
         all_touched=all_touched,
         dtype="uint8",
-    ).astype(bool)
+    )
+    return np.asarray(burned, dtype=bool)
 
 
 def to_pixels(dataset: DatasetReader, geometry: BaseGeometry) -> BaseGeometry:
-    """A geometry (EPSG:4326) in the raster's pixel coordinates; empty where it cannot be placed."""
-    geographic = bool(dataset.crs.is_geographic)
-    near = _near(dataset, geometry, geographic)
+    """A geometry (EPSG:4326) in the raster's pixel coordinates, at least where they meet.
+
+    Edges are straight in longitude and latitude, as GeoJSON means them, so they are divided until
+    they lie within 1/5000 pixel of the curve they are on the raster's grid.
+    """
+    near, shifts = geometry, (0.0,)
+    if dataset.crs.is_geographic:
+        shifts = (-360.0, 0.0, 360.0)  # a raster from 0° to 360° meets western longitudes too
+    else:
+        near = _divided_nearby(dataset, geometry)
     if near.is_empty:
         return near
-    shifts = (-360.0, 0.0, 360.0) if geographic else (0.0,)
+    inverse = _shapely_order(~dataset.transform)
     placed = []
     for shift in shifts:
         moved = _project(dataset, near, shift)
         if moved is not None:
-            inverse = ~dataset.transform
-            placed.append(affinity.affine_transform(moved, _shapely_order(inverse)))
-    valid = [p if p.is_valid else shapely.make_valid(p) for p in placed]
-    return shapely.union_all(valid) if valid else shapely.Polygon()
+            made = affinity.affine_transform(moved, inverse)
+            placed.append(made if made.is_valid else shapely.make_valid(made))
+    return shapely.union_all(placed) if placed else shapely.Polygon()
+
+
+def move(from_crs: Any, to_crs: Any, points: np.ndarray) -> np.ndarray:
+    """Points (n, 2) in another CRS; not finite where one has no place in it."""
+    xs, ys = points[:, 0].tolist(), points[:, 1].tolist()
+    moved = warp_points(from_crs, to_crs, xs, ys)
+    return np.column_stack([np.asarray(moved[0], float), np.asarray(moved[1], float)])
 
 
 def _project(dataset: DatasetReader, geometry: BaseGeometry, shift: float) -> BaseGeometry | None:
-    points = shapely.get_coordinates(geometry)
-    xs, ys = warp_points("EPSG:4326", dataset.crs, points[:, 0].tolist(), points[:, 1].tolist())
-    moved = np.column_stack([np.asarray(xs, float) + shift, np.asarray(ys, float)])
+    """In the raster's CRS; None where a vertex has no place in it."""
+    try:
+        moved = move("EPSG:4326", dataset.crs, shapely.get_coordinates(geometry))
+    except CPLE_BaseError:
+        return None
     if not np.isfinite(moved).all():
         return None
-    # set_coordinates writes into the geometry it is given
-    return shapely.set_coordinates(shapely.force_2d(geometry), moved)
+    return shapely.set_coordinates(shapely.force_2d(geometry), np.add(moved, (shift, 0.0)))
 
 
-def _near(dataset: DatasetReader, geometry: BaseGeometry, geographic: bool) -> BaseGeometry:
-    """The geometry, cut where it reaches so far from the raster that projecting it would fail."""
-    if geographic:
-        return geometry
+def _divided_nearby(dataset: DatasetReader, geometry: BaseGeometry) -> BaseGeometry:
+    """The part of the geometry near the raster, its edges divided.
+
+    What lies far away cannot always be projected, and would be divided in vain.
+    """
     west, south, east, north = geographic_bounds(dataset)
-    if west > east or east - west > 180:
-        return geometry
-    far = shapely.box(west, south, east, north).buffer(_FAR_DEGREES, join_style="mitre")
-    if far.covers(geometry) or geometry.bounds[2] - geometry.bounds[0] <= 2 * _FAR_DEGREES:
-        return geometry
-    return shapely.segmentize(geometry.intersection(far), 0.05)
+    boxes = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
+    margin = 0.05 * max(north - south, min(360.0, (east - west) % 360)) + 1e-6
+    near = shapely.union_all(
+        [shapely.box(w - margin, south - margin, e + margin, north + margin) for w, e in boxes]
+    )
+    # a chord of length c misses a circle of radius R by c²/8R; halved for high latitudes
+    pixel_m = 111_320 * (north - south) / max(dataset.width, dataset.height)
+    longest_m = np.sqrt(8 * 0.0002 * pixel_m * 6_371_000) / 2
+    return shapely.segmentize(geometry.intersection(near), max(longest_m / 111_320, 1e-6))
 
 
 def geographic_bounds(dataset: DatasetReader) -> tuple[float, float, float, float]:
@@ -360,8 +394,8 @@ def place(transform: Affine, column: float, row: float) -> tuple[float, float]:
 def corners(dataset: DatasetReader) -> list[tuple[float, float]]:
     """x, y of the grid's four corners."""
     width, height = dataset.width, dataset.height
-    pixels = ((0, 0), (width, 0), (width, height), (0, height))
-    return [place(dataset.transform, column, row) for column, row in pixels]
+    ends = ((0, 0), (width, 0), (width, height), (0, height))
+    return [place(dataset.transform, column, row) for column, row in ends]
 
 
 def _shapely_order(transform: Affine) -> list[float]:

@@ -183,9 +183,11 @@ def _directory(file: BinaryIO, size: int, entries: dict[int, _Entry], order: str
         return values[0] if values else (default or 0)
 
     width, height, bands = one(_WIDTH), one(_HEIGHT), one(_SAMPLES, 1)
-    bits = max(_integers(file, size, entries[_BITS], order, limit=bands or 1), default=1) if (
-        _BITS in entries
-    ) else 1
+    bits = (
+        max(_integers(file, size, entries[_BITS], order, limit=bands or 1), default=1)
+        if (_BITS in entries)
+        else 1
+    )
     if _TILE_WIDTH in entries:
         block_pixels = one(_TILE_WIDTH) * one(_TILE_HEIGHT, 0)
     else:

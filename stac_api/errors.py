@@ -1,16 +1,18 @@
 """What this package refuses, and how a refusal reads on the wire.
 
-    StacError
-     ├── BadRequest         400  the request cannot be read
-     ├── Unauthorized       401  no credential, and what is asked for is not public
-     ├── NotFound           404  no such thing, or not for this caller
-     └── Unavailable        503  the database cannot answer now
+StacError
+ ├── BadRequest         400  the request cannot be read
+ ├── Unauthorized       401  no credential, and what is asked for is not public
+ ├── Invalid            422  the body is not what it says it is
+ ├── TooLarge           413  the body is over the limit
+ ├── NotFound           404  no such thing, or not for this caller
+ └── Unavailable        503  the database cannot answer now
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 from starlette.responses import Response
@@ -23,9 +25,9 @@ class StacError(Exception):
 
     status = 500
     title = "Internal Server Error"
-    headers: Mapping[str, str] = {}
+    headers: ClassVar[Mapping[str, str]] = {}
 
-    def __init__(self, detail: str) -> None:
+    def __init__(self, detail: str | list[dict[str, Any]]) -> None:
         """`detail` is shown to the client."""
         super().__init__(detail)
         self.detail = detail
@@ -41,11 +43,23 @@ class Unauthorized(StacError):
     """No credential was sent and what is asked for is not public."""
 
     status, title = 401, "Unauthorized"
-    headers = {"WWW-Authenticate": "Bearer"}
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
 
     def __init__(self, detail: str = "a credential is needed for what is not public") -> None:
         """The same words whether the thing exists or not."""
         super().__init__(detail)
+
+
+class Invalid(StacError):
+    """A body that is not the STAC document it should be; `detail` lists {loc, msg, type}."""
+
+    status, title = 422, "Unprocessable Content"
+
+
+class TooLarge(StacError):
+    """A body over the limit."""
+
+    status, title = 413, "Content Too Large"
 
 
 class NotFound(StacError):
@@ -58,7 +72,7 @@ class Unavailable(StacError):
     """The database is away or too busy; the same request may succeed in a moment."""
 
     status, title = 503, "Service Unavailable"
-    headers = {"Retry-After": "2"}
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "2"}
 
 
 def problem(

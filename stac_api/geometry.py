@@ -121,8 +121,7 @@ def _positions(value: Any, nesting: int, kind: str, name: str, counted: list[int
         raise BadRequest(f"{name} has more than {MAX_PARTS} parts")
     for part in value:
         _positions(part, nesting - 1, kind, name, counted)
-    if nesting == 2 and kind.endswith("Polygon"):
-        if len(value) < 4 or value[0] != value[-1]:
-            raise BadRequest(f"{name} has a ring that is not closed")
+    if nesting == 2 and kind.endswith("Polygon") and (len(value) < 4 or value[0] != value[-1]):
+        raise BadRequest(f"{name} has a ring that is not closed")
     if nesting == 2 and kind.endswith("LineString") and len(value) < 2:
         raise BadRequest(f"{name} has a line of one position")

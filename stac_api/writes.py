@@ -1,10 +1,10 @@
 """The only writers of pgstac items and of slots.
 
-A slot is a pgstac collection made ahead of need: one holds everything of one organization, one holds
-public data. Items go straight into the slot's partition, on the connection and in the transaction
-handed in, and no statement here that an operation may call runs DDL. `docs` say why: pgstac's own
-writers make all writers of an organization wait for one row, and its first item for a collection
-locks every tenant's search until commit.
+A slot is a pgstac collection made ahead of need: one holds everything of one organization, one
+holds public data. Items go straight into the slot's partition, on the connection and in the
+transaction handed in, and nothing here that an operation may call runs DDL: pgstac's own writers
+make all writers of an organization wait for one row, and its first item for a collection locks
+every tenant's search until commit.
 
 The connection is a psycopg one, its role `opstac_app` with the organization bound, or
 `opstac_system`. Rows may come as tuples or dicts.
@@ -68,9 +68,7 @@ async def patch_item(
         raise NoSuchItem(str(item.get("id")))
 
 
-async def remove_items(
-    conn: psycopg.AsyncConnection[Any], slot: str, ids: Sequence[str]
-) -> int:
+async def remove_items(conn: psycopg.AsyncConnection[Any], slot: str, ids: Sequence[str]) -> int:
     """Delete items by platform id; how many there were."""
     return await _value(conn, sql.remove_items, slot=slot, ids=list(ids)) if ids else 0
 
@@ -97,7 +95,7 @@ async def provision_slot(
         raise RuntimeError("a slot is made in a transaction of its own")
     for attempt in range(attempts):
         if attempt:
-            await asyncio.sleep(random.uniform(0.05, 0.3))  # noqa: S311 - spreads retries
+            await asyncio.sleep(random.uniform(0.05, 0.3))
         try:
             async with conn.transaction():
                 await conn.execute(

@@ -3,23 +3,24 @@
 import math
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
-import raster.env  # noqa: F401  (GDAL's settings, before rasterio is imported)
 import numpy as np
 import rasterio
 from affine import Affine
 from pyproj import CRS, Geod, Transformer
-from raster import reader
-from raster.errors import RasterError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.transform import from_gcps
 
+from raster import reader
+from raster.errors import RasterError
 from tiler.errors import Unreadable
-from tiler.grid import zoom_range
+from tiler.grid import HALF_WORLD_M, MAX_LATITUDE, zoom_range
+from tiler.source import AssetSource
 
 MAX_HANDLES = 128
 """Open files a thread; each is a descriptor and a few tens of kilobytes."""
@@ -37,7 +38,7 @@ class BandStatistics:
     stddev: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Header:
     """All that drawing needs to know of a file and that does not change with its version.
 
@@ -48,6 +49,10 @@ class Header:
         has_mask_band: the file holds a mask of its own (not nodata, not alpha).
         palette: pixel value → (red, green, blue, alpha), where the file has a colour table.
         statistics: one a band, None where the tags are missing.
+        geographic_bounds: west, south, east, north in degrees; west > east across the antimeridian.
+        center: longitude, latitude of the middle.
+        web_mercator_boxes: what holds the raster in EPSG:3857; two across the antimeridian.
+        web_mercator_m: side of a pixel in EPSG:3857 metres, in the middle.
     """
 
     path: str
@@ -74,6 +79,8 @@ class Header:
     statistics: tuple[BandStatistics | None, ...]
     geographic_bounds: tuple[float, float, float, float]
     center: tuple[float, float]
+    web_mercator_boxes: tuple[tuple[float, float, float, float], ...]
+    web_mercator_m: float
     minzoom: int
     maxzoom: int
 
@@ -88,6 +95,27 @@ def header(path: str, version: str) -> Header:
         raise Unreadable(f"the asset cannot be drawn: {error.message}") from None
     except RasterioError:
         raise Unreadable("the asset cannot be drawn: it is not a readable GeoTIFF") from None
+
+
+def header_of(source: AssetSource) -> Header:
+    """The header of an asset, with the item's scale and offset where the file has none."""
+    found = header(source.path, source.version)
+    known = tuple((band.get("scale"), band.get("offset")) for band in source.bands)
+    if all(pair == (None, None) for pair in known):
+        return found
+    return _with_scaling(found, known)
+
+
+@lru_cache(4096)
+def _with_scaling(found: Header, known: tuple[tuple[Any, Any], ...]) -> Header:
+    scales, offsets = list(found.scales), list(found.offsets)
+    for index, (scale, offset) in enumerate(known[: found.count]):
+        if (scales[index], offsets[index]) == (1.0, 0.0):
+            scales[index] = float(scale) if scale else 1.0
+            offsets[index] = float(offset) if offset else 0.0
+    if (tuple(scales), tuple(offsets)) == (found.scales, found.offsets):
+        return found
+    return replace(found, scales=tuple(scales), offsets=tuple(offsets))
 
 
 def _header(path: str, version: str, dataset: DatasetReader) -> Header:
@@ -106,6 +134,7 @@ def _header(path: str, version: str, dataset: DatasetReader) -> Header:
     crs_text = rio_crs.to_wkt()
     crs = CRS.from_user_input(crs_text)
     bounds, center, resolution_m = _place(crs, transform, dataset.width, dataset.height)
+    latitude = max(-MAX_LATITUDE, min(MAX_LATITUDE, center[1]))
     minzoom, maxzoom = zoom_range(resolution_m, center[1], max(dataset.width, dataset.height))
     flags = dataset.mask_flag_enums[0]
     return Header(
@@ -133,6 +162,8 @@ def _header(path: str, version: str, dataset: DatasetReader) -> Header:
         statistics=tuple(_statistics(dataset.tags(i)) for i in dataset.indexes),
         geographic_bounds=bounds,
         center=center,
+        web_mercator_boxes=_boxes(bounds),
+        web_mercator_m=resolution_m / math.cos(math.radians(latitude)),
         minzoom=minzoom,
         maxzoom=maxzoom,
     )
@@ -190,6 +221,27 @@ def _place(
     else:
         west, east = _wrap(west), _wrap(east, upper=True)
     return (west, south, east, north), (_wrap(float(lon[0])), float(lat[0])), resolution_m
+
+
+def _boxes(
+    bounds: tuple[float, float, float, float],
+) -> tuple[tuple[float, float, float, float], ...]:
+    """Geographic bounds as EPSG:3857 boxes, a little wider: edges were sampled, not followed."""
+    west, south, east, north = bounds
+    span = east - west if west <= east else east - west + 360
+    wider, taller = span * 0.02 + 1e-6, (north - south) * 0.02 + 1e-6
+    bottom, top = (
+        HALF_WORLD_M / math.pi * math.asinh(math.tan(math.radians(max(-89.9, min(89.9, latitude)))))
+        for latitude in (south - taller, north + taller)
+    )
+    if span > 300:
+        return ((-HALF_WORLD_M, bottom, HALF_WORLD_M, top),)
+    west, east = west - wider, west + span + wider
+    shifts = [shift for shift in (-360.0, 0.0, 360.0) if west + shift < 180 and east + shift > -180]
+    metres = HALF_WORLD_M / 180
+    return tuple(
+        ((west + shift) * metres, bottom, (east + shift) * metres, top) for shift in shifts
+    )
 
 
 def _wrap(longitude: float, *, upper: bool = False) -> float:

@@ -8,13 +8,9 @@ weighted mean of those of its four neighbours that have one.
 """
 
 import math
-import threading
-from dataclasses import dataclass
-from functools import lru_cache
 
 import cv2
 import numpy as np
-from pyproj import Transformer
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
@@ -23,59 +19,16 @@ from rasterio.windows import Window
 from tiler import datasets
 from tiler.datasets import Header
 from tiler.errors import TileError, Unreadable
+from tiler.locate import Located, NotCovered, Request, locate, spread
 from tiler.pixels import Pixels
 
 cv2.setNumThreads(0)  # threads of its own would fight with those of the tile pool
 
-TOLERANCE_PIXELS = 0.125
 MAX_SOURCE_PIXELS = 10**8
-_GRIDS = (9, 17, 33, 65)  # nodes a side, for one tile
 _MAX_REMAP_SIDE = 32000  # cv2.remap addresses its source with 16-bit numbers
 _PAD = 2
-# what cv2.remap takes as it is; the rest is widened
-_DTYPES = {
-    "uint8": "uint8",
-    "int8": "int16",
-    "bool": "uint8",
-    "uint16": "uint16",
-    "int16": "int16",
-    "float16": "float32",
-    "float32": "float32",
-}
-
-
-class NotCovered(Exception):
-    """The fast read does not handle this raster or tile; the general one does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is read.
-
-    Attributes:
-        bounds: west, south, east, north in EPSG:3857 metres.
-        size: pixels a side.
-        bidx: 1-based bands, in the order of the picture.
-        nodata: overrides the file's.
-        alpha_bidx: the band that is alpha, if one is.
-        resampling: `bilinear` or `nearest`.
-    """
-
-    bounds: tuple[float, float, float, float]
-    size: int
-    bidx: tuple[int, ...]
-    nodata: float | None = None
-    alpha_bidx: int | None = None
-    resampling: str = "bilinear"
-
-
-@dataclass(slots=True)
-class _Located:
-    """Where a request lies in the raster: full-resolution pixel coordinates on a node grid."""
-
-    columns: np.ndarray
-    rows: np.ndarray
-    scale: float  # source pixels a picture pixel
+# what cv2.remap interpolates exactly; of others (int16, float64) it rounds positions to 1/32 pixel
+_EXACT = frozenset(("uint8", "uint16", "float32"))
 
 
 def read(header: Header, request: Request) -> Pixels | None:
@@ -83,9 +36,11 @@ def read(header: Header, request: Request) -> Pixels | None:
 
     Raises: NotCovered, Unreadable, TileError (422: too many pixels for one picture).
     """
+    if not _near(header, request.bounds):
+        return None
     if request.resampling not in ("bilinear", "nearest"):
         raise NotCovered
-    found = _locate(header, request)
+    found = locate(header, request)
     left, right = float(found.columns.min()), float(found.columns.max())
     top, bottom = float(found.rows.min()), float(found.rows.max())
     if right <= 0 or bottom <= 0 or left >= header.width or top >= header.height:
@@ -103,6 +58,14 @@ def read(header: Header, request: Request) -> Pixels | None:
         raise Unreadable("the asset's pixels cannot be read") from None
 
 
+def _near(header: Header, bounds: tuple[float, float, float, float]) -> bool:
+    west, south, east, north = bounds
+    return any(
+        box[0] < east and box[2] > west and box[1] < north and box[3] > south
+        for box in header.web_mercator_boxes
+    )
+
+
 def choose_level(header: Header, scale: float) -> int:
     """The coarsest level no coarser than the picture; `scale` is source pixels a picture pixel."""
     level = 0
@@ -112,98 +75,6 @@ def choose_level(header: Header, scale: float) -> int:
     return level
 
 
-# -- where the picture lies ---------------------------------------------------------------------
-
-
-def _locate(header: Header, request: Request) -> _Located:
-    if header.is_web_mercator:
-        columns, rows = _nodes(header, request, 2)
-        return _Located(columns, rows, _scale(columns, rows, request.size))
-    for nodes in _GRIDS:
-        columns, rows = _nodes(header, request, nodes)
-        if not (np.isfinite(columns).all() and np.isfinite(rows).all()):
-            raise NotCovered
-        scale = _scale(columns, rows, request.size)
-        if _error(columns, rows) <= TOLERANCE_PIXELS * max(1.0, scale / 2):
-            return _Located(columns, rows, scale)
-    raise NotCovered
-
-
-def _nodes(header: Header, request: Request, nodes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Exact pixel coordinates (columns, rows) of a nodes × nodes grid over the picture."""
-    west, south, east, north = request.bounds
-    x, y = np.meshgrid(np.linspace(west, east, nodes), np.linspace(north, south, nodes))
-    if not header.is_web_mercator:
-        x, y = _transformer(header.crs_text).transform(x.ravel(), y.ravel())
-        x, y = x.reshape(nodes, nodes), y.reshape(nodes, nodes)
-        if header.is_geographic:
-            x = x + _turn(header, float(x[nodes // 2, nodes // 2]))
-    inverse = header.inverse
-    return (
-        inverse.a * x + inverse.b * y + inverse.c,
-        inverse.d * x + inverse.e * y + inverse.f,
-    )
-
-
-def _turn(header: Header, longitude: float) -> float:
-    """Degrees to add so that the picture meets a raster that runs past the antimeridian."""
-    middle = (header.transform * (header.width / 2, header.height / 2))[0]
-    return 360.0 * round((middle - longitude) / 360.0)
-
-
-def _scale(columns: np.ndarray, rows: np.ndarray, size: int) -> float:
-    steps = (columns.shape[0] - 1) / size
-    across = np.hypot(np.diff(columns, axis=1), np.diff(rows, axis=1))
-    down = np.hypot(np.diff(columns, axis=0), np.diff(rows, axis=0))
-    return float(min(np.median(across), np.median(down))) * steps
-
-
-def _error(columns: np.ndarray, rows: np.ndarray) -> float:
-    """Bound on the interpolation error, in full-resolution pixels.
-
-    Every second node is compared with the mean of its neighbours; linear interpolation's error
-    goes with the square of the spacing, so on the full grid it is a quarter of that.
-    """
-    worst = 0.0
-    for grid in (columns, rows):
-        worst = max(
-            worst,
-            float(np.abs((grid[:, :-2:2] + grid[:, 2::2]) / 2 - grid[:, 1::2]).max()),
-            float(np.abs((grid[:-2:2] + grid[2::2]) / 2 - grid[1::2]).max()),
-        )
-    return worst / 4 * 2  # the two axes add up
-
-
-_transformers = threading.local()
-
-
-def _transformer(crs_text: str) -> Transformer:
-    """EPSG:3857 → CRS; one a thread, since pyproj's are not shared between threads."""
-    known: dict[str, Transformer] = _transformers.__dict__.setdefault("known", {})
-    if crs_text not in known:
-        if len(known) > 256:
-            known.clear()
-        known[crs_text] = Transformer.from_crs(3857, crs_text, always_xy=True)
-    return known[crs_text]
-
-
-@lru_cache(64)
-def _upsampler(nodes: int, size: int) -> np.ndarray:
-    """size × nodes weights: from nodes at picture corners to pixel centres."""
-    at = (np.arange(size) + 0.5) / size * (nodes - 1)
-    low = np.minimum(at.astype(int), nodes - 2)
-    weights = np.zeros((size, nodes), np.float32)
-    weights[np.arange(size), low] = 1 - (at - low)
-    weights[np.arange(size), low + 1] = at - low
-    return weights
-
-
-def _spread(grid: np.ndarray, size: int) -> np.ndarray:
-    """Node values → float32 values at the size × size pixel centres."""
-    weights = _upsampler(grid.shape[0], size)
-    return weights @ grid.astype(np.float32) @ weights.T
-
-
 # -- reading ------------------------------------------------------------------------------------
 
 
@@ -211,7 +82,7 @@ def _aligned(
     header: Header,
     request: Request,
     handle: DatasetReader,
-    found: _Located,
+    found: Located,
     corner: tuple[float, float],
     factor: tuple[float, float],
 ) -> Pixels | None:
@@ -235,7 +106,7 @@ def _warped(
     header: Header,
     request: Request,
     handle: DatasetReader,
-    found: _Located,
+    found: Located,
     box: tuple[float, float, float, float],
     factor: tuple[float, float],
 ) -> Pixels:
@@ -260,8 +131,8 @@ def _warped(
     window = Window(c0, r0, width, height)
     data, masked, alpha = _window(header, request, handle, window, shape)
 
-    map_x = _spread((found.columns / fx - c0) / sx - 0.5, size)
-    map_y = _spread((found.rows / fy - r0) / sy - 0.5, size)
+    map_x = spread((found.columns / fx - c0) / sx - 0.5, size)
+    map_y = spread((found.rows / fy - r0) / sy - 0.5, size)
     inside = None
     if box[0] < 0 or box[1] < 0 or box[2] > header.width or box[3] > header.height:
         inside = (map_x >= -0.5) & (map_x < read_width - 0.5)
@@ -308,8 +179,9 @@ def _window(
         if hidden.any():
             masked = np.zeros((rows, columns, len(bidx)), bool) if masked is None else masked
             masked |= hidden[..., None]
-    dtype = _DTYPES.get(stacked.dtype.name, "float64")
-    data = np.ascontiguousarray(stacked.transpose(1, 2, 0)).astype(dtype, copy=False)
+    data = np.ascontiguousarray(stacked.transpose(1, 2, 0))
+    if data.dtype.name not in _EXACT:
+        data = data.astype(np.float32)
     return data, masked, alpha
 
 
@@ -376,8 +248,7 @@ def _remap_weighted(
     weights = np.repeat(weight[..., None], data.shape[2], axis=2)
     if masked is not None:
         weights[masked] = 0
-    kind = np.float64 if data.dtype == np.float64 else np.float32
-    values = data.astype(kind)
+    values = data.astype(np.float32)
     values[weights == 0] = 0  # nan * 0 is nan
     total = _cv(weights, map_x, map_y, cv2.INTER_LINEAR)
     mixed = _cv(values * weights, map_x, map_y, cv2.INTER_LINEAR)

@@ -6,8 +6,10 @@ Cubic resampling, projections that a coarse grid does not follow, and pictures o
 from typing import Any
 
 import numpy as np
+from affine import Affine
 from rasterio.crs import CRS
 from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
 from rasterio.transform import from_bounds
 from rio_tiler.errors import RioTilerError
 from rio_tiler.models import ImageData
@@ -16,8 +18,8 @@ from rio_tiler.reader import read as rio_tiler_read
 from tiler import datasets
 from tiler.datasets import Header
 from tiler.errors import Unreadable
-from tiler.fast import Request, choose_level, to_byte
-from tiler.grid import HALF_WORLD_M
+from tiler.fast import choose_level, to_byte
+from tiler.locate import Request, inside
 from tiler.pixels import Pixels
 
 _WEB_MERCATOR = CRS.from_epsg(3857)
@@ -26,12 +28,11 @@ _WEB_MERCATOR = CRS.from_epsg(3857)
 def read(header: Header, request: Request) -> Pixels:
     """The pixels of a map picture, fully masked where the raster has none.
 
-    The overview is chosen by the raster's zoom range and warped once, straight onto the picture.
+    The overview is chosen by the raster's resolution and warped once, straight onto the picture.
     Raises: Unreadable.
     """
     west, _, east, _ = request.bounds
-    native_m = 2 * HALF_WORLD_M / 256 / (1 << header.maxzoom)
-    scale = (east - west) / request.size / native_m
+    scale = (east - west) / request.size / header.web_mercator_m
     handle = datasets.dataset(header, choose_level(header, scale))
     # a fourth band flagged alpha that is not: its values must not hide anything
     false_alpha = "alpha" in header.color_interpretation and request.alpha_bidx is None
@@ -43,7 +44,7 @@ def read(header: Header, request: Request) -> Pixels:
             width=request.size,
             indexes=list(request.bidx),
             nodata=request.nodata,
-            vrt_options=_warp_options(header, request),
+            vrt_options=_warp_options(header, request, handle),
             reproject_method=request.resampling,  # type: ignore[arg-type]
         )
     except (RasterioError, RioTilerError):
@@ -55,21 +56,26 @@ def read(header: Header, request: Request) -> Pixels:
         return Pixels(data, None, to_byte(np.asarray(alpha)))
     masked = np.ascontiguousarray(np.ma.getmaskarray(image.array).transpose(1, 2, 0))
     if false_alpha:
-        masked = np.zeros_like(masked)
+        masked[:] = ~inside(header, request)[..., None]
     if data.dtype.kind == "f":
         masked = masked | np.isnan(data)
     return Pixels(data, masked if masked.any() else None, None)
 
 
-def _warp_options(header: Header, request: Request) -> dict[str, Any]:
+def _warp_options(header: Header, request: Request, handle: DatasetReader) -> dict[str, Any]:
     """A warp whose target grid is the picture itself, so that nothing is resampled twice."""
     options: dict[str, Any] = {
         "crs": _WEB_MERCATOR,
         "transform": from_bounds(*request.bounds, request.size, request.size),
         "width": request.size,
         "height": request.size,
+        "tolerance": 0.01,  # of the warp's own grid of coordinates, in pixels
+        # the overview is chosen here: no second, wider filter on top of it
+        "XSCALE": "1",
+        "YSCALE": "1",
     }
     if header.has_gcps:
         options["src_crs"] = CRS.from_wkt(header.crs_text)
-        options["src_transform"] = header.transform
+        shrink = Affine.scale(header.width / handle.width, header.height / handle.height)
+        options["src_transform"] = header.transform * shrink
     return options

@@ -11,7 +11,7 @@ from tiler.pixels import Pixels
 from tiler.rescale import Range
 from tiler.style import Style
 
-_TABLE_DTYPES = {"uint8": 0, "uint16": 0, "int16": 32768}  # dtype → what makes it start at 0
+_ENTRIES = {"uint8": 256, "uint16": 65536}
 
 
 def paint(pixels: Pixels, header: Header, style: Style) -> tuple[np.ndarray, np.ndarray | None]:
@@ -25,15 +25,13 @@ def paint(pixels: Pixels, header: Header, style: Style) -> tuple[np.ndarray, np.
     if style.formula is not None:
         return _paint_formula(pixels, header, style)
     alpha = pixels.opacity()
-    if pixels.data.dtype.name in _TABLE_DTYPES:
-        grey = _by_table(pixels.data, header, style)
+    if pixels.data.dtype.name in _ENTRIES:
+        grey = _by_table(pixels.data, style)
     else:
         values = pixels.data.astype(np.float32, copy=False)
         grey = np.empty(values.shape, np.uint8)
-        for position, bidx in enumerate(style.bidx):
-            scale, offset = header.scales[bidx - 1], header.offsets[bidx - 1]
-            band = values[..., position] * np.float32(scale) + np.float32(offset)
-            grey[..., position] = _linear(band, style.rescale[position])
+        for position in range(values.shape[2]):
+            grey[..., position] = _linear(values[..., position], style.rescale[position])
         grey = _gamma(grey, style.gamma)
     return _colored(grey, style, alpha)
 
@@ -61,25 +59,10 @@ def _linear(values: np.ndarray, shown: Range) -> np.ndarray:
     return np.clip(spread, 0, 255).astype(np.uint8)
 
 
-def _by_table(data: np.ndarray, header: Header, style: Style) -> np.ndarray:
+def _by_table(data: np.ndarray, style: Style) -> np.ndarray:
     kind = data.dtype.name
-    tables = tuple(
-        _table(
-            kind,
-            style.rescale[position],
-            header.scales[bidx - 1],
-            header.offsets[bidx - 1],
-            style.gamma,
-        )
-        for position, bidx in enumerate(style.bidx)
-    )
-    if kind == "int16":
-        data = (data.view(np.uint16) + np.uint16(32768)).reshape(data.shape)
-    return _look_up(data, _joined(tables))
-
-
-def _look_up(data: np.ndarray, joined: np.ndarray) -> np.ndarray:
-    out = cv2.LUT(data, joined)
+    tables = tuple(_table(kind, shown, style.gamma) for shown in style.rescale)
+    out = cv2.LUT(data, _joined(tables))
     return out if out.ndim == 3 else out[..., None]
 
 
@@ -93,11 +76,11 @@ class _Table:
 
 
 @lru_cache(512)
-def _table(kind: str, shown: Range, scale: float, offset: float, gamma: float) -> _Table:
+def _table(kind: str, shown: Range, gamma: float) -> _Table:
     """Stored number → 0 to 255: uint8, 256 or 65,536 entries."""
-    stored = np.arange(256 if kind == "uint8" else 65536, dtype=np.float64) - _TABLE_DTYPES[kind]
+    stored = np.arange(_ENTRIES[kind], dtype=np.float64)
     low, high = shown
-    spread = (stored * scale + offset - low) * (255 / (high - low))
+    spread = (stored - low) * (255 / (high - low))
     return _Table(_gamma(np.clip(spread, 0, 255).astype(np.uint8), gamma))
 
 

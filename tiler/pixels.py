@@ -10,7 +10,7 @@ class Pixels:
     """A picture's worth of pixels before colours.
 
     Attributes:
-        data: shape (rows, columns, bands), the file's dtype or one that holds it.
+        data: shape (rows, columns, bands), the file's dtype or float32.
         masked: shape (rows, columns, bands), True = no value in that band; None if there is none.
         alpha: shape (rows, columns), uint8, how much of the picture shows: what lies outside the
             raster, its mask band or alpha band; None if all does.

@@ -6,8 +6,8 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from raster.formula import Formula
 
+from raster.formula import Formula
 from tiler import fast
 from tiler.datasets import BandStatistics, Header
 from tiler.errors import InvalidParameter
@@ -33,7 +33,7 @@ def band_statistics(
     nodata: float | None = None,
     alpha_bidx: int | None = None,
 ) -> BandStatistics:
-    """Statistics of a band in its own units (scale and offset applied).
+    """Statistics of a band in stored numbers.
 
     From the file's STATISTICS tags, else the item's metadata, else computed once from an overview.
     """
@@ -42,7 +42,7 @@ def band_statistics(
         found = _from_metadata(metadata[bidx - 1])
     if found is None:
         found = _computed(header, bidx, nodata, alpha_bidx)
-    return _scaled(found, header.scales[bidx - 1], header.offsets[bidx - 1])
+    return found
 
 
 def _from_metadata(band: Mapping[str, Any]) -> BandStatistics | None:
@@ -50,13 +50,6 @@ def _from_metadata(band: Mapping[str, Any]) -> BandStatistics | None:
     if not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
         return None
     return BandStatistics(*(float(value) for value in values if value is not None))
-
-
-def _scaled(found: BandStatistics, scale: float, offset: float) -> BandStatistics:
-    if (scale, offset) == (1.0, 0.0):
-        return found
-    ends = sorted((found.minimum * scale + offset, found.maximum * scale + offset))
-    return BandStatistics(*ends, found.mean * scale + offset, found.stddev * abs(scale))
 
 
 @lru_cache(4096)
@@ -85,7 +78,7 @@ def overview_values(
     nodata: float | None,
     alpha_bidx: int | None,
 ) -> np.ma.MaskedArray:
-    """The formula on an overview: float32, shape (blocks, rows, columns)."""
+    """The formula on an overview, of scaled values: float32, shape (blocks, rows, columns)."""
     pixels = fast.overview(
         header, formula.bands, STATISTICS_SIDE, nodata=nodata, alpha_bidx=alpha_bidx
     )

@@ -2,16 +2,17 @@
 
 import difflib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+
 from raster import bands as band_roles
 from raster.formula import Formula, FormulaError
 from raster.formula import parse as parse_formula
-
 from tiler import rescale as ranges
 from tiler.colormaps import table
 from tiler.datasets import Header
@@ -29,7 +30,8 @@ class Style:
     Attributes:
         bidx: 1-based bands that are read, in the order of the picture or of `formula.bands`.
         formula: computed from the bands; None to show them as they are.
-        rescale: value range of each output band, in the bands' own units.
+        rescale: value range of each output band: in stored numbers for bands, in scaled values for
+            a formula.
         colors: uint8 (256, 4), for one output band; None for grey or three bands.
         palette: uint8 (256 or 65536, 4), the file's own colours by pixel value.
         gamma: brightens above 1.
@@ -58,6 +60,10 @@ def style(
     """The style of a request. Explicit bands or an expression replace those of the profile;
     rescale and colormap replace just that.
 
+    Bands are drawn in stored numbers, as their STATISTICS tags and `rescale` count them. A formula
+    sees values with scale and offset applied, as everywhere else; one that merely names a band
+    means that band.
+
     Args:
         bands: one or three, by number or name: `3,2,1`, `red,green,blue`, `B08`.
         expression: in the grammar of `raster.formula`, one or three blocks.
@@ -67,12 +73,15 @@ def style(
     Raises: InvalidParameter.
     """
     profile = json.dumps(source.profile, sort_keys=True) if source.profile else ""
-    metadata = json.dumps([dict(band) for band in source.bands]) if source.bands else ""
+    metadata = ""
+    if source.bands:
+        metadata = json.dumps([dict(band) for band in source.bands], default=str)
     return _style(
         header,
         source.band_names,
         metadata,
-        source.nodata,
+        # NaN is masked anyway, and is no key: it does not equal itself
+        None if source.nodata is None or math.isnan(source.nodata) else source.nodata,
         source.is_categorical,
         profile,
         bands or None,
@@ -131,13 +140,15 @@ def _style(
     by_palette = header.palette is not None and not (
         wish.bands or wish.expression or wish.raw_rescale or wish.colormap or rescale or colormap
     )
-    formula = _formula(wish.expression, names, header) if wish.expression else None
+    formula = parse_expression(wish.expression, names, header) if wish.expression else None
+    if formula and (single := plain_band(formula)):  # `b3` is band 3, drawn as a band is
+        formula, wish.bands = None, [single]
     if formula:
         bidx, outputs = formula.bands, len(formula.blocks)
     elif by_palette:
         bidx, outputs = (1,), 1
     elif wish.bands:
-        bidx = tuple(_band(band, names, header) for band in wish.bands)
+        bidx = tuple(band_index(band, names, header) for band in wish.bands)
         outputs = len(bidx)
     else:
         bidx = default_bands(header, names, alpha_bidx)
@@ -207,8 +218,6 @@ def default_ranges(
 
     if formula is None:
         return tuple(of_band(index) for index in bidx)
-    if single := plain_band(formula):  # `b3` is drawn as band 3 is
-        return (of_band(single),)
     found = ranges.formula_statistics(header, formula, nodata, alpha_bidx)
     return tuple(ranges.default_range(block) for block in found)
 
@@ -220,19 +229,20 @@ def plain_band(formula: Formula) -> int | None:
     return getattr(formula.blocks[0].tree, "index", None)
 
 
-def _formula(text: str, names: Sequence[str | None], header: Header) -> Formula:
+def parse_expression(text: str, names: Sequence[str | None], header: Header) -> Formula:
+    """A checked formula over the raster's bands. Raises: InvalidParameter."""
     try:
         return parse_formula(text, band_names=names, band_count=header.count)
     except FormulaError as error:
         raise InvalidParameter.of("expression", str(error)) from None
 
 
-def _band(band: int | str, names: Sequence[str | None], header: Header) -> int:
+def band_index(band: int | str, names: Sequence[str | None], header: Header) -> int:
     """The 1-based index of a band given by number or name. Raises: InvalidParameter."""
     text = str(band).strip()
     number = text[1:] if text[:1] in ("b", "B") and text[1:2] not in ("", "0") else text
     index = band_roles.resolve(text, names)
-    if text.isascii() and text.isdecimal() or text.startswith("b"):
+    if (text.isascii() and text.isdecimal()) or text.startswith("b"):
         # `4` and `b4` are band four, whatever the bands are called
         index = int(number) if number.isascii() and number.isdecimal() else index
     elif index is None and number.isascii() and number.isdecimal():

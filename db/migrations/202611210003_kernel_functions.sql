@@ -151,37 +151,55 @@ language sql immutable as $$ select sha256(prev || convert_to(content, 'UTF8')) 
 -- ---------------------------------------------------------------- begin and finish
 
 create function kernel_begin(
-  p_org text, p_operation text, p_key text, p_fingerprint bytea, p_amount bigint, p_intent text
+  p_org text, p_operation text, p_key text, p_fingerprint bytea, p_amount bigint, p_intent text,
+  p_finishing boolean
 )
 returns table (
-  outcome text, status integer, content_type text, body bytea, encrypted boolean, project_id text
+  outcome text, status integer, content_type text, body bytea, encrypted boolean, project_id text, intent text
 )
 language plpgsql security definer set search_path = opstac, pg_temp as $$
 declare
-  claimed boolean;
+  claimed text;
   k idempotency_key;
 begin
   perform set_config('opstac.org', p_org, true);
   if p_key is not null then
-    -- a concurrent duplicate waits here, on the unique index, until the first commits or dies
-    insert into idempotency_key as i (organization_id, operation, key, fingerprint, intent_id)
-    values (p_org, p_operation, p_key, p_fingerprint, p_intent)
-    on conflict (organization_id, operation, key) do update
-      set fingerprint = excluded.fingerprint, intent_id = excluded.intent_id, state = 'done', status = null,
-          body = null, created_at = now(), expires_at = now() + interval '24 hours'
-      where i.expires_at < now()
-         or (i.state = 'running' and i.fingerprint = excluded.fingerprint
-             and (i.intent_id = excluded.intent_id or i.lease_until < now()))
-    returning true into claimed;
-    if claimed is null then
+    -- whoever holds this lock is running the same key; the caller looks again in a moment and
+    -- keeps no connection while it waits. It is free at once when the holder commits or dies.
+    if not pg_try_advisory_xact_lock(
+      hashtextextended(jsonb_build_array(p_org, p_operation, p_key)::text, 0)) then
+      return query select 'busy', null::integer, null::text, null::bytea, false, null::text, null::text;
+      return;
+    end if;
+    if p_finishing then
+      -- the last transaction of a phased operation: only while its own claim stands
+      update idempotency_key i set state = 'done'
+      where i.organization_id = p_org and i.operation = p_operation and i.key = p_key
+        and i.state = 'running' and i.intent_id = p_intent
+      returning i.intent_id into claimed;
+    else
+      -- free, expired, or left running by a process that died: then its intent is taken up again
+      insert into idempotency_key as i (organization_id, operation, key, fingerprint, intent_id)
+      values (p_org, p_operation, p_key, p_fingerprint, p_intent)
+      on conflict (organization_id, operation, key) do update
+        set fingerprint = excluded.fingerprint, state = 'done', status = null, body = null,
+            intent_id = case when i.expires_at < now() then excluded.intent_id else i.intent_id end,
+            created_at = now(), expires_at = now() + interval '24 hours'
+        where i.expires_at < now()
+           or (i.state = 'running' and i.fingerprint = excluded.fingerprint and i.lease_until < now())
+      returning i.intent_id into claimed;
+    end if;
+    if not found then
       select * into k from idempotency_key i
       where i.organization_id = p_org and i.operation = p_operation and i.key = p_key;
-      if k.fingerprint <> p_fingerprint then
-        return query select 'conflict', null::integer, null::text, null::bytea, false, null::text;
+      if k.key is null then
+        return query select 'gone', null::integer, null::text, null::bytea, false, null::text, null::text;
+      elsif k.fingerprint <> p_fingerprint then
+        return query select 'conflict', null::integer, null::text, null::bytea, false, null::text, null::text;
       elsif k.state = 'running' then
-        return query select 'running', null::integer, null::text, null::bytea, false, null::text;
+        return query select 'running', null::integer, null::text, null::bytea, false, null::text, null::text;
       else
-        return query select 'replay', k.status, k.content_type, k.body, k.encrypted, k.project_id;
+        return query select 'replay', k.status, k.content_type, k.body, k.encrypted, k.project_id, k.intent_id;
       end if;
       return;
     end if;
@@ -189,10 +207,10 @@ begin
   if p_amount > 0 and not exists (
     select 1 from account a where a.organization_id = p_org and a.kind = 'available' and a.balance >= p_amount
   ) then
-    return query select 'insufficient', null::integer, null::text, null::bytea, false, null::text;
+    return query select 'insufficient', null::integer, null::text, null::bytea, false, null::text, null::text;
     return;
   end if;
-  return query select 'new', null::integer, null::text, null::bytea, false, null::text;
+  return query select 'new', null::integer, null::text, null::bytea, false, null::text, coalesce(claimed, p_intent);
 end $$;
 
 create function kernel_finish(p jsonb, p_body bytea) returns void
@@ -227,9 +245,21 @@ begin
         lease_until = case when p ->> 'key_state' = 'running'
                            then now() + make_interval(secs => (p ->> 'lease_seconds')::float8) end
     where organization_id = v_org and operation = p ->> 'operation' and key = p ->> 'key';
+    if not found then
+      -- the organization was made by this very operation, so there was nothing to claim the key in
+      insert into idempotency_key (organization_id, operation, key, fingerprint, status, content_type, body,
+                                   encrypted, project_id)
+      values (v_org, p ->> 'operation', p ->> 'key', decode(p ->> 'fingerprint', 'hex'), (p ->> 'status')::integer,
+              p ->> 'content_type', p_body, coalesce((p ->> 'encrypted')::boolean, false), p ->> 'project_id');
+    end if;
   end if;
 
-  -- wallets, then the chain head: the rows every writer of the organization meets are locked last
+  -- wallets, then the chain head: the rows every writer of the organization meets are locked last,
+  -- and always in this order
+  if jsonb_array_length(coalesce(p -> 'postings', '[]')) > 0 then
+    perform 1 from account where organization_id = v_org and kind in ('available', 'held')
+    order by kind for no key update;
+  end if;
   for posting in select value from jsonb_array_elements(p -> 'postings') loop
     j := null;
     j.kind := posting ->> 'kind';
@@ -265,12 +295,15 @@ begin
                            else 'grants' end;
       d_other := -j.amount;
     end if;
-    update account
-    set balance = balance + case kind when 'available' then d_available else d_held end
-    where organization_id = v_org and kind in ('available', 'held');
-    select sum(balance) filter (where kind = 'available'), sum(balance) filter (where kind = 'held')
+    with changed as (
+      update account
+      set balance = balance + case kind when 'available' then d_available else d_held end
+      where organization_id = v_org and kind in ('available', 'held')
+      returning kind, balance
+    )
+    select max(balance) filter (where kind = 'available'), max(balance) filter (where kind = 'held')
       into j.available_after, j.held_after
-    from account where organization_id = v_org;
+    from changed;
     j.id := posting ->> 'id';
     j.organization_id := v_org;
     j.reference_type := posting ->> 'reference_type';
@@ -287,8 +320,11 @@ begin
       where t.amount <> 0);
   end loop;
 
-  insert into chain_head (organization_id) values (v_org) on conflict do nothing;
   select * into head from chain_head where organization_id = v_org for update;
+  if not found then
+    insert into chain_head (organization_id) values (v_org) on conflict do nothing;
+    select * into head from chain_head where organization_id = v_org for update;
+  end if;
 
   for k in 1 .. coalesce(array_length(journals, 1), 0) loop
     j := journals[k];
@@ -394,6 +430,43 @@ language sql stable security definer set search_path = opstac, pg_temp as $$
   from walked w where not exists (select 1 from heads)
 $$;
 
+create function ledger_faults() returns table (invariant text, faults bigint)
+language sql stable security definer set search_path = opstac, pg_temp as $$
+  with derived as (
+    select a.id, a.organization_id, a.kind, a.balance, coalesce(sum(e.amount), 0) as total
+    from account a left join entry e on e.account_id = a.id
+    group by a.id
+  )
+  select 'all entries sum to zero', (select count(*) from (select sum(amount) as total from entry) t where total <> 0)
+  union all
+  select 'every journal balances', count(*) from (
+    select from journal j left join entry e on e.journal_id = j.id
+    group by j.id having coalesce(sum(e.amount), 1) <> 0 or count(e.amount) < 2
+  ) t
+  union all
+  select 'no wallet is negative', count(*) from account where balance < 0
+  union all
+  select 'a cached balance is the sum of its entries', count(*) from derived
+  where balance is not null and balance <> total
+  union all
+  select 'held is the sum of the open holds', count(*) from derived d
+  where d.kind = 'held' and d.balance <> (
+    select coalesce(sum(h.amount), 0) from hold h where h.organization_id = d.organization_id and h.state = 'open')
+  union all
+  select 'one journal opened each hold', count(*) from hold h
+  where (select count(*) from journal j where j.hold_id = h.id and j.kind = 'hold') <> 1
+  union all
+  select 'one journal ended each ended hold', count(*) from hold h
+  where (select count(*) from journal j where j.hold_id = h.id and j.kind in ('settle', 'void'))
+        <> case when h.state = 'open' then 0 else 1 end
+  union all
+  select 'no hold outlives its job by ten minutes', count(*) from hold h join job b on b.id = h.job_id
+  where h.state = 'open' and b.status in ('completed', 'failed', 'cancelled')
+    and b.completed_at < now() - interval '10 minutes'
+$$;
+comment on function ledger_faults is
+  'How often each law of the ledger is broken, over all organizations; every count must be 0.';
+
 -- ---------------------------------------------------------------- rights
 
 do $$
@@ -410,6 +483,7 @@ begin
 end $$;
 grant insert, update on account, hold to opstac_system;
 grant execute on function authenticate_key, authenticate_user, authenticate_job, touch_keys, public_slot, take_slot,
-  organization_people, free_slug, open_wallet, resolve_asset, count_usage, kernel_begin, kernel_finish, verify_chains to opstac_app;
+  organization_people, free_slug, open_wallet, resolve_asset, count_usage, kernel_begin, kernel_finish, verify_chains,
+  ledger_faults to opstac_app;
 grant execute on function resolve_asset, count_usage, authenticate_key, authenticate_user to opstac_tiler;
 grant execute on function public_slot to opstac_stac;

@@ -25,6 +25,10 @@ select pgstac.upsert_queryable('constellation', '{"title": "Constellation", "typ
 create function pgstac.opstac_make_slot(p_slot text) returns void
 language plpgsql security definer set search_path = pgstac, public as $$
 begin
+  -- taken by name, because check_partition swallows the error of a lock it waited for too long;
+  -- ONLY: partitions of others need no lock
+  lock table only pgstac.items in access exclusive mode;
+  lock table pgstac.collections in share row exclusive mode;
   perform pgstac.create_collection(jsonb_build_object(
     'id', p_slot, 'type', 'Collection', 'stac_version', '1.0.0', 'license', 'proprietary',
     'description', 'One organization''s items', 'links', '[]'::jsonb,
@@ -217,3 +221,88 @@ revoke all on function search_items from public;
 grant execute on function search_items to opstac_stac;
 revoke all on function slot_partition from public;
 grant execute on function slot_partition to opstac_app, opstac_system, opstac_stac;
+
+-- ---------------------------------------------------------------- collections, as STAC shows them
+
+create function stac_names(p_org text, p_projects text[], p_names text[])
+returns table (name text, id text, slug text)
+language plpgsql volatile set search_path = opstac, public as $$
+begin
+  perform set_config('opstac.org', coalesce(nullif(p_org, ''), '-'), true);
+  return query
+    select n.name, c.id, c.slug
+    from unnest(p_names) n (name)
+    join opstac.collection c on c.id = n.name or c.slug = n.name
+    where c.deleted_at is null and (p_projects is null or c.project_id = any (p_projects))
+    union all
+    select n.name, p.id, p.id
+    from unnest(p_names) n (name)
+    join opstac.project p on p.id = n.name
+    where p.deleted_at is null and (p_projects is null or p.id = any (p_projects));
+end $$;
+comment on function stac_names is 'What names of collections (id or slug) and of projects stand for; unknown ones are left out.';
+
+create function stac_collections(
+  p_org text, p_projects text[], p_names text[], p_limit integer, p_offset integer
+)
+returns table (
+  id text, slug text, project_id text, title text, description text, stac jsonb,
+  created_at timestamptz, updated_at timestamptz
+)
+language plpgsql volatile set search_path = opstac, public as $$
+begin
+  perform set_config('opstac.org', coalesce(nullif(p_org, ''), '-'), true);
+  return query
+    select * from (
+      select c.id, c.slug, c.project_id, c.name, c.description, c.stac, c.created_at, c.updated_at
+      from opstac.collection c join opstac.project p on p.id = c.project_id
+      where c.deleted_at is null and p.deleted_at is null
+        and (p_projects is null or c.project_id = any (p_projects))
+        and (p_names is null or c.id = any (p_names) or c.slug = any (p_names))
+      union all
+      -- items in no collection are shown in one that is named after their project
+      select p.id, p.id, p.id, p.name, p.description, '{}'::jsonb, p.created_at, p.updated_at
+      from opstac.project p
+      where p.deleted_at is null and (p_projects is null or p.id = any (p_projects))
+        and (p.id = any (p_names) or p_names is null and exists (
+          select from opstac.item i
+          where coalesce(i.collection_id, i.project_id) = p.id and i.deleted_at is null))
+    ) shown
+    order by shown.created_at, shown.id
+    limit p_limit offset p_offset;
+end $$;
+
+create function stac_extents(p_org text, p_slot text, p_projects text[], p_ids text[])
+returns table (
+  id text, west float8, south float8, east float8, north float8,
+  first_at timestamptz, last_at timestamptz, items bigint
+)
+language plpgsql volatile set search_path = opstac, pgstac, public as $$
+begin
+  perform set_config('opstac.org', coalesce(nullif(p_org, ''), '-'), true);
+  return query execute format(
+    'select collection, st_xmin(box), st_ymin(box), st_xmax(box), st_ymax(box), first_at, last_at, items
+     from (select to_text(content->''properties''->''opstac:collection'') as collection,
+                  st_extent(geometry) as box, min(datetime) as first_at, max(end_datetime) as last_at,
+                  count(*) as items
+           from pgstac.%I
+           where to_text(content->''properties''->''opstac:collection'') = any ($1)
+             and ($2 is null or to_text(content->''properties''->''opstac:project'') = any ($2))
+           group by 1) e',
+    opstac.slot_partition(p_slot)) using p_ids, p_projects;
+end $$;
+comment on function stac_extents is 'Extents of collections, over the items that the caller may see.';
+
+create function stac_default_project(p_org text, p_projects text[]) returns text
+language plpgsql volatile set search_path = opstac, public as $$
+begin
+  perform set_config('opstac.org', coalesce(nullif(p_org, ''), '-'), true);
+  return (
+    select p.id from opstac.project p
+    where p.deleted_at is null and not p.is_archived and (p_projects is null or p.id = any (p_projects))
+    order by p.created_at, p.id limit 1);
+end $$;
+comment on function stac_default_project is 'Where a STAC write goes that names no project: the oldest in use.';
+
+revoke all on function stac_names, stac_collections, stac_extents, stac_default_project from public;
+grant execute on function stac_names, stac_collections, stac_extents, stac_default_project to opstac_stac;

@@ -27,14 +27,15 @@ _KEY = re.compile(r"(?:gpra_|astra_sk_live_|astra_sk_test_)([0-9A-Za-z]{8})([0-9
 LEEWAY = 30
 SESSION_SECONDS = 300
 
-_ORG_RESOURCES = (
+# everything a scope can be about, but `admin`: that is the platform's own
+RESOURCES = (
     "alerts analytics api_keys band_formulas billing catalog clip collections eulas"
     " event_subscriptions items notifications orders organizations processing projects provenance"
     " reports shares tiles uploads usage"
 ).split()
 ROLE_SCOPES: dict[str, frozenset[str]] = {
-    "owner": frozenset(f"{r}:*" for r in _ORG_RESOURCES),
-    "admin": frozenset(f"{r}:*" for r in _ORG_RESOURCES),
+    "owner": frozenset(f"{r}:*" for r in RESOURCES),
+    "admin": frozenset(f"{r}:*" for r in RESOURCES),
     "member": frozenset(
         ["*:read", "projects:write"]
         + [
@@ -47,7 +48,7 @@ ROLE_SCOPES: dict[str, frozenset[str]] = {
     ),
     "billing": frozenset(["*:read", "billing:*", "orders:*"]),
     "viewer": frozenset(
-        f"{r}:read" for r in _ORG_RESOURCES if r not in ("api_keys", "billing")
+        f"{r}:read" for r in RESOURCES if r not in ("api_keys", "billing")
     )
     | {"notifications:write"},
 }

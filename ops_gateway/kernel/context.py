@@ -13,7 +13,7 @@ from psycopg import sql
 from pydantic import BaseModel
 
 from db.pool import Connection
-from ops_gateway.kernel.errors import Forbidden, NotFound
+from ops_gateway.kernel.errors import BadRequest, Forbidden, NotFound
 from ops_gateway.kernel.ids import new_id
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=BaseModel)
 Kind = Literal["user", "api_key", "service", "worker", "share", "anonymous"]
+CREDITS_LIMIT = 10**12  # of one journal
 ROLE_RANK = {"viewer": 0, "editor": 1, "admin": 2, "owner": 3}
 
 
@@ -101,6 +102,7 @@ class Context:
         self.inputs: list[tuple[str, str]] = []
         self.project_id: str | None = None
         self.price = 0
+        self.intent: str | None = None
         self.after_commit: list[Callable[[], Awaitable[None]]] = []
         self._bound: str | None = principal.organization_id
         self._connection: Connection | None = None
@@ -195,9 +197,18 @@ class Context:
                 await connection.rollback()
             await lease.__aexit__(None, None, None)
 
-    def attach(self, connection: Connection | None) -> None:
-        """Called by the pipeline: the connection of the write transaction."""
+    @property
+    def is_bound(self) -> bool:
+        """Whether this acts for an organization."""
+        return self._bound is not None
+
+    def attach(self, connection: Connection | None, *, intent: str | None = None) -> None:
+        """Called by the pipeline: the connection of the write transaction, and the intent a phased
+        operation carries out (the same again when it is resumed).
+        """
         self._connection = connection
+        if intent is not None:
+            self.intent = intent
 
     async def bind(self, organization_id: str) -> None:
         """Act for an organization made in this very operation (organizations.create)."""
@@ -280,6 +291,8 @@ class Context:
         reference: tuple[str, str | None] | None = None,
         description: str,
     ) -> str:
+        if abs(amount) > CREDITS_LIMIT or (amount < 0 and kind != "correction"):
+            raise BadRequest(f"an amount must be 0 to {CREDITS_LIMIT} credits")
         journal_id = new_id("txn")
         self.postings.append(
             {

@@ -76,11 +76,13 @@ class Blob:
 class Phases:
     """An operation whose effect lies outside the database and cannot wait inside a transaction.
 
-    claim: in a first transaction; checks, writes the intent row, returns what `act` needs.
-    act: outside any transaction; must be safe to repeat for the same intent.
-    undo: in a transaction of its own when `act` refused; gives back what `claim` took.
-    The handler then runs in the last transaction with what `act` returned.
-    lease_seconds: how long a duplicate waits before it may take the intent over.
+    claim(ctx, body): in a first transaction; checks, writes the intent row, returns what `act` needs.
+    act(ctx, body, claimed): outside any transaction; must be safe to repeat for the same `ctx.intent`.
+    undo(ctx, body, claimed, error): in a transaction of its own when `act` refused with an OpError;
+        gives back what `claim` took. After any other failure the outcome is not known, so the
+        claim stands until its lease ends and the next call with the key carries it on.
+    The handler(ctx, body, claimed, acted) then runs in the last transaction.
+    lease_seconds: how long `act` may take before a call with the same key takes the intent over.
     """
 
     claim: Handler
@@ -179,6 +181,8 @@ def operation(
             raise DeclarationError(f"{op_id}: only a spend operation has a price")
         if phases is not None and effect is Effect.READ:
             raise DeclarationError(f"{op_id}: a read has no phases")
+        if phases is not None and (prepare is not None or price is not None):
+            raise DeclarationError(f"{op_id}: what has phases prepares and reserves in its claim")
         hints = get_type_hints(handler)
         names = list(inspect.signature(handler).parameters)
         body = hints.get(names[1]) if len(names) > 1 else None

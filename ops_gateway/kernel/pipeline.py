@@ -7,21 +7,18 @@ validate output → seal lineage, audit, outbox → commit; all that writes is o
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
-import orjson
 import psycopg
-from psycopg_pool import PoolTimeout
 from pydantic import ValidationError
 
 from db.pool import Connection, Pool
 from ops_gateway.kernel import records
-from ops_gateway.kernel.context import Context, Principal
+from ops_gateway.kernel.context import CREDITS_LIMIT, Context, Principal
 from ops_gateway.kernel.errors import (
     BadRequest,
     Conflict,
@@ -29,21 +26,32 @@ from ops_gateway.kernel.errors import (
     InProgress,
     InsufficientCredits,
     Internal,
-    Invalid,
-    KeyReused,
     NotFound,
     OpError,
-    Unavailable,
     Unauthenticated,
 )
+from ops_gateway.kernel.failures import connection_lost, invalid, translate
 from ops_gateway.kernel.fault import fault
-from ops_gateway.kernel.operation import Blob, Input, Operation, get_operation
+from ops_gateway.kernel.idempotency import check_key, fingerprint_of, key_reused
+from ops_gateway.kernel.ids import new_id
+from ops_gateway.kernel.operation import (
+    Blob,
+    Effect,
+    Empty,
+    Input,
+    Operation,
+    Phases,
+    get_operation,
+)
 from ops_gateway.kernel.services import Services
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 RETRIES = 2  # deadlocks and serialization failures: the whole transaction again
-ANSWER_LIMIT = 1 << 20  # bytes an idempotent answer may have
+WAIT_SECONDS = 5.0  # how long a duplicate waits for the first call with its key
+PLATFORM = "platform"  # whose chain records what callers without an organization do
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,28 @@ class Answer:
     status: int
     body: bytes
     media_type: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True)
+class Done:
+    """The answer of one run, and what decides who may have it again."""
+
+    answer: Answer
+    fingerprint: bytes
+    project_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """The first transaction of a phased operation has committed."""
+
+    result: Any
+    intent: str
+
+
+class _Busy(Exception):
+    """Another process runs this key at this moment."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +102,16 @@ class Pipeline:
         """`pool` acts as opstac_app."""
         self.pool = pool
         self.services = services
-        self._flights: dict[tuple[str, str, str], asyncio.Future[None]] = {}
-        # a waiting duplicate holds a connection; most of the pool must stay free for others
-        self._waiters = asyncio.Semaphore(max(1, pool.max_size // 4))
+        # what runs in this process: its duplicates wait here and hold no connection
+        self._flights: dict[tuple[str, str, str], asyncio.Future[Done | None]] = {}
 
     # ------------------------------------------------------------ entry
 
     async def run(self, op_id: str, raw: Any, call: Call) -> Answer:
         """Run `op_id` with the parsed JSON body `raw`.
+
+        Args:
+            raw: the body, or a coroutine function that reads it once the caller is admitted.
 
         Raises:
             OpError: it was refused; nothing was written but an audit row.
@@ -89,10 +120,10 @@ class Pipeline:
         if op is None:
             raise NotFound(f"operation '{op_id[:100]}' not found")
         started = time.perf_counter()
-        outcome = 200
+        outcome = 499  # the caller went away
         try:
             self.admit(op, call.principal)
-            body = self.validate(op, raw)
+            body = self.validate(op, await raw() if callable(raw) else raw)
             if op.is_read:
                 answer = await self._read(op, body, call)
             else:
@@ -154,6 +185,15 @@ class Pipeline:
     # ------------------------------------------------------------ reads
 
     async def _read(self, op: Operation, body: Input, call: Call) -> Answer:
+        try:
+            return await self._read_once(op, body, call)
+        except psycopg.OperationalError as error:
+            if not connection_lost(error):
+                raise
+        # nothing was sent and nothing changed: another connection may do
+        return await self._read_once(op, body, call)
+
+    async def _read_once(self, op: Operation, body: Input, call: Call) -> Answer:
         context = self._context(op, call, read_only=True)
         try:
             return self._answer(op, await op.handler(context, body))
@@ -163,31 +203,33 @@ class Pipeline:
     # ------------------------------------------------------------ writes
 
     async def _guarded(self, op: Operation, body: Input, raw: Any, call: Call) -> Answer:
-        """One flight a key in this process, few waiters across processes."""
+        """Run `op` once for its key; duplicates in this process share the first one's answer."""
         if call.key is None:
-            return await self._write(op, body, None, b"", call)
+            return (await self._write(op, body, None, b"", call)).answer
         check_key(call.key)
         fingerprint = fingerprint_of(op, raw)
-        flight = (call.principal.organization_id or call.principal.id, op.alias_of or op.id, call.key)
-        while (running := self._flights.get(flight)) is not None:
-            await asyncio.wait({running}, timeout=5)
-            if not running.done():
+        name = (call.principal.organization_id or call.principal.id, op.alias_of or op.id, call.key)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + WAIT_SECONDS
+        while (flight := self._flights.get(name)) is not None:
+            await asyncio.wait({flight}, timeout=max(0.0, deadline - loop.time()))
+            if not flight.done():
                 raise InProgress()
-            stored = await self._look_up(op, fingerprint, call)
-            if stored is not None:
-                return stored
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._flights[flight] = done
+            if (first := flight.result()) is not None:
+                return self._replay(first, fingerprint, call.principal)
+        flight = self._flights[name] = loop.create_future()
+        done: Done | None = None
         try:
-            stored = await self._look_up(op, fingerprint, call)
-            if stored is not None:
-                return stored
-            return await self._write(op, body, call.key, fingerprint, call)
+            done = await self._look_up(op, fingerprint, call)
+            if done is not None:
+                return self._replay(done, fingerprint, call.principal)
+            done = await self._write(op, body, call.key, fingerprint, call)
+            return done.answer
         finally:
-            del self._flights[flight]
-            done.set_result(None)
+            del self._flights[name]
+            flight.set_result(done)
 
-    async def _look_up(self, op: Operation, fingerprint: bytes, call: Call) -> Answer | None:
+    async def _look_up(self, op: Operation, fingerprint: bytes, call: Call) -> Done | None:
         """The stored answer, read without a lock; None where the key is free."""
         if call.principal.organization_id is None:
             return None
@@ -204,23 +246,34 @@ class Pipeline:
             if op.phases is not None and row["lapsed"]:
                 return None
             raise InProgress()
-        return self._replay(row, call.principal)
+        return self._stored(row, fingerprint)
 
-    def _replay(self, row: Mapping[str, Any], principal: Principal) -> Answer:
-        project = row["project_id"]
-        if project is not None and principal.role_in(project) is None:
-            raise Forbidden("not a member of the project this call was made in")
+    def _stored(self, row: Mapping[str, Any], fingerprint: bytes) -> Done:
+        """What a committed key row holds, as it is sent again."""
         body = bytes(row["body"] or b"")
-        return Answer(
+        answer = Answer(
             row["status"],
             self.services.keys.unseal(body) if row["encrypted"] else body,
             row["content_type"] or "application/json",
             {"Idempotent-Replayed": "true"},
         )
+        return Done(answer, fingerprint, row["project_id"])
+
+    def _replay(self, done: Done, fingerprint: bytes, principal: Principal) -> Answer:
+        """The answer again, for this body and where the present caller may have it."""
+        if done.fingerprint != fingerprint:
+            raise key_reused()
+        if done.project_id is not None and principal.role_in(done.project_id) is None:
+            raise Forbidden("not a member of the project this call was made in")
+        return replace(
+            done.answer, headers={**done.answer.headers, "Idempotent-Replayed": "true"}
+        )
 
     async def _write(
         self, op: Operation, body: Input, key: str | None, fingerprint: bytes, call: Call
-    ) -> Answer:
+    ) -> Done:
+        if op.phases is not None:
+            return await self._phased(op, op.phases, body, key, fingerprint, call)
         prepared: list[Any] = []
         amount = 0
         if op.prepare is not None or op.price is not None:
@@ -231,11 +284,15 @@ class Pipeline:
                     prepared = [await op.prepare(context, body)]
                 if op.price is not None:
                     amount = await op.price(context, body, *prepared)
+                    if amount > CREDITS_LIMIT:
+                        raise BadRequest(f"this would cost more than {CREDITS_LIMIT} credits")
             finally:
                 await asyncio.shield(context.release())
-        if op.phases is not None:
-            return await self._phased(op, body, key, fingerprint, call)
-        return await self._transaction(op, op.handler, body, prepared, key, fingerprint, call, amount=amount)
+        done = await self._transaction(
+            op, op.handler, body, prepared, key, fingerprint, call, amount=amount
+        )
+        assert isinstance(done, Done)
+        return done
 
     async def _transaction(
         self,
@@ -249,51 +306,63 @@ class Pipeline:
         *,
         amount: int = 0,
         intent: str | None = None,
-        running: float | None = None,
-    ) -> Any:
-        """One transaction around `handler`; with `running` it commits the key as running and gives
-        back what the handler returned, otherwise it stores and gives back the answer.
+        lease: float | None = None,
+        finishing: bool = False,
+    ) -> Done | Claimed:
+        """One transaction around `handler`, again after a deadlock.
+
+        Args:
+            intent, lease: of a phased operation; with `lease` (seconds) the key is committed as
+                running and the handler's result given back.
+            finishing: the last transaction of a phased operation.
         """
-        for attempt in range(RETRIES + 1):
+        deadline = time.monotonic() + WAIT_SECONDS
+        pause = 0.02
+        failures = 0
+        while True:
             context = self._context(op, call, read_only=False)
             context.price = amount
             try:
-                async with self.pool.connection() as connection, connection.transaction():
-                    context.attach(connection)
-                    replayed = await self._begin(
-                        op, connection, key, fingerprint, call, amount, intent
+                async with self.pool.connection() as connection:
+                    claim = await self._begin(
+                        op, connection, key, fingerprint, call, amount, intent, finishing
                     )
-                    if replayed is not None:
-                        return replayed
+                    if isinstance(claim, Done):
+                        return claim
+                    context.attach(connection, intent=claim)
                     fault("execute")
                     result = await handler(context, body, *arguments)
                     fault("output")
-                    answer = self._answer(op, result) if running is None else None
-                    if running is None:
-                        self._require_product(op, context)
+                    answer = self._answer(op, result) if lease is None else None
+                    if answer is not None:
+                        require_declared(op, context, amount)
                     fault("provenance")
-                    await records.finish(
-                        context,
-                        op,
-                        connection,
-                        key=key,
-                        answer=answer,
-                        running=running,
-                    )
-                    fault("commit")
-                context.attach(None)
-            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
-                if attempt == RETRIES:
-                    raise
-                await asyncio.sleep(0.02 * (attempt + 1))
+                    await self._finish(op, context, connection, key, fingerprint, answer, lease)
+            except _Busy:
+                if time.monotonic() + pause > deadline:
+                    raise InProgress() from None
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, 0.25)
                 continue
-            for effect in context.after_commit:
-                try:
-                    await effect()
-                except Exception:  # the sweeper does it later; the answer stands
-                    logger.warning("an effect after commit failed", exc_info=True)
-            return result if running is not None else answer
-        raise AssertionError("unreachable")
+            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+                failures += 1
+                if failures > RETRIES:
+                    raise
+                await asyncio.sleep(0.02 * failures)
+                continue
+            fault("committed")
+            await self._after_commit(context)
+            if answer is None:
+                return Claimed(result, claim or "")
+            return Done(answer, fingerprint, context.project_id)
+
+    async def _after_commit(self, context: Context) -> None:
+        context.attach(None)
+        for effect in context.after_commit:
+            try:
+                await effect()
+            except Exception:  # the sweeper does it later; the answer stands
+                logger.warning("an effect after commit failed", exc_info=True)
 
     async def _begin(
         self,
@@ -304,73 +373,159 @@ class Pipeline:
         call: Call,
         amount: int,
         intent: str | None,
-    ) -> Answer | None:
-        """Bind the organization and claim the key; an answer where the key has one already."""
+        finishing: bool,
+    ) -> Done | str | None:
+        """Open the transaction, bind the organization and claim the key.
+
+        Returns: the answer where the key has one already, else the intent that is carried out.
+        """
         fault("idempotency")
         if call.principal.organization_id is None:
-            return None  # organizations.create binds the one it makes; there is no key to claim
-        waits = key is not None
-        if waits and self._waiters.locked():
-            raise InProgress()
-        if waits:
-            async with self._waiters:
-                row = await records.begin(
-                    connection, call.principal, op, key, fingerprint, amount, intent
-                )
-        else:
-            row = await records.begin(connection, call.principal, op, key, fingerprint, amount, intent)
+            # organizations.create binds the one it makes; there is no key to claim
+            await connection.execute("begin")
+            return intent
+        row = await records.begin(
+            connection,
+            call.principal.organization_id,
+            operation=op.alias_of or op.id,
+            key=key,
+            fingerprint=fingerprint,
+            amount=amount,
+            intent=intent,
+            finishing=finishing,
+        )
         match row["outcome"]:
             case "new":
-                return None
+                return row["intent"]
             case "replay":
-                return self._replay(row, call.principal)
+                done = self._stored(row, fingerprint)
+                self._replay(done, fingerprint, call.principal)
+                return done
             case "conflict":
                 raise key_reused()
+            case "busy":
+                raise _Busy()
             case "running":
                 raise InProgress()
+            case "gone":
+                raise Conflict("this call was given up while it ran; try again")
             case _:
                 raise InsufficientCredits(
                     f"this needs {amount} credits and fewer are available; "
                     "see billing.credits.balance"
                 )
 
+    async def _finish(
+        self,
+        op: Operation,
+        context: Context,
+        connection: Connection,
+        key: str | None,
+        fingerprint: bytes,
+        answer: Answer | None,
+        lease: float | None,
+        error: OpError | None = None,
+    ) -> None:
+        """Write all that was declared and commit."""
+        if not context.is_bound:
+            # a caller without an organization that made none: recorded, but no key is kept
+            await context.bind(PLATFORM)
+            key = None
+        fault("audit")
+        await records.finish(
+            context, op, connection,
+            key=key, fingerprint=fingerprint, answer=answer, lease=lease, error=error,
+        )  # fmt: skip
+
     async def _phased(
-        self, op: Operation, body: Input, key: str | None, fingerprint: bytes, call: Call
-    ) -> Answer:
-        phases = op.phases
-        assert phases is not None
-        intent = getattr(body, "intent", lambda: None)() or call.request_id
+        self,
+        op: Operation,
+        phases: Phases,
+        body: Input,
+        key: str | None,
+        fingerprint: bytes,
+        call: Call,
+    ) -> Done:
+        """Claim, act, finish. A process that dies in between leaves the key running; after the
+        lease the next call with it carries out the same intent.
+        """
         claimed = await self._transaction(
             op, phases.claim, body, [], key, fingerprint, call,
-            intent=intent, running=phases.lease_seconds,
+            intent=new_id("int"), lease=phases.lease_seconds,
         )  # fmt: skip
-        if isinstance(claimed, Answer):
+        if isinstance(claimed, Done):
             return claimed
+        fault("claimed")
+        context = self._context(op, call, read_only=True)
+        context.attach(None, intent=claimed.intent)
         try:
-            context = self._context(op, call, read_only=True)
-            try:
-                acted = await phases.act(context, body, claimed)
-            finally:
-                await asyncio.shield(context.release())
+            acted = await phases.act(context, body, claimed.result)
         except OpError as error:
-            await self._undo(op, body, claimed, error, call, key)
+            await asyncio.shield(context.release())
+            await self._undo(op, phases, body, claimed, error, call, key)
             raise
-        return await self._transaction(
-            op, op.handler, body, [claimed, acted], key, fingerprint, call, intent=intent
-        )
+        finally:
+            await asyncio.shield(context.release())
+        fault("acted")
+        done = await self._transaction(
+            op, op.handler, body, [claimed.result, acted], key, fingerprint, call,
+            intent=claimed.intent, finishing=True,
+        )  # fmt: skip
+        assert isinstance(done, Done)
+        return done
 
     async def _undo(
-        self, op: Operation, body: Input, claimed: Any, error: OpError, call: Call, key: str | None
+        self,
+        op: Operation,
+        phases: Phases,
+        body: Input,
+        claimed: Claimed,
+        error: OpError,
+        call: Call,
+        key: str | None,
     ) -> None:
-        assert op.phases is not None
+        """Give back what the claim took; the key is free again."""
         context = self._context(op, call, read_only=False)
-        async with self.pool.connection() as connection, connection.transaction():
-            context.attach(connection)
-            await records.begin(connection, call.principal, op, None, b"", 0, None)
-            await op.phases.undo(context, body, claimed, error)
+        async with self.pool.connection() as connection:
+            await self._begin(op, connection, None, b"", call, 0, claimed.intent, False)
+            context.attach(connection, intent=claimed.intent)
+            await phases.undo(context, body, claimed.result, error)
             if key is not None:
-                await records.forget(context, op.alias_of or op.id, key)
-            await records.finish(context, op, connection, key=None, answer=None, running=None, error=error)
+                await records.forget(context, op.alias_of or op.id, key, claimed.intent)
+            await self._finish(op, context, connection, None, b"", None, None, error)
+
+    async def act(
+        self, name: str, principal: Principal, work: Callable[[Context], Awaitable[T]]
+    ) -> T:
+        """A change the platform itself makes for `principal`'s organization, recorded like any
+        operation: one transaction, audited under `name`, with its postings and lineage.
+        """
+        op = internal(name, work)
+        call = Call(principal, request_id=new_id("req"))
+
+        async def handler(context: Context, _: Input) -> T:
+            return await work(context)
+
+        # `lease` gives the result back as it is; without a key nothing is left running
+        done = await self._transaction(op, handler, Empty(), [], None, b"", call, lease=0)
+        assert isinstance(done, Claimed)
+        return done.result
+
+    async def look(
+        self,
+        name: str,
+        principal: Principal,
+        work: Callable[[Context], Awaitable[T]],
+        *,
+        base_url: str = "",
+    ) -> T:
+        """A read the platform itself makes for `principal`: no records, no transaction kept."""
+        call = Call(principal, request_id=new_id("req"), base_url=base_url)
+        context = self._context(internal(name, work), call, read_only=True)
+        try:
+            return await work(context)
+        finally:
+            await asyncio.shield(context.release())
 
     # ------------------------------------------------------------ pieces
 
@@ -389,10 +544,19 @@ class Pipeline:
         op = get_operation(op_id)
         if op is None:
             raise NotFound(f"operation '{op_id}' not found")
+        if op.phases is not None:
+            raise Internal(f"'{op.id}' has phases and cannot run inside another operation")
         self.admit(op, context.principal)
         body = self.validate(op, dict(raw))
         prepared = [await op.prepare(context, body)] if op.prepare else []
-        return await op.handler(context, body, *prepared)
+        outer, context.price = context.price, 0
+        before = len(context.postings)
+        if op.price is not None:
+            context.price = await op.price(context, body, *prepared)
+        result = await op.handler(context, body, *prepared)
+        require_declared(op, context, context.price, since=before)
+        context.price = outer
+        return result
 
     def _answer(self, op: Operation, result: Any) -> Answer:
         """The validated, serialized answer; an answer that breaks its own schema is our bug."""
@@ -409,77 +573,48 @@ class Pipeline:
             raise Internal("the answer did not match its schema") from error
         return Answer(op.status, content, op.media_type or "application/json")
 
-    def _require_product(self, op: Operation, context: Context) -> None:
-        """Fail closed: an operation that declares a product must name it, with its lineage."""
-        if op.produces is None:
-            return
-        made = {e["id"] for e in context.entities if e["type"] == op.produces}
-        if not made or not all(any(edge[1] == m for edge in context.edges) for m in made):
-            raise Internal(f"'{op.id}' produced no lineage for its {op.produces}")
-
     async def _audit_refusal(self, op: Operation, call: Call, error: OpError) -> None:
         """Denials and failures, in a transaction of their own: the first one is gone."""
         if op.is_read or call.principal.organization_id is None:
             return
-        if error.status in (400, 422, 429, 503) or isinstance(error, InProgress):
+        if error.status in (400, 405, 413, 422, 429, 503) or isinstance(error, InProgress):
             return
         context = self._context(op, call, read_only=False)
         try:
-            async with self.pool.connection() as connection, connection.transaction():
+            async with self.pool.connection() as connection:
+                await self._begin(op, connection, None, b"", call, 0, None, False)
                 context.attach(connection)
-                await records.begin(connection, call.principal, op, None, b"", 0, None)
-                await records.finish(
-                    context, op, connection, key=None, answer=None, running=None, error=error
-                )
+                await self._finish(op, context, connection, None, b"", None, None, error)
         except Exception:
             logger.warning("a refusal could not be audited", exc_info=True)
 
 
-def check_key(key: str) -> None:
-    """Raise BadRequest unless `key` is 1 to 255 visible ASCII characters."""
-    if not 1 <= len(key) <= 255 or any(not 0x21 <= ord(c) <= 0x7E for c in key):
-        raise BadRequest("Idempotency-Key must be 1 to 255 visible ASCII characters")
+def require_declared(op: Operation, context: Context, price: int, *, since: int = 0) -> None:
+    """Fail closed: what an operation declares it must also do, or it rolls back.
+
+    Its product must be named with at least one lineage edge, its price reserved in full.
+
+    Args:
+        since: postings before this one are not this operation's.
+    """
+    if op.produces is not None:
+        made = {(e["type"], e["id"]) for e in context.entities if e["type"] == op.produces}
+        if not made or not made <= {edge[:2] for edge in context.edges}:
+            raise Internal(f"'{op.id}' produced no lineage for its {op.produces}")
+    held = sum(p["amount"] for p in context.postings[since:] if p["kind"] == "hold")
+    if price > 0 and held < price:
+        raise Internal(f"'{op.id}' reserved {held} of its price of {price} credits")
 
 
-def fingerprint_of(op: Operation, raw: Any) -> bytes:
-    """SHA-256 over the operation's id and the canonical JSON of the body as it was parsed."""
-    canonical = orjson.dumps(raw if raw is not None else {}, option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256((op.alias_of or op.id).encode() + b"\n" + canonical).digest()
-
-
-def key_reused() -> OpError:
-    """The 409 of a key that came again with another body."""
-    return KeyReused("this Idempotency-Key was used with another body; use a new key")
-
-
-def invalid(error: ValidationError) -> Invalid:
-    """pydantic's errors in the wire's form."""
-    return Invalid(
-        [
-            {"loc": ["body", *e["loc"]], "msg": e["msg"], "type": e["type"]}
-            for e in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
+def internal(name: str, work: Any) -> Operation:
+    """A step of the platform's own, recorded under `name`; not in the registry."""
+    return Operation(
+        id=name,
+        scope="",
+        effect=Effect.COMPUTE,
+        handler=work,
+        input=Empty,
+        output=None,
+        summary=name,
+        description="",
     )
-
-
-def translate(error: Exception) -> OpError:
-    """What a failure of the database or of ours means to the caller."""
-    match error:
-        case psycopg.errors.CheckViolation() if error.diag.constraint_name == "account_balance_not_negative":
-            return InsufficientCredits("fewer credits are available than this needs")
-        case psycopg.errors.UniqueViolation():
-            return Conflict("this exists already")
-        case psycopg.errors.LockNotAvailable():
-            return InProgress("another call holds what this needs; try again")
-        case psycopg.errors.DeadlockDetected() | psycopg.errors.SerializationFailure():
-            return Unavailable("too many concurrent changes; try again", 1)
-        case psycopg.errors.QueryCanceled():
-            return Unavailable("the database took too long; try again", 5)
-        case psycopg.Error() if error.sqlstate == "OP004":
-            return Conflict("the reservation has ended already")
-        case psycopg.DataError():
-            return BadRequest("a value cannot be stored")
-        case psycopg.OperationalError() | psycopg.InterfaceError() | PoolTimeout():
-            return Unavailable("the database is unavailable", 2, slug="database-unavailable")
-        case _:
-            return Internal("the operation failed; the request id identifies it in the logs")

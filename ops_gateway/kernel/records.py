@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from psycopg import AsyncClientCursor
 
 from db.pool import Connection
 from db.queries import queries
@@ -13,7 +14,7 @@ from ops_gateway.kernel.fault import fault
 from ops_gateway.kernel.ids import new_id
 
 if TYPE_CHECKING:
-    from ops_gateway.kernel.context import Context, Principal
+    from ops_gateway.kernel.context import Context
     from ops_gateway.kernel.operation import Operation
     from ops_gateway.kernel.pipeline import Answer
 
@@ -25,32 +26,43 @@ async def stored(context: Context, operation: str, key: str) -> dict[str, Any] |
     return await context.row(None, sql.stored, operation=operation, key=key)
 
 
-async def forget(context: Context, operation: str, key: str) -> None:
+async def forget(context: Context, operation: str, key: str, intent: str) -> None:
     """Free a key whose effect was refused, so that a retry may use it."""
-    await context.execute(sql.forget, operation=operation, key=key)
+    await context.execute(sql.forget, operation=operation, key=key, intent=intent)
 
 
 async def begin(
     connection: Connection,
-    principal: Principal,
-    op: Operation,
-    key: str | None,
-    fingerprint: bytes,
-    amount: int,
-    intent: str | None,
+    organization_id: str,
+    *,
+    operation: str,
+    key: str | None = None,
+    fingerprint: bytes = b"",
+    amount: int = 0,
+    intent: str | None = None,
+    finishing: bool = False,
 ) -> dict[str, Any]:
-    """Bind the organization, claim the key, look at the balance without a lock."""
-    cursor = await connection.execute(
-        sql.begin,
+    """Open a transaction, bind the organization, claim the key, look at the balance without a lock.
+
+    Returns: `outcome` (new, busy, running, gone, conflict, replay, insufficient), the stored answer
+        of a replay, and the `intent` of a new run.
+    """
+    # one message for both statements: values are quoted by the client, as several statements
+    # cannot have parameters
+    cursor = AsyncClientCursor(connection)
+    await cursor.execute(
+        "begin;" + sql.begin,
         {
-            "org": principal.organization_id,
-            "operation": op.alias_of or op.id,
+            "org": organization_id,
+            "operation": operation,
             "key": key,
             "fingerprint": fingerprint,
             "amount": amount,
             "intent": intent,
+            "finishing": finishing,
         },
     )
+    cursor.nextset()
     row = await cursor.fetchone()
     assert row is not None
     return row
@@ -62,11 +74,12 @@ async def finish(
     connection: Connection,
     *,
     key: str | None,
+    fingerprint: bytes,
     answer: Answer | None,
-    running: float | None,
+    lease: float | None,
     error: OpError | None = None,
 ) -> None:
-    """Everything the operation declared, in one statement; wallets and the chain head come last."""
+    """Write everything the operation declared, wallets and the chain head last, and commit."""
     body = answer.body if answer is not None and key is not None else None
     if body is not None and len(body) > 1 << 20:
         raise Internal(f"the answer of '{op.id}' is too large to be kept for a replay")
@@ -98,15 +111,17 @@ async def finish(
         ],
         "postings": context.postings,
         "key": key,
-        "key_state": "running" if running is not None else "done",
-        "lease_seconds": running,
+        "key_state": "running" if lease is not None else "done",
+        "fingerprint": fingerprint.hex(),
+        "lease_seconds": lease,
         "content_type": answer.media_type if answer else None,
         "encrypted": encrypted,
         "project_id": context.project_id,
     }
-    fault("audit")
-    await connection.execute(
-        sql.finish,
+    fault("commit")
+    # work and commit in one message: the wallet's and the chain's locks are held no longer than
+    # the commit takes
+    await AsyncClientCursor(connection).execute(
+        sql.finish + ";commit",
         {"record": orjson.dumps(record, default=str).decode(), "body": body},
     )
-    fault("outbox")

@@ -4,12 +4,13 @@ from idempotency_key
 where organization_id = :org and operation = :operation and key = :key and expires_at > now();
 
 -- name: begin
-select outcome, status, content_type, body, encrypted, project_id
-from kernel_begin(:org, :operation, :key, :fingerprint, :amount, :intent);
+select outcome, status, content_type, body, encrypted, project_id, intent
+from kernel_begin(:org, :operation, :key, :fingerprint, :amount, :intent, :finishing);
 
 -- name: finish
 select kernel_finish(:record, :body);
 
 -- name: forget
 delete from idempotency_key
-where organization_id = :org and operation = :operation and key = :key and state = 'running';
+where organization_id = :org and operation = :operation and key = :key and state = 'running'
+  and intent_id = :intent;

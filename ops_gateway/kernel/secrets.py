@@ -27,6 +27,10 @@ class SigningKey:
         """The half that verifies."""
         return self.private.public_key()
 
+    def private_bytes(self) -> bytes:
+        """The half that signs, 32 raw bytes."""
+        return self.private.private_bytes_raw()
+
     def public_bytes(self) -> bytes:
         """The public half, 32 raw bytes."""
         return self.public.public_bytes(

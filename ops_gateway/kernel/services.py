@@ -11,6 +11,7 @@ from ops_gateway.kernel.secrets import Keys
 
 if TYPE_CHECKING:
     from db.objects import Objects
+    from stac_api.search import Searcher
 
 
 class Compute(Protocol):
@@ -21,11 +22,22 @@ class Compute(Protocol):
         ...
 
 
+class ChildRefused(Exception):
+    """A bounded child refused or failed; `passing` where another try may help."""
+
+    def __init__(self, code: str, message: str, *, passing: bool = False) -> None:
+        """`code` is a word for machines, `message` says what was wrong with the input."""
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.passing = passing
+
+
 class Child(Protocol):
     """Runs a named raster function in a bounded child process."""
 
     async def __call__(self, function: str, /, **kwargs: Any) -> Any:
-        """The function's result; raises what the child refused with."""
+        """The function's result; raises ChildRefused."""
         ...
 
 
@@ -61,4 +73,8 @@ class Services:
     child: Child
     # defers one wake-up of the job queue on the caller's own connection; the queue row's id
     wake: Callable[[Connection], Awaitable[int | None]]
+    # defers a reaction by name to a subject's id on the caller's own connection
+    defer: Callable[[Connection, str, str], Awaitable[int | None]]
     options: Options = field(default_factory=Options)
+    # answers searches; None in a process that has no connection for them
+    searcher: Searcher | None = None

@@ -1,1 +1,1 @@
-"""Outside parties, each behind a Protocol."""
+"""The outside parties: a module each, behind functions that the composition hands in."""

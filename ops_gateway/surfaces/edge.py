@@ -16,8 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ops_gateway.kernel.authenticate import Authenticator
 from ops_gateway.kernel.context import ANONYMOUS
 from ops_gateway.kernel.errors import Internal, OpError, problem
+from ops_gateway.kernel.failures import translate
 from ops_gateway.kernel.ids import new_id
-from ops_gateway.kernel.pipeline import translate
 
 logger = logging.getLogger("opstac.access")
 

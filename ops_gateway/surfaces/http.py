@@ -5,7 +5,6 @@ from __future__ import annotations
 import types
 import typing
 from typing import Any, Union, get_args, get_origin
-from urllib.parse import unquote
 
 import orjson
 from starlette.requests import Request
@@ -52,7 +51,7 @@ class ResourcePaths:
             return op, {}
         parent, _, last = path.rpartition("/")
         if (found := self._by_parent.get(parent.replace("-", "_"))) is not None and last:
-            return found[0], {found[1]: unquote(last)}
+            return found[0], {found[1]: last}
         return REGISTRY.get(name.replace("/", ".")), {}
 
     def _build(self) -> None:
@@ -87,23 +86,28 @@ class Endpoint:
         if op is None:
             raise NotFound("operation not found")
         principal = request.scope["principal"]
-        # whoever may not call is told so before the input is looked at
-        self.pipeline.admit(op, principal)
-        address = request.client.host if request.client else ""
-        limits = self.limiter.count(op, principal, address)
-        if request.method in ("GET", "HEAD"):
+        limits: dict[str, str] = {}
+
+        async def read() -> Any:
+            # whoever may not call is told so before this: nothing is counted or looked at for them
+            address = request.client.host if request.client else ""
+            limits.update(self.limiter.count(op, principal, address))
+            if request.method not in ("GET", "HEAD"):
+                return await read_json(request)
             if not op.is_read:
                 raise MethodNotAllowed(f"'{op.id}' is not a read; use POST", headers={"Allow": "POST"})
-            raw: Any = {**from_query(op, request), **fields}
-        else:
-            raw = await read_json(request)
+            raw = {**from_query(op, request), **fields}
+            if (fault := find_fault(raw)) is not None:
+                raise fault
+            return raw
+
         call = Call(
             principal,
             key=None if op.is_read else request.headers.get("idempotency-key"),
             request_id=request.scope["request_id"],
             base_url=request.scope["base_url"],
         )
-        return render(await self.pipeline.run(op.id, raw, call), limits)
+        return render(await self.pipeline.run(op.id, read, call), limits)
 
 
 def render(answer: Answer, headers: dict[str, str] | None = None) -> Response:
@@ -133,8 +137,6 @@ def from_query(op: Operation, request: Request) -> dict[str, Any]:
             body[name] = [v for v in values[0].split(",")] if isinstance(values[0], str) else values
         else:
             body[name] = values[0]
-    if (fault := find_fault(body)) is not None:
-        raise fault
     return body
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
+from psycopg import AsyncConnection
 
-from db.pool import Connection, Pool
+from db.pool import Connection, session_options
 
 JOBS, REACTIONS = "jobs", "reactions"
 
@@ -69,11 +70,30 @@ async def defer_react(connection: Connection, *, event_id: str, reaction: str) -
 
 
 @asynccontextmanager
-async def opened(pool: Pool) -> AsyncIterator[App]:
-    """The queue on an open pool, for a process that takes rows from it."""
-    with app.replace_connector(PsycopgConnector()) as queue:
-        await queue.open_async(pool)
-        yield queue
+async def opened(dsn: str, *, max_size: int = 4) -> AsyncIterator[App]:
+    """The queue with connections of its own, for a process that takes rows from it.
+
+    Procrastinate decides itself when its connections commit, so the platform's pool is not lent.
+    """
+
+    async def configure(connection: AsyncConnection[Any]) -> None:
+        await connection.execute("set role opstac_system")
+        if not connection.autocommit:
+            await connection.commit()
+
+    connector = PsycopgConnector(
+        conninfo=dsn,
+        kwargs={"options": session_options()},
+        configure=configure,
+        min_size=1,
+        max_size=max_size,
+        timeout=5,
+        max_lifetime=1800,
+        name="queue",
+    )
+    with app.replace_connector(connector) as queue:
+        async with queue.open_async():
+            yield queue
 
 
 async def consume(

@@ -9,16 +9,17 @@ import os
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import psycopg
 from psycopg_pool import PoolClosed, PoolTimeout
 
 from db.pool import Pool
 from ops_gateway.kernel.fault import fault
+from processes.process import Output
 
 from . import claim
 from .claim import ClaimedJob, JobEnded, LeaseLost
@@ -120,12 +121,12 @@ class Run:
 
     async def _later(self, error: Exception) -> str:
         """Another attempt after a pause, or none if there have been enough."""
-        text = str(error) if isinstance(error, PassingError) else _public(error)
+        known = error if isinstance(error, PassingError) else PassingError(_public(error))
         logger.warning("attempt failed: %s", error, extra=self._extra("retry"))
-        if self.job.attempts >= claim.MAX_ATTEMPTS:
-            message = f"gave up after {self.job.attempts} attempts: {text}"
-            await self._services.fail(self.job, "attempts_exhausted", message)
-            return "failed: attempts_exhausted"
+        if self.job.attempts >= min(known.attempts or claim.MAX_ATTEMPTS, claim.MAX_ATTEMPTS):
+            message = f"gave up after {self.job.attempts} attempts: {known}"
+            await self._services.fail(self.job, known.code, message)
+            return f"failed: {known.code}"
         pause = claim.backoff(self.job.attempts)
         if not await claim.release(self._pool, self.job, delay_seconds=pause, refund=False):
             raise JobEnded(self.job.id)
@@ -161,8 +162,12 @@ class Run:
             self._note(1.0, "uploading")
             outputs = []
             for output in produced:
-                path = await self._services.put_output(token, job, output.path.name, output.path)
-                outputs.append({**output.registration, "object_path": path})
+                registration = members(output)
+                if output.path is not None:
+                    registration["object_path"] = await self._services.put_output(
+                        token, job, output.path.name, output.path
+                    )
+                outputs.append(registration)
                 fault("worker.mid_upload")
         self._stage = "registering"
         await self._services.register(token, job, outputs)
@@ -211,6 +216,15 @@ class Run:
             "epoch": job.epoch,
             "outcome": outcome,
         }
+
+
+def members(output: Output) -> dict[str, Any]:
+    """An output as it is registered: what is set of it, without its local path."""
+    found = {field.name: getattr(output, field.name) for field in fields(output)}
+    path = found.pop("path")
+    if path is not None:
+        del found["value"]
+    return {name: value for name, value in found.items() if value is not None or name == "value"}
 
 
 def stop_failed(error: LeaseLost) -> NoReturn:

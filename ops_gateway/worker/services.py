@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
+
+from processes.process import Output, Source
 
 from .claim import ClaimedJob
 
@@ -16,6 +17,14 @@ class PassingError(Exception):
     The message is kept with the job should all attempts fail, so it says nothing of paths or hosts.
     """
 
+    def __init__(
+        self, message: str, *, code: str = "attempts_exhausted", attempts: int | None = None
+    ) -> None:
+        """After `attempts` attempts (None: as many as any job has) the job fails with `code`."""
+        super().__init__(message)
+        self.code = code
+        self.attempts = attempts
+
 
 class JobFailed(Exception):
     """The job cannot succeed; its owner is told `code` and `message`."""
@@ -24,27 +33,6 @@ class JobFailed(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
-
-
-@dataclass(frozen=True)
-class Source:
-    """One file a process reads, with what the catalogue knows of it."""
-
-    path: str
-    item: dict[str, Any] = field(default_factory=dict)
-    asset: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Produced:
-    """One file a process made, and what to register it as.
-
-    `registration` holds the members of an output of `processing.job.register` except `object_path`
-    (name, asset_key, media_type, type, band_names, datetime, properties).
-    """
-
-    path: Path
-    registration: dict[str, Any]
 
 
 class WorkerServices(Protocol):
@@ -58,8 +46,8 @@ class WorkerServices(Protocol):
         """The job token: its only authority is this run's outputs."""
         ...
 
-    async def sources(self, job: ClaimedJob) -> Mapping[str, Source]:
-        """The files the job reads, by the name its process expects; JobFailed if one is gone."""
+    async def sources(self, job: ClaimedJob) -> Sequence[Source]:
+        """Every asset that the job's process asks for. Raises JobFailed if one is gone."""
         ...
 
     async def put_output(self, token: str, job: ClaimedJob, file_name: str, path: Path) -> str:
@@ -69,7 +57,11 @@ class WorkerServices(Protocol):
     async def register(
         self, token: str, job: ClaimedJob, outputs: Sequence[dict[str, Any]]
     ) -> None:
-        """Complete the job: items, lineage, settlement and status in one transaction."""
+        """Complete the job: items, lineage, settlement and status in one transaction.
+
+        Each of `outputs` has the members of a `processes.process.Output` that are set, and
+        `object_path` where it is a file.
+        """
         ...
 
     async def fail(self, job: ClaimedJob, code: str, message: str) -> None:
@@ -81,7 +73,7 @@ class WorkerServices(Protocol):
         ...
 
 
-Progress = Callable[[float, str | None], None]
+Progress = Callable[[float, str], None]
 """Told the fraction done (0 to 1) and the stage's name."""
 
 
@@ -91,15 +83,15 @@ class Compute(Protocol):
     async def __call__(
         self,
         job: ClaimedJob,
-        sources: Mapping[str, Source],
+        sources: Sequence[Source],
         out_dir: Path,
         *,
         progress: Progress,
         seconds: float,
-    ) -> list[Produced]:
+    ) -> list[Output]:
         """The files made, inside `out_dir`. Raises JobFailed or PassingError."""
         ...
 
 
-React = Callable[[str, str], Any]
+React = Callable[[str, str], Awaitable[None]]
 """`await react(event_id, reaction)` runs one reaction to one event."""

@@ -149,7 +149,7 @@ async def work(
     """
     worker = Worker(pool, services, compute, settings, react=react)
     await _patiently(lambda: claim.disown(pool, settings.name), stop)
-    async with queue.opened(pool) as rows, AsyncExitStack() as stack:
+    async with queue.opened(_dsn(pool)) as rows, AsyncExitStack() as stack:
         tasks = [
             asyncio.create_task(_consume(rows, queue.JOBS, worker, settings.slots, settings)),
             asyncio.create_task(_stay_registered(pool, settings)),
@@ -178,6 +178,11 @@ async def work(
         for task in tasks:
             if task.done():
                 task.result()  # none ends by itself: a bug ends the process, and it is restarted
+
+
+def _dsn(pool: Pool) -> str:
+    assert isinstance(pool.conninfo, str)  # as db.pool makes it
+    return pool.conninfo
 
 
 async def _patiently(step: Callable[[], Awaitable[object]], stop: asyncio.Event) -> None:

@@ -19,6 +19,7 @@ COMMANDS = (
     "migrate",
     "verify",
     "export",
+    "grant",
     "op",
     "worker-token",
     "db",

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from db.objects import Objects
 from db.pool import Pool, make_pool
-from ops_gateway.app import create_app
+from db.queries import queries
+from ops_gateway import domains
+from ops_gateway.app import create_app, health_app
 from ops_gateway.kernel.authenticate import Authenticator
 from ops_gateway.kernel.pipeline import Pipeline
 from ops_gateway.kernel.secrets import Keys
-from ops_gateway.kernel.services import Options, Services
+from ops_gateway.kernel.services import ChildRefused, Options, Services
+from ops_gateway.surfaces import assets, job_outputs, storage
 from ops_gateway.surfaces.edge import Edge
+from ops_gateway.worker import queue
+from opstac import tiles
+from opstac.ogc import ogc_app
 from opstac.settings import Settings
+from opstac.stac import searching, stac_apps
+from raster.child import ChildFailed, run_child
+from tiler.app import create_app as create_tiler
+from tiler.pool import TilePool
+
+sql = queries(__file__)
+
+CHILD_FUNCTIONS = {"inspect": "raster.inspect:inspect", "prepare": "raster.ingest:prepare"}
+CHILD_SECONDS = {"inspect": 60, "prepare": 1800}
+PASSING = ("timeout", "internal", "disk_full")
 
 
 @dataclass(frozen=True)
@@ -32,46 +49,173 @@ class Platform:
     app: ASGIApp
 
 
+class Dispatch:
+    """Sends a request to the app whose prefix its path has; paths are not stripped, so that every
+    app builds its links from the whole path.
+    """
+
+    def __init__(self, mounted: Sequence[tuple[str, ASGIApp]], rest: ASGIApp) -> None:
+        """`mounted`: (prefix, app), longest first where one begins another."""
+        self._mounted = mounted
+        self._rest = rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        path = scope["path"]
+        for prefix, app in self._mounted:
+            if path == prefix or path.startswith(prefix + "/"):
+                await app(scope, receive, send)
+                return
+        await self._rest(scope, receive, send)
+
+
 @asynccontextmanager
-async def embedded(settings: Settings) -> AsyncIterator[Platform]:
-    """Everything in one process: the four apps on one ASGI application."""
+async def core(
+    settings: Settings, *, pool_size: int | None = None, readers: int = 0
+) -> AsyncIterator[Platform]:
+    """Pool, services and pipeline without a surface: what a worker and a command need.
+
+    `readers`: connections for searches, none where the process answers none.
+    """
+    domains.load()
     keys = Keys(settings.master_secret)
-    async with make_pool(settings.dsn, "opstac_app", min_size=2, max_size=settings.pool_size) as pool:
-        services = make_services(settings, keys)
-        pipeline = Pipeline(pool, services)
-        authenticator = Authenticator(
-            pool, keys, issuer=settings.issuer, cron_token=settings.cron_token
+    tile_pool = TilePool()
+    size = pool_size or settings.pool_size
+    try:
+        async with (
+            make_pool(settings.dsn, "opstac_app", min_size=2, max_size=size) as pool,
+            searching(settings, keys, readers) as searcher,
+        ):
+            services = replace(make_services(settings, keys, tile_pool), searcher=searcher)
+            pipeline = Pipeline(pool, services)
+            authenticator = Authenticator(
+                pool, keys, issuer=settings.issuer, cron_token=settings.cron_token
+            )
+
+            async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
+                raise RuntimeError("this process serves no requests")
+
+            yield Platform(settings, keys, pool, services, pipeline, authenticator, nothing)
+    finally:
+        tile_pool.close()
+
+
+@asynccontextmanager
+async def embedded(
+    settings: Settings, *, service: str = "all", draining: Callable[[], bool] = lambda: False
+) -> AsyncIterator[Platform]:
+    """The four apps on one ASGI application, or one of them alone.
+
+    Args:
+        service: `all`, `gateway`, `stac`, `tiler` or `processes`; health is answered by each.
+        draining: the process is about to stop; it is not ready any more.
+    """
+    async with AsyncExitStack() as stack:
+        platform = await stack.enter_async_context(
+            core(settings, readers=max(2, settings.pool_size // 2))
         )
+        wanted = {"stac", "tiler", "processes", "gateway"} if service == "all" else {service}
+        mounted: list[tuple[str, ASGIApp]] = []
+        if "stac" in wanted:
+            mounted += await stac_apps(platform)
+        if "processes" in wanted:
+            mounted.append(("/ogc", ogc_app(platform)))
+        if "tiler" in wanted:
+            mounted.append(("/api/v1/items", await tiler_app(platform, stack)))
+        checks = {
+            "database": lambda: ping(platform.pool),
+            "storage": platform.services.objects.check,
+        }
+        gateway = (
+            gateway_app(platform, checks, draining)
+            if "gateway" in wanted
+            else health_app(checks, draining)
+        )
+        app = Edge(
+            Dispatch(mounted, gateway), platform.authenticator, public_url=settings.public_url
+        )
+        yield replace(platform, app=app)
 
-        async def database() -> None:
-            async with pool.connection(timeout=1) as connection:
-                await connection.execute("select 1")
 
-        gateway = create_app(pipeline, checks={"database": database})
-        app = Edge(gateway, authenticator, public_url=settings.public_url)
-        yield Platform(settings, keys, pool, services, pipeline, authenticator, app)
+async def tiler_app(platform: Platform, stack: AsyncExitStack) -> ASGIApp:
+    """Tiles, resolved by a role that may do nothing else."""
+    settings = platform.settings
+    readers = await stack.enter_async_context(
+        make_pool(settings.dsn, "opstac_tiler", min_size=1, max_size=4)
+    )
+    pool = TilePool()
+    stack.callback(pool.close)
+    return create_tiler(
+        tiles.resolver(
+            readers,
+            platform.authenticator,
+            platform.services.objects,
+            platform.keys.tile.public_bytes(),
+        ),
+        sign_tile_token=tiles.signer(platform.keys.tile.private_bytes()),
+        pool=pool,
+        base_url=settings.public_url,
+    )
 
 
-def make_services(settings: Settings, keys: Keys) -> Services:
+def gateway_app(
+    platform: Platform, checks: dict[str, Any], draining: Callable[[], bool]
+) -> ASGIApp:
+    """The operations and what belongs to them."""
+    return create_app(
+        platform.pipeline,
+        checks=checks,
+        draining=draining,
+        extra=[
+            *storage.storage_routes(
+                platform.services.objects,
+                [platform.keys.storage],
+                may_write=lambda path: upload_is_open(platform.pool, path),
+            ),
+            *job_outputs.routes(platform.pipeline),
+            *assets.routes(platform.pipeline),
+        ],
+    )
+
+
+async def ping(pool: Pool) -> None:
+    """Raise unless the database answers."""
+    async with pool.connection(timeout=1) as connection:
+        await connection.execute("select 1")
+
+
+async def upload_is_open(pool: Pool, path: str) -> bool:
+    """Whether the session an object belongs to still takes files."""
+    organization = path.split("/", 1)[0]
+    async with pool.connection() as connection, connection.transaction():
+        await connection.execute(sql.bind, {"org": organization})
+        cursor = await connection.execute(sql.upload_is_open, {"org": organization, "path": path})
+        return await cursor.fetchone() is not None
+
+
+def make_services(settings: Settings, keys: Keys, pool: TilePool) -> Services:
     """The outside parties of `settings`."""
 
-    async def compute(function: Any, /, *args: Any, **kwargs: Any) -> Any:
-        import asyncio
-
-        return await asyncio.to_thread(function, *args, **kwargs)
-
     async def child(function: str, /, **kwargs: Any) -> Any:
-        raise NotImplementedError
+        try:
+            return await run_child(
+                CHILD_FUNCTIONS[function], kwargs, seconds=CHILD_SECONDS[function]
+            )
+        except ChildFailed as failure:
+            raise ChildRefused(
+                failure.code, failure.message, passing=failure.code in PASSING
+            ) from None
 
-    async def wake(_: Any) -> int | None:
-        return None
+    async def defer(connection: Any, reaction: str, subject: str) -> int:
+        return await queue.defer_react(connection, event_id=subject, reaction=reaction)
 
     return Services(
-        objects=None,  # type: ignore[arg-type]
+        objects=Objects(settings.storage, spool=settings.home / "spool"),
         keys=keys,
-        compute=compute,
+        compute=pool.run,
         child=child,
-        wake=wake,
+        wake=queue.defer_wake,
+        defer=defer,
         options=Options(
             signup_credits=settings.signup_credits,
             storage_quota_bytes=settings.storage_quota_bytes,

@@ -22,12 +22,6 @@ from db.pool import Pool, make_pool
 HERE = Path(__file__).parent
 
 
-@pytest.fixture(scope="session")
-def dsn() -> str:
-    # local: until tests/conftest.py hands out migrated databases
-    return "postgresql://opstac:opstac@127.0.0.1:54329/dev_worker"
-
-
 @pytest.fixture
 async def pool(dsn: str) -> AsyncIterator[Pool]:
     async with make_pool(dsn, "opstac_system", min_size=1, max_size=12) as pool:
@@ -57,6 +51,15 @@ class Platform:
         ) as connection:
             cursor = connection.execute(query.encode(), params)
             return cursor.fetchall() if cursor.description else []
+
+    def cut_connections(self) -> None:
+        """End every other session of the database, as a restart of the server does."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where datname = current_database() and usename = current_user "
+                "and pid <> pg_backend_pid()"
+            )
 
     def organization(self) -> str:
         org = f"org_{uuid.uuid4().hex[:12]}"
@@ -89,6 +92,17 @@ class Platform:
             *values.values(),
         )
         return values["id"]
+
+    def jobs(self, org: str, count: int) -> None:
+        """Many dispatched jobs of job type `test`."""
+        first = self.job(org)
+        self.sql(
+            "insert into job (id, organization_id, project_id, job_type_id, status, dispatched_at) "
+            "select id || '_' || n, organization_id, project_id, job_type_id, status, "
+            "clock_timestamp() from job, generate_series(2, %s) n where id = %s",
+            count,
+            first,
+        )
 
     def state(self, job_id: str) -> dict[str, Any]:
         return self.sql("select * from job where id = %s", job_id)[0]

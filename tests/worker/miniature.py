@@ -1,7 +1,8 @@
 """A worker process on a platform in miniature: registration and failure are plain SQL on `job`.
 
 The epoch rules are the platform's: what ends a job locks its row and compares the epoch. A process
-`test` writes two files; `input_params` says how long it takes and how it fails.
+`test` writes two files; `input_params` says how long it takes and how it fails. Jobs of type `echo`
+run the catalogue's process in its bounded child.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import errno
 import logging
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,12 @@ from db.pool import Pool, make_pool
 from ops_gateway.kernel.fault import fault
 from ops_gateway.worker import worker
 from ops_gateway.worker.claim import ClaimedJob, JobEnded, LeaseLost
+from ops_gateway.worker.compute import make_compute
 from ops_gateway.worker.runner import Limits
-from ops_gateway.worker.services import JobFailed, PassingError, Produced, Progress, Source
+from ops_gateway.worker.services import JobFailed, PassingError, Progress
+from processes.process import Output, Source
+
+catalogue = make_compute()
 
 
 class Services:
@@ -33,8 +38,8 @@ class Services:
     async def mint_token(self, job: ClaimedJob) -> str:
         return f"{job.id}/{job.epoch}"
 
-    async def sources(self, job: ClaimedJob) -> Mapping[str, Source]:
-        return {}
+    async def sources(self, job: ClaimedJob) -> Sequence[Source]:
+        return []
 
     async def put_output(self, token: str, job: ClaimedJob, file_name: str, path: Path) -> str:
         target = self.store / "jobs" / token / file_name
@@ -45,7 +50,8 @@ class Services:
     async def register(
         self, token: str, job: ClaimedJob, outputs: Sequence[dict[str, Any]]
     ) -> None:
-        await self._end(job, "completed", [o["object_path"] for o in outputs], None)
+        made = [str(o.get("object_path") or o["value"]) for o in outputs]
+        await self._end(job, "completed", made, None)
 
     async def fail(self, job: ClaimedJob, code: str, message: str) -> None:
         await self._end(job, "failed", [], code)
@@ -83,12 +89,14 @@ class Services:
 
 async def compute(
     job: ClaimedJob,
-    sources: Mapping[str, Source],
+    sources: Sequence[Source],
     out_dir: Path,
     *,
     progress: Progress,
     seconds: float,
-) -> list[Produced]:
+) -> list[Output]:
+    if job.job_type_id == "echo":
+        return await catalogue(job, sources, out_dir, progress=progress, seconds=seconds)
     wish = job.input_params
     for step in range(4):
         await asyncio.sleep(wish.get("seconds", 0.2) / 4)
@@ -108,14 +116,14 @@ async def compute(
     for key in ("data", "thumbnail"):
         path = out_dir / f"{key}.bin"
         path.write_bytes(b"x")
-        made.append(Produced(path, {"asset_key": key}))
+        made.append(Output(asset_key=key, path=path))
     return made
 
 
 async def main(stop: asyncio.Event, dsn: str, store: str, name: str) -> None:
     async with make_pool(dsn, "opstac_system", max_size=8) as pool:
         settings = worker.Settings(
-            types=[("test", "1.0")],
+            types=[("test", "1.0"), ("echo", "1.0")],
             name=name,
             limits=Limits(lease_seconds=1.5, beat_seconds=0.3),
             poll_seconds=1,

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+# each starts real worker processes and waits for leases to run out
+pytestmark = pytest.mark.slow
+
 ENDED = ("completed", "failed", "cancelled")
 
 
@@ -34,10 +37,29 @@ def test_a_job_runs_and_its_progress_is_written(platform, start) -> None:
     assert state["status"] == "completed"
     assert state["output_item_ids"] == [f"jobs/{job}/1/{key}.bin" for key in ("data", "thumbnail")]
     assert state["worker"] == "w1"
-    assert [
-        row["active"]
-        for row in platform.sql("select active from registered_worker where name = 'w1'")
-    ] == [True]
+    registered = platform.sql("select active from registered_worker where name = 'w1'")
+    assert {row["active"] for row in registered} == {True}
+
+
+def test_a_process_of_the_catalogue_runs_in_its_child(platform, start) -> None:
+    start()
+    org = platform.organization()
+    fine = platform.job(org, job_type_id="echo", input_params={"message": "hi", "pause": 1})
+    wrong = platform.job(org, job_type_id="echo", input_params={"pause": "soon"})
+    wait_until(lambda: 0 < platform.state(fine)["progress"] < 100)
+    assert ended(platform, fine)["output_item_ids"] == ["hi"]
+    state = ended(platform, wrong)
+    assert (state["status"], state["error_code"]) == ("failed", "invalid_inputs")
+
+
+def test_cancelling_kills_the_child(platform, start) -> None:
+    start()
+    job = platform.job(
+        platform.organization(), job_type_id="echo", input_params={"message": 1, "pause": 600}
+    )
+    wait_until(lambda: platform.state(job)["progress"] > 0)
+    platform.sql("update job set cancel_requested = true where id = %s", job)
+    assert ended(platform, job)["status"] == "cancelled"
 
 
 @pytest.mark.parametrize(
@@ -93,9 +115,8 @@ def test_a_job_that_kills_its_worker_three_times_is_given_up(platform, start) ->
     job = platform.job(platform.organization())
     for _ in range(3):
         assert start("w1", fault="worker.mid_compute:kill").ended() == -signal.SIGKILL
-        platform.sql("update job set lease_until = now() where id = %s", job)
-        if platform.state(job)["kills"]:
-            platform.sql("update job set retry_at = null where id = %s", job)
+        # no waiting for the lease, and none for the pause that grows with the attempts
+        platform.sql("update job set lease_until = now(), attempts = 1 where id = %s", job)
     start("w2")
     state = ended(platform, job)
     assert (state["status"], state["error_code"]) == ("failed", "attempts_exhausted")
@@ -167,10 +188,7 @@ def test_a_lost_database_connection_stops_no_job(platform, start) -> None:
     process = start()
     job = platform.job(platform.organization(), input_params={"seconds": 3})
     wait_until(lambda: platform.state(job)["status"] == "running")
-    platform.sql(
-        "select pg_terminate_backend(pid) from pg_stat_activity "
-        "where datname = current_database() and pid <> pg_backend_pid()"
-    )
+    platform.cut_connections()
     state = ended(platform, job)
     assert (state["status"], state["epoch"]) == ("completed", 1)
     assert process.popen.poll() is None

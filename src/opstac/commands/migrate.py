@@ -10,5 +10,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command."""
-    raise NotImplementedError
+    """Migrate; says what was applied."""
+    from opstac import database
+
+    applied = database.migrate(database.find())
+    for name in applied:
+        print(f"applied {name}")
+    if not applied:
+        print("the database is at this version")
+    return 0

@@ -1,14 +1,47 @@
-"""Serve the platform, or one service of it."""
+"""Serve the platform, or one service of it.
+
+The database is DATABASE_URL, or the private one of OPSTAC_HOME, which is started.
+"""
 
 from __future__ import annotations
 
 import argparse
 
+SERVICES = ("all", "gateway", "stac", "tiler", "processes")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
+    parser.add_argument("--service", choices=SERVICES, default="all")
+    parser.add_argument("--host", default=None, help="address to listen on (OPSTAC_HOST)")
+    parser.add_argument("--port", type=int, default=None, help="port (OPSTAC_PORT, 8080)")
+    parser.add_argument(
+        "--no-worker", action="store_true", help="no worker beside it; run `opstac worker` elsewhere"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command."""
-    raise NotImplementedError
+    """Serve until a signal."""
+    import asyncio
+    from dataclasses import replace
+
+    from opstac import database, settings
+    from opstac.server import listen, serve, worker_environment
+
+    found = database.find()
+    made = settings.read(dsn=found.dsn, home=found.home)
+    made = replace(made, host=args.host or made.host, port=args.port or made.port)
+    if found.private:
+        database.migrate(found)
+    listener = listen(made.host, made.port)
+    worker = args.service == "all" and not args.no_worker
+    asyncio.run(
+        serve(
+            made,
+            listener,
+            service=args.service,
+            worker=worker,
+            worker_env=worker_environment(made, found.home),
+        )
+    )
+    return 0

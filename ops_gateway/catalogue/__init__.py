@@ -1,0 +1,1 @@
+"""The catalogue's rows: items, assets, profiles and collections, and their STAC documents."""

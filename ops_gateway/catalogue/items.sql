@@ -1,0 +1,79 @@
+-- name: insert_items
+-- No row comes back for an item whose stac_id is taken.
+insert into item (id, organization_id, project_id, collection_id, stac_id, type, name, description, geometry, bbox,
+                  datetime, start_datetime, end_datetime, cloud_cover, gsd, properties, stac_extensions,
+                  duplicated_from_id, order_id, upload_id, job_id, created_by)
+select r.id, :org, r.project_id, r.collection_id, r.stac_id, r.type, r.name, r.description, r.geometry, r.bbox,
+       r.datetime, r.start_datetime, r.end_datetime, r.cloud_cover, r.gsd, r.properties, r.stac_extensions,
+       r.duplicated_from_id, r.order_id, r.upload_id, r.job_id, r.created_by
+from jsonb_populate_recordset(null::item, :rows::jsonb) r
+on conflict do nothing
+returning id, project_id, collection_id, stac_id, type, name, description, geometry, bbox, datetime, start_datetime,
+          end_datetime, cloud_cover, gsd, properties, stac_extensions, lifecycle_state, expires_at, archived_at,
+          version, previous_version_id, duplicated_from_id, order_id, upload_id, job_id, deleted_at,
+          created_by::text, created_at, updated_at;
+
+-- name: hold_collections
+-- Waits for a deletion under way (which takes the row for update) and then does not find it.
+select id from collection
+where organization_id = :org and id = any (:ids) and deleted_at is null
+order by id for key share;
+
+-- name: id_is_taken
+-- A client's id may not be the platform's id of another item: a look-up takes both.
+select id from item where organization_id = :org and id = any (:ids);
+
+-- name: insert_assets
+-- No row comes back for a key the item has already.
+insert into asset (id, organization_id, item_id, key, title, file_name, object_path, media_type, roles, size_bytes,
+                   checksum, epsg, width, height, transform, dtype, nodata, nodata_is_nan, band_count, band_names,
+                   bands, raster, is_cog, is_categorical, datetime)
+select r.id, :org, r.item_id, r.key, r.title, r.file_name, r.object_path, r.media_type, r.roles, r.size_bytes,
+       r.checksum, r.epsg, r.width, r.height, r.transform, r.dtype, r.nodata, r.nodata_is_nan, r.band_count,
+       r.band_names, r.bands, r.raster, r.is_cog, r.is_categorical, r.datetime
+from jsonb_populate_recordset(null::asset, :rows::jsonb) with ordinality r
+order by r.ordinality
+on conflict do nothing
+returning id, item_id, key, title, file_name, object_path, media_type, roles, size_bytes, checksum, epsg, width,
+          height, transform, dtype, nodata, nodata_is_nan, band_count, band_names, bands, raster, is_cog,
+          is_categorical, datetime, version, created_at, updated_at;
+
+-- name: insert_profiles
+insert into visualization_profile (id, organization_id, item_id, name, layer, type, is_default, sort_order, config,
+                                   asset_key, created_by)
+select r.id, :org, r.item_id, r.name, r.layer, r.type, r.is_default, r.sort_order, r.config, r.asset_key,
+       r.created_by
+from jsonb_populate_recordset(null::visualization_profile, :rows::jsonb) r;
+
+-- name: any_profile
+select id from visualization_profile where organization_id = :org and item_id = :item limit 1;
+
+-- name: place_item
+update item set geometry = :geometry, bbox = :bbox where organization_id = :org and id = :id;
+
+-- name: touch_item
+update item set updated_at = now()
+where organization_id = :org and id = :id and deleted_at is null
+returning id, project_id, collection_id, stac_id, type, name, description, geometry, bbox, datetime, start_datetime,
+          end_datetime, cloud_cover, gsd, properties, stac_extensions, lifecycle_state, expires_at, archived_at,
+          version, previous_version_id, duplicated_from_id, order_id, upload_id, job_id, deleted_at,
+          created_by::text, created_at, updated_at;
+
+-- name: assets
+select id, item_id, key, title, file_name, object_path, media_type, roles, size_bytes, checksum, epsg, width,
+       height, transform, dtype, nodata, nodata_is_nan, band_count, band_names, bands, raster, is_cog,
+       is_categorical, datetime, version, created_at, updated_at
+from asset
+where organization_id = :org and item_id = :item and deleted_at is null
+order by created_at, id;
+
+-- name: slot
+select slot from organization_slot where organization_id = :org;
+
+-- name: assets_of_items
+select id, item_id, key, title, file_name, object_path, media_type, roles, size_bytes, checksum, epsg, width,
+       height, transform, dtype, nodata, nodata_is_nan, band_count, band_names, bands, raster, is_cog,
+       is_categorical, datetime, version, created_at, updated_at
+from asset
+where organization_id = :org and item_id = any (:items) and deleted_at is null
+order by created_at, id;

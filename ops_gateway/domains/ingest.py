@@ -1,0 +1,169 @@
+"""From uploaded bytes to a described COG: planned in a transaction, carried out outside of one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+from db.paths import StorageFull
+from ops_gateway.kernel.context import Context
+from ops_gateway.kernel.errors import Conflict, Invalid, Unavailable
+from ops_gateway.kernel.ids import new_id
+from ops_gateway.kernel.services import ChildRefused
+
+if TYPE_CHECKING:
+    from ops_gateway.domains.uploads import UploadedFile
+
+
+@dataclass(frozen=True)
+class PlannedFile:
+    """One file of a session and the asset it shall become."""
+
+    object_path: str
+    file_name: str
+    asset_key: str
+    title: str | None
+    band_names: list[str] | None
+    datetime: str | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The files of one call of uploads.complete."""
+
+    upload_id: str
+    files: list[PlannedFile]
+    is_categorical: bool
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """A file that is a valid COG in the object store; `info` is `raster.inspect.AssetInfo`."""
+
+    object_path: str
+    original_path: str
+    file_name: str
+    asset_key: str
+    title: str | None
+    datetime: str | None
+    info: dict[str, Any]
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its suffix."""
+        return PurePath(self.file_name).stem or self.file_name
+
+
+def plan(
+    upload: Mapping[str, Any],
+    files: Sequence[Mapping[str, Any]],
+    wanted: Sequence[UploadedFile] | None,
+) -> Plan:
+    """Match what the call names with the session's files and settle the asset keys."""
+    if not files:
+        raise Conflict("no file was put into this session; ask uploads.signed_url for a place")
+    by_path = {f["object_path"]: f for f in files}
+    by_name = {f["file_name"]: f for f in files}
+    chosen: list[tuple[Mapping[str, Any], UploadedFile | None]] = []
+    if wanted is None:
+        chosen = [(file, None) for file in files]
+    else:
+        for index, entry in enumerate(wanted):
+            found = by_path.get(entry.object_path or "") or by_name.get(entry.file_name or "")
+            if found is None:
+                raise Invalid.at(["files", index], "no such file in this session")
+            if any(found is other for other, _ in chosen):
+                raise Invalid.at(["files", index], "this file is named twice")
+            chosen.append((found, entry))
+    planned: list[PlannedFile] = []
+    taken: set[str] = set()
+    for index, (file, entry) in enumerate(chosen):
+        first_key = upload["asset_key"] or "data"
+        key = (entry.asset_key if entry else None) or (
+            first_key if index == 0 else PurePath(file["file_name"]).stem
+        )
+        if key in taken:
+            raise Invalid.at(["files", index, "asset_key"], f"two files would become asset '{key}'")
+        taken.add(key)
+        planned.append(
+            PlannedFile(
+                file["object_path"],
+                file["file_name"],
+                key,
+                entry.title if entry else None,
+                entry.band_names if entry else None,
+                entry.datetime if entry else None,
+            )
+        )
+    return Plan(upload["id"], planned, upload["is_categorical"])
+
+
+async def carry_out(ctx: Context, plan: Plan) -> list[Ingested]:
+    """Every planned file as a COG in the store.
+
+    Raises:
+        Conflict: a file was never put. Invalid: it is not a GeoTIFF we can take.
+        Unavailable: the store or the child could not do it now.
+    """
+    objects = ctx.services.objects
+    for file in plan.files:
+        if await objects.head(file.object_path) is None:
+            raise Conflict(f"'{file.file_name}' was not uploaded; PUT it to its signed URL first")
+    return [await ingest_file(ctx, file, plan.is_categorical) for file in plan.files]
+
+
+async def ingest_file(ctx: Context, file: PlannedFile, is_categorical: bool) -> Ingested:
+    """Inspect one file; rewrite it where it is not a valid COG with statistics."""
+    objects = ctx.services.objects
+    with tempfile.TemporaryDirectory(prefix="opstac-ingest-") as folder:
+        local = objects.local_file(file.object_path)
+        if local is None:
+            local = Path(folder) / "original.tif"
+            await objects.download(file.object_path, local)
+        converted = Path(folder) / "converted.tif"
+        try:
+            result = await ctx.services.child(
+                "prepare",
+                path=str(local),
+                target=str(converted),
+                band_names=file.band_names,
+                is_categorical=is_categorical,
+            )
+        except ChildRefused as error:
+            if error.passing:
+                raise Unavailable(f"'{file.file_name}': {error.message}", 30) from None
+            raise Invalid(
+                [
+                    {
+                        "loc": ["body", "files", file.file_name],
+                        "msg": f"'{file.file_name}': {error.message}",
+                        "type": error.code,
+                    }
+                ]
+            ) from None
+        path = file.object_path
+        if result["converted"]:
+            path = f"{path.rsplit('/', 1)[0]}/{new_id('f')}.tif"
+            try:
+                await objects.take(path, converted)
+            except StorageFull as error:
+                raise Unavailable("there is no room in the object store", 60) from error
+    return Ingested(
+        path, file.object_path, file.file_name, file.asset_key, file.title, file.datetime,
+        result["info"],
+    )  # fmt: skip
+
+
+def forget_originals(ctx: Context, done: Sequence[Ingested]) -> Callable[[], Awaitable[None]]:
+    """Removes, after the commit, what was rewritten; the sweeper would do it later."""
+    objects = ctx.services.objects
+
+    async def forget() -> None:
+        for file in done:
+            if file.original_path != file.object_path:
+                await objects.delete(file.original_path)
+
+    return forget

@@ -1,0 +1,385 @@
+"""Items: what lies in a project, each with its assets, versions and STAC document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import psycopg
+from psycopg.types.json import Jsonb
+from pydantic import Field
+
+from db.queries import queries
+from ops_gateway.catalogue import checks, geometry, items, search
+from ops_gateway.catalogue.drafts import AssetDraft, ItemDraft, own_properties
+from ops_gateway.catalogue.models import (
+    AssetOutput,
+    ItemResponse,
+    ItemType,
+    LifecycleState,
+    ProfileResponse,
+    asset_output,
+    item_response,
+)
+from ops_gateway.kernel import access
+from ops_gateway.kernel.context import Context, Event
+from ops_gateway.kernel.errors import Conflict, NotFound
+from ops_gateway.kernel.ids import new_id
+from ops_gateway.kernel.operation import Blob, Effect, Input, Output, operation
+from stac_api import document, writes
+
+sql = queries(__file__)
+
+MAX_ROWS = 1000
+MAX_OFFSET = 10**9
+
+
+class ItemCreateInput(Input):
+    """Input of items.create."""
+
+    collection_id: str | None = None
+    stac_id: str | None = None
+    type: ItemType
+    geometry: dict[str, Any] | None = None
+    bbox: list[float] | None = None
+    datetime: str | None = Field(default=None, description="ISO 8601 datetime")
+    start_datetime: str | None = None
+    end_datetime: str | None = None
+    cloud_cover: float | None = None
+    gsd: float | None = None
+    name: str = Field(min_length=1, max_length=500)
+    description: str | None = None
+    properties: dict[str, Any] = Field(default_factory=dict)
+    stac_extensions: list[str] = Field(default_factory=list)
+    order_id: str | None = None
+    upload_id: str | None = None
+    job_id: str | None = None
+    project_id: str
+
+
+class ItemUpdateInput(Input):
+    """Input of items.update; what is absent or null stays, `properties` are replaced as a whole."""
+
+    collection_id: str | None = None
+    name: str | None = Field(default=None, min_length=1, max_length=500)
+    description: str | None = None
+    geometry: dict[str, Any] | None = None
+    bbox: list[float] | None = None
+    datetime: str | None = None
+    start_datetime: str | None = None
+    end_datetime: str | None = None
+    cloud_cover: float | None = None
+    gsd: float | None = None
+    properties: dict[str, Any] | None = None
+    lifecycle_state: LifecycleState | None = None
+    item_id: str
+
+
+class ItemGetInput(Input):
+    """Input of items.get."""
+
+    item_id: str
+
+
+class ItemStacInput(Input):
+    """Input of items.get_stac."""
+
+    item_id: str
+    base_url: str | None = None
+
+
+class ItemsListInput(Input):
+    """Input of items.list."""
+
+    project_id: str
+    collection_id: str | None = None
+    uncollected: bool = False
+    limit: int = 100
+    offset: int = 0
+
+
+class ItemsByCollectionInput(Input):
+    """Input of items.list_by_collection."""
+
+    collection_id: str
+    limit: int = 100
+    offset: int = 0
+
+
+class ItemDeleteInput(Input):
+    """Input of items.delete."""
+
+    item_id: str
+
+
+class ItemDuplicateInput(Input):
+    """Input of items.duplicate."""
+
+    item_id: str
+    new_name: str | None = Field(default=None, description="Name for the copy")
+    target_collection_id: str | None = None
+    target_project_id: str | None = None
+
+
+class ItemDetails(ItemResponse):
+    """An item with its files and looks."""
+
+    assets: list[AssetOutput]
+    profiles: list[ProfileResponse]
+
+
+class ItemGetOutput(Output):
+    """Output of items.get."""
+
+    item: ItemDetails
+
+
+class ItemsPage(Output):
+    """Some of the items of a project or collection, newest first."""
+
+    items: list[ItemResponse]
+    count: int
+    total: int
+    limit: int
+    offset: int
+
+
+class ItemDeleteOutput(Output):
+    """Output of items.delete."""
+
+    ok: bool = True
+    id: str
+
+
+# ---------------------------------------------------------------- plain functions
+
+
+async def origin_of(ctx: Context, body: ItemCreateInput) -> tuple[str, str]:
+    """What an item made by hand says it came from; its project where it says nothing.
+
+    Raises NotFound: there is no such upload, job or order that the caller may see.
+    """
+    if body.job_id is not None:
+        job = await ctx.one("job", sql.job_project, id=body.job_id)
+        require_sight(ctx, job["project_id"], "job")
+        return "processing_job", body.job_id
+    if body.upload_id is not None:
+        upload = await ctx.one("upload", sql.upload_project, id=body.upload_id)
+        require_sight(ctx, upload["project_id"], "upload")
+        return "upload", body.upload_id
+    if body.order_id is not None:
+        raise NotFound.of("order")
+    return "project", body.project_id
+
+
+def require_sight(ctx: Context, project_id: str, kind: str) -> None:
+    """Raise NotFound where the caller is not in the project of what it names."""
+    if ctx.principal.role_in(project_id) is None:
+        raise NotFound.of(kind)
+
+
+async def page_of(
+    ctx: Context,
+    body: ItemsListInput | ItemsByCollectionInput,
+    *,
+    project_id: str,
+    uncollected: bool = False,
+) -> ItemsPage:
+    """One page of a project's items; limit and offset are clamped."""
+    limit, offset = min(max(body.limit, 1), MAX_ROWS), min(max(body.offset, 0), MAX_OFFSET)
+    where = {"project": project_id, "collection": body.collection_id, "uncollected": uncollected}
+    rows = await ctx.rows(None, sql.list_items, limit=limit, offset=offset, **where)
+    total = (await ctx.one("project", sql.count_items, **where))["total"]
+    found = [item_response(row) for row in rows]
+    return ItemsPage(items=found, count=len(found), total=total, limit=limit, offset=offset)
+
+
+def next_state(current: str, wanted: LifecycleState) -> str:
+    """The state after an update; raises Conflict where it cannot be set by hand."""
+    if wanted == current:
+        return current
+    if {current, wanted.value} != {"active", "archived"}:
+        raise Conflict(f"an item that is {current} cannot be made {wanted.value}")
+    return wanted.value
+
+
+def changed(row: dict[str, Any], body: ItemUpdateInput) -> dict[str, Any]:
+    """The columns of an item after an update; raises Invalid or Conflict."""
+    given = body.model_fields_set
+    new = {name: row[name] for name in UPDATED}
+    for name in ("name", "description", "collection_id"):
+        if name in given:
+            new[name] = getattr(body, name)
+    if body.geometry is not None:
+        new["geometry"] = geometry.checked(body.geometry)
+        new["bbox"] = geometry.bbox_of(new["geometry"])
+    if body.bbox is not None:
+        new["bbox"] = geometry.checked_bbox(body.bbox)
+    moment, begin, end = checks.times(body.datetime, body.start_datetime, body.end_datetime)
+    if begin is not None:
+        # an interval alone takes the place of the moment
+        new |= {"datetime": moment, "start_datetime": begin, "end_datetime": end}
+    elif moment is not None:
+        new["datetime"] = moment
+    cover, distance = checks.measured(body.properties or {}, body.cloud_cover, body.gsd)
+    new["cloud_cover"] = row["cloud_cover"] if cover is None else cover
+    new["gsd"] = row["gsd"] if distance is None else distance
+    if body.properties is not None:
+        new["properties"] = own_properties(body.properties)
+    if body.lifecycle_state is not None:
+        new["lifecycle_state"] = next_state(row["lifecycle_state"], body.lifecycle_state)
+    return new
+
+
+UPDATED = (
+    *("collection_id", "name", "description", "geometry", "bbox", "datetime", "start_datetime"),
+    *("end_datetime", "cloud_cover", "gsd", "properties", "lifecycle_state"),
+)
+
+
+# ---------------------------------------------------------------- operations
+
+
+@operation("items.create", scope="items:write", effect=Effect.COMPUTE, produces="item")
+async def create_item(ctx: Context, body: ItemCreateInput) -> ItemResponse:
+    """Create an item within a project (editor/admin on the project)."""
+    await access.project(ctx, body.project_id, "editor")
+    if body.collection_id is not None:
+        await access.collection(ctx, body.collection_id, "editor", project_id=body.project_id)
+    origin = await origin_of(ctx, body)
+    given = body.model_dump(exclude={"type", "geometry", "bbox", "stac_extensions"})
+    made, _ = await items.insert_item(
+        ctx,
+        ItemDraft(
+            type=body.type.value,
+            geometry=None if body.geometry is None else geometry.checked(body.geometry),
+            bbox=None if body.bbox is None else geometry.checked_bbox(body.bbox),
+            stac_extensions=checks.extensions(body.stac_extensions),
+            **given,
+        ),
+    )
+    ctx.edge(("item", made.id), "generated_by", origin)
+    return made
+
+
+@operation("items.get", scope="items:read", effect=Effect.READ)
+async def get_item(ctx: Context, body: ItemGetInput) -> ItemGetOutput:
+    """Fetch a single catalog item by id."""
+    row = await access.item(ctx, body.item_id)
+    assets = [asset_output(asset) for asset in await items.assets_of(ctx, row["id"])]
+    profiles = await ctx.rows(ProfileResponse, sql.profiles, item=row["id"])
+    details = ItemDetails(**dict(item_response(row)), assets=assets, profiles=profiles)
+    return ItemGetOutput(item=details)
+
+
+@operation("items.get_stac", scope="items:read", effect=Effect.READ, media_type=document.GEOJSON)
+async def get_stac_item(ctx: Context, body: ItemStacInput) -> Blob:
+    """Read an item as a STAC Feature, with its provenance."""
+    mount = search.mount_of(ctx, body.base_url)
+    row = await access.item(ctx, body.item_id)
+    stored = document.item_document(row, await items.assets_of(ctx, row["id"]))
+    named = await ctx.row(None, sql.slug, id=row["collection_id"])
+    feature = document.feature(stored, named["slug"] if named else row["project_id"], mount)
+    made = await ctx.row(None, sql.made_by, id=row["id"])
+    if made is not None:
+        feature["properties"]["opstac:provenance"] = made
+    return Blob(orjson.dumps(feature), document.GEOJSON)
+
+
+@operation("items.list", scope="items:read", effect=Effect.READ)
+async def list_items(ctx: Context, body: ItemsListInput) -> ItemsPage:
+    """List a project's items, newest first."""
+    await access.project(ctx, body.project_id)
+    if body.collection_id is not None:
+        await access.collection(ctx, body.collection_id, project_id=body.project_id)
+    return await page_of(ctx, body, project_id=body.project_id, uncollected=body.uncollected)
+
+
+@operation("items.list_by_collection", scope="items:read", effect=Effect.READ)
+async def list_items_of_collection(ctx: Context, body: ItemsByCollectionInput) -> ItemsPage:
+    """List a collection's items, newest first."""
+    row = await access.collection(ctx, body.collection_id)
+    return await page_of(ctx, body, project_id=row["project_id"])
+
+
+@operation("items.update", scope="items:write", effect=Effect.COMPUTE)
+async def update_item(ctx: Context, body: ItemUpdateInput) -> ItemResponse:
+    """Update an item's mutable metadata (editor/admin on its project)."""
+    row = await access.item(ctx, body.item_id, "editor", lock=True)
+    if body.collection_id is not None:
+        await access.collection(ctx, body.collection_id, "editor", project_id=row["project_id"])
+    new = changed(row, body)
+    if all(new[name] == row[name] for name in UPDATED):
+        return item_response(row)
+    await ctx.execute(sql.keep_version, id=row["id"])
+    new["geometry"] = None if new["geometry"] is None else Jsonb(new["geometry"])
+    new["properties"] = Jsonb(new["properties"])
+    try:
+        await items.hold_collections(ctx, [new["collection_id"]])
+        await ctx.execute(sql.update_item, id=row["id"], **new)
+    except psycopg.errors.UniqueViolation:
+        raise items.taken([row["stac_id"]]) from None
+    after = await items.touch(ctx, row["id"])
+    ctx.produced("item", row["id"])
+    ctx.emit(items.event("item.updated", after, await items.assets_of(ctx, row["id"])))
+    return item_response(after)
+
+
+@operation("items.delete", scope="items:write", effect=Effect.DESTRUCTIVE)
+async def delete_item(ctx: Context, body: ItemDeleteInput) -> ItemDeleteOutput:
+    """Soft-delete an item (admin/editor on the item's project required)."""
+    row = await access.item(ctx, body.item_id, "editor", lock=True)
+    await ctx.execute(sql.delete_item, id=row["id"])
+    await writes.remove_items(await ctx.connection(), await items.slot_of(ctx), [row["id"]])
+    ctx.produced("item", row["id"])
+    ctx.emit(
+        Event(
+            "item.deleted",
+            "item",
+            row["id"],
+            {"item_id": row["id"], "name": row["name"], "collection_id": row["collection_id"]},
+            row["project_id"],
+        )
+    )
+    return ItemDeleteOutput(id=row["id"])
+
+
+@operation("items.duplicate", scope="items:write", effect=Effect.COMPUTE, produces="item")
+async def duplicate_item(ctx: Context, body: ItemDuplicateInput) -> ItemResponse:
+    """Duplicate an item with its assets + viz profiles (admin/editor on the project).
+
+    The copy shares the objects of the original; each object goes when the last asset that names it
+    does.
+    """
+    target = body.target_project_id
+    source = await access.item(ctx, body.item_id, "viewer" if target else "editor", lock=True)
+    if target is not None:
+        await access.project(ctx, target, "editor")
+    project_id = target or source["project_id"]
+    collection_id = body.target_collection_id
+    if collection_id is not None:
+        await access.collection(ctx, collection_id, "editor", project_id=project_id)
+    elif project_id == source["project_id"]:
+        collection_id = source["collection_id"]
+    same = (
+        *("type", "description", "geometry", "bbox", "datetime", "start_datetime", "end_datetime"),
+        *("cloud_cover", "gsd", "properties", "stac_extensions"),
+    )
+    made, _ = await items.insert_item(
+        ctx,
+        ItemDraft(
+            project_id=project_id,
+            collection_id=collection_id,
+            name=(body.new_name or "").strip()[:500] or f"{source['name'][:493]} (copy)",
+            duplicated_from_id=source["id"],
+            **{name: source[name] for name in same},
+        ),
+        [AssetDraft.copy_of(asset) for asset in await items.assets_of(ctx, source["id"])],
+    )
+    profiles = await ctx.rows(None, sql.profiles, item=source["id"])
+    by = ctx.principal.user_id
+    await items.insert_profiles(
+        ctx, [{**p, "id": new_id("vp"), "item_id": made.id, "created_by": by} for p in profiles]
+    )
+    ctx.edge(("item", made.id), "derived_from", ("item", source["id"]))
+    return made

@@ -1,0 +1,129 @@
+"""The files of items: list, name their bands, download."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from psycopg.types.json import Jsonb
+
+from db.queries import queries
+from ops_gateway.catalogue import items
+from ops_gateway.catalogue.links import SignedLink, signed_asset
+from ops_gateway.catalogue.models import AssetOutput, asset_output
+from ops_gateway.kernel import access
+from ops_gateway.kernel.context import Context
+from ops_gateway.kernel.errors import Invalid
+from ops_gateway.kernel.operation import Effect, Input, Output, operation
+from raster import bands as band_roles
+
+sql = queries(__file__)
+
+MAX_NAME = 100
+
+
+class ItemAssetsInput(Input):
+    """Input of items.list_assets."""
+
+    item_id: str
+
+
+class SetBandNamesInput(Input):
+    """Input of items.set_asset_band_names."""
+
+    item_id: str
+    asset_id: str
+    band_names: list[str]
+
+
+class AssetDownloadInput(Input):
+    """Input of items.asset.download."""
+
+    item_id: str
+    asset_id: str
+
+
+class ItemAssetsOutput(Output):
+    """The files of an item, in the order they came."""
+
+    assets: list[AssetOutput]
+    count: int
+
+
+class AssetDownloadOutput(Output):
+    """A link that opens without a credential until it expires."""
+
+    url: str
+    expires_at: datetime
+    file_name: str
+    media_type: str
+    size_bytes: int
+    method: Literal["GET"] = "GET"
+
+
+async def find_asset(
+    ctx: Context, item_id: str, asset_id: str, role: str = "viewer", *, lock: bool = False
+) -> dict[str, Any]:
+    """The row of an item's asset; `lock` keeps other writers of the item away."""
+    item = await access.item(ctx, item_id, role, lock=lock)
+    return await ctx.one("asset", sql.asset, item=item["id"], id=asset_id)
+
+
+def check_band_names(names: list[str], band_count: int) -> list[str]:
+    """One distinct, printable name a band. Raises Invalid."""
+    if len(names) != band_count:
+        raise Invalid.at("band_names", f"the asset has {band_count} bands, not {len(names)}")
+    seen: set[str] = set()
+    for n, name in enumerate(names):
+        if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
+            raise Invalid.at(["band_names", n], f"a name has 1 to {MAX_NAME} printable characters")
+        if name.lower() in seen:
+            raise Invalid.at(["band_names", n], f"{name!r} names two bands")
+        seen.add(name.lower())
+    return [name.strip() for name in names]
+
+
+@operation("items.list_assets", scope="items:read", effect=Effect.READ)
+async def list_assets(ctx: Context, body: ItemAssetsInput) -> ItemAssetsOutput:
+    """List the files of an item."""
+    item = await access.item(ctx, body.item_id)
+    found = [asset_output(row) for row in await items.assets_of(ctx, item["id"])]
+    return ItemAssetsOutput(assets=found, count=len(found))
+
+
+@operation("items.set_asset_band_names", scope="items:write", effect=Effect.COMPUTE)
+async def set_band_names(ctx: Context, body: SetBandNamesInput) -> AssetOutput:
+    """Rename the bands on an item's asset (project member access)."""
+    asset = await find_asset(ctx, body.item_id, body.asset_id, lock=True)
+    names = check_band_names(body.band_names, asset["band_count"] or 0)
+    bands = [
+        {**band, "name": name, "common_name": band_roles.role(name)}
+        for band, name in zip(asset["bands"], names, strict=False)
+    ]
+    row = await ctx.one("asset", sql.name_bands, id=asset["id"], names=names, bands=Jsonb(bands))
+    changed = await items.touch(ctx, asset["item_id"])
+    ctx.produced("asset", asset["id"])
+    ctx.emit(items.event("item.updated", changed, [row]))
+    return asset_output(row)
+
+
+async def sign_download(ctx: Context, body: AssetDownloadInput) -> SignedLink:
+    """The link, made before the transaction: a bucket may be asked for the signature."""
+    return await signed_asset(ctx, await find_asset(ctx, body.item_id, body.asset_id))
+
+
+@operation("items.asset.download", scope="items:read", effect=Effect.SHARE, prepare=sign_download)
+async def download_asset(
+    ctx: Context, body: AssetDownloadInput, link: SignedLink
+) -> AssetDownloadOutput:
+    """Mint a signed link to an item's file; good for 15 minutes."""
+    asset = await find_asset(ctx, body.item_id, body.asset_id)
+    await ctx.execute(sql.count_egress, bytes=asset["size_bytes"])
+    ctx.produced("asset", asset["id"])
+    return AssetDownloadOutput(
+        url=link.url,
+        expires_at=link.expires_at,
+        file_name=asset["file_name"] or f"{asset['key']}.tif",
+        media_type=asset["media_type"],
+        size_bytes=asset["size_bytes"],
+    )

@@ -1,0 +1,463 @@
+"""Jobs: what it means that a tenant runs a process. Plain functions that the processing, clip and
+OGC doors share; there is one job record whatever the door.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Literal
+
+from psycopg.types.json import Jsonb
+from pydantic import ValidationError
+
+from db.queries import queries
+from ops_gateway.kernel import access
+from ops_gateway.kernel.context import Context, Event, Principal
+from ops_gateway.kernel.errors import BadRequest, Conflict, Invalid, NotFound
+from ops_gateway.kernel.ids import new_id
+from ops_gateway.kernel.operation import Output
+from ops_gateway.kernel.pipeline import Pipeline
+from processes.process import PROCESSES, Process, discover
+
+sql = queries(__file__)
+
+Status = Literal["pending", "dispatched", "running", "completed", "failed", "cancelled"]
+ENDED = ("completed", "failed", "cancelled")
+UNITS = {"sq_km": "SQ_KM", "flat": "JOB", "megapixel": "MEGAPIXEL"}
+PROVIDER_STATUS = {
+    "pending": "created",
+    "dispatched": "accepted",
+    "running": "running",
+    "completed": "successful",
+    "failed": "failed",
+    "cancelled": "rejected",
+}
+DISPATCH_REACTION = "jobs.dispatch"
+
+
+class JobError(Output):
+    """Why a job failed."""
+
+    code: str
+    message: str
+
+
+class Job(Output):
+    """A processing job, native shape."""
+
+    id: str
+    organization_id: str
+    project_id: str
+    job_type_id: str
+    job_type_name: str
+    status: Status
+    progress: float
+    stage: str | None
+    input_params: dict[str, Any]
+    target_collection_id: str | None
+    source_item_ids: list[str]
+    output_item_ids: list[str]
+    credits_reserved: int
+    credits_charged: int | None
+    reservation_id: str | None
+    error: JobError | None
+    worker: str | None
+    version: str
+    created_by: str | None
+    created_at: datetime
+    dispatched_at: datetime | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    updated_at: datetime
+
+
+class ProviderJob(Output):
+    """A processing job in the shape of the provider's API."""
+
+    processID: str
+    jobID: str
+    accountID: str
+    workspaceID: str
+    definition: dict[str, Any]
+    results: dict[str, Any] | None
+    creditConsumption: dict[str, Any] | None
+    status: str
+    created: str
+    started: str | None
+    finished: str | None
+    updated: str
+    progress: float
+    stage: str | None
+
+
+@dataclass(frozen=True)
+class SourceItem:
+    """An item a job reads, with the raster assets chosen."""
+
+    item: Mapping[str, Any]
+    assets: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Order:
+    """A job that has been checked and priced and not yet made."""
+
+    process: Process
+    project_id: str
+    inputs: dict[str, Any]
+    sources: list[SourceItem]
+    target_collection_id: str | None
+    credits: int
+    quantity: Decimal
+
+
+# ---------------------------------------------------------------- shapes
+
+
+def native(row: Mapping[str, Any]) -> Job:
+    """A job row as clients see it."""
+    process = discover().get(row["job_type_id"])
+    error = (
+        JobError(code=row["error_code"], message=row["error_message"] or row["error_code"])
+        if row["error_code"] and row["status"] == "failed"
+        else None
+    )
+    return Job.model_validate(
+        {
+            **{name: row[name] for name in Job.model_fields if name in row},
+            "job_type_name": process.title if process else row["job_type_id"],
+            "reservation_id": row["hold_id"],
+            "error": error,
+        }
+    )
+
+
+def provider(row: Mapping[str, Any], base_url: str) -> ProviderJob:
+    """A job row in the provider's shape."""
+    ended = row["status"] in ENDED
+    results: dict[str, Any] | None = None
+    if ended:
+        collection = row["target_collection_id"] or row["project_id"]
+        errors = None
+        if row["status"] != "completed":
+            code = row["error_code"] or row["status"]
+            errors = [{"name": code, "message": row["error_message"] or code}]
+        results = {
+            "collection": f"{base_url}/assets/stac/collections/{collection}",
+            "items": list(row["output_item_ids"]),
+            "errors": errors,
+        }
+    return ProviderJob(
+        processID=row["job_type_id"],
+        jobID=row["id"],
+        accountID=row["organization_id"],
+        workspaceID=row["project_id"],
+        definition={"inputs": row["input_params"]},
+        results=results,
+        creditConsumption={"credits": row["credits_charged"]}
+        if row["credits_charged"] is not None
+        else None,
+        status=PROVIDER_STATUS[row["status"]],
+        created=milliseconds(row["created_at"]) or "",
+        started=milliseconds(row["started_at"]),
+        finished=milliseconds(row["completed_at"]),
+        updated=milliseconds(row["updated_at"]) or "",
+        progress=row["progress"],
+        stage=row["stage"],
+    )
+
+
+def milliseconds(moment: datetime | None) -> str | None:
+    """RFC 3339 in UTC with milliseconds."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+# ---------------------------------------------------------------- checking and pricing
+
+
+def find_process(process_id: str, kind: str = "process") -> Process:
+    """The declared process; raises NotFound."""
+    found = discover().get(process_id)
+    if found is None:
+        raise NotFound(f"{kind} '{process_id[:100]}' not found; there are {', '.join(PROCESSES)}")
+    return found
+
+
+def check_inputs(process: Process, inputs: Mapping[str, Any], at: str) -> Any:
+    """The typed inputs; raises Invalid with the path under `at`."""
+    try:
+        return process.check(inputs)
+    except ValidationError as error:
+        raise Invalid(
+            [
+                {"loc": ["body", *([at] if at else []), *e["loc"]], "msg": e["msg"], "type": e["type"]}
+                for e in error.errors(include_url=False, include_context=False, include_input=False)
+            ]
+        ) from None
+
+
+async def prepare(
+    ctx: Context,
+    process_id: str,
+    project_id: str,
+    inputs: Mapping[str, Any],
+    target_collection_id: str | None,
+    *,
+    at: str,
+    kind: str = "process",
+) -> Order:
+    """Check everything a job needs and say what it costs; changes nothing."""
+    await access.project(ctx, project_id, "editor")
+    process = find_process(process_id, kind)
+    if target_collection_id is not None:
+        await access.collection(ctx, target_collection_id, "editor", project_id=project_id)
+    typed = check_inputs(process, inputs, at)
+    sources = await find_sources(ctx, process, typed, at)
+    quantity, credits = await price_of(ctx, process, typed, sources)
+    return Order(
+        process,
+        project_id,
+        typed.model_dump(mode="json", exclude_none=True),
+        sources,
+        target_collection_id,
+        credits,
+        quantity,
+    )
+
+
+async def find_sources(ctx: Context, process: Process, typed: Any, at: str) -> list[SourceItem]:
+    """The items the inputs name, each visible to the caller and with the assets asked for."""
+    found: list[SourceItem] = []
+    for ref in process.sources(typed):
+        item = await access.item(ctx, ref.item_id)
+        assets = await ctx.rows(None, sql.raster_assets, item=ref.item_id)
+        if ref.asset_keys is not None:
+            by_key = {a["key"]: a for a in assets}
+            missing = [k for k in ref.asset_keys if k not in by_key]
+            if missing:
+                there = ", ".join(by_key) or "none"
+                raise Invalid.at(
+                    [at, "asset_keys"] if at else ["asset_keys"],
+                    f"the item has no raster asset {', '.join(missing)}; it has {there}",
+                )
+            assets = [by_key[k] for k in ref.asset_keys]
+        if not assets:
+            raise Invalid.at([at] if at else [], f"item {ref.item_id} has no raster asset")
+        found.append(SourceItem(item, assets))
+    return found
+
+
+async def price_of(
+    ctx: Context, process: Process, typed: Any, sources: Sequence[SourceItem]
+) -> tuple[Decimal, int]:
+    """(units, credits) of a run; rounded up once, here."""
+    row = await ctx.row(None, sql.price, subject=process.id)
+    quantity = process.quantity(typed, [s.item for s in sources])
+    if row is None:
+        return quantity, 0
+    units = Decimal(1) if row["unit"] == "flat" else quantity
+    credits = math.ceil(units * row["credits_per_unit"])
+    return quantity, max(credits, row["minimum_credits"])
+
+
+async def price_order(_: Context, __: Any, order: Order) -> int:
+    """What the kernel checks the balance for."""
+    return order.credits
+
+
+# ---------------------------------------------------------------- making and dispatching
+
+
+async def create(ctx: Context, order: Order) -> dict[str, Any]:
+    """Insert the pending job and reserve its credits; the row."""
+    job_id = new_id("job")
+    seconds = ctx.services.options.job_timeout_seconds
+    hold = ctx.hold(
+        order.credits,
+        job_id=job_id,
+        expires_at=datetime.now(UTC) + timedelta(seconds=seconds + 3600),
+    )
+    await ctx.execute(
+        sql.insert_job,
+        id=job_id,
+        project_id=order.project_id,
+        job_type_id=order.process.id,
+        version=order.process.version,
+        input_params=Jsonb(order.inputs),
+        target_collection_id=order.target_collection_id,
+        source_item_ids=[s.item["id"] for s in order.sources],
+        hold_id=hold,
+        credits=order.credits,
+        user=access.human(ctx),
+        seconds=seconds,
+    )
+    ctx.require_project_role(order.project_id, "editor")
+    ctx.produced("processing_job", job_id)
+    for source in order.sources:
+        ctx.edge(("processing_job", job_id), "used", ("item", source.item["id"]))
+    if not order.sources:
+        ctx.edge(("processing_job", job_id), "used", ("project", order.project_id))
+    return await ctx.one("job", sql.job, id=job_id)
+
+
+async def dispatch(ctx: Context, row: Mapping[str, Any], version: str) -> dict[str, Any]:
+    """Hand a pending job to its registered worker; what `dispatch` says of it.
+
+    Raises Conflict: not pending, or no worker is registered for the version.
+    """
+    if row["status"] != "pending":
+        raise Conflict(f"the job is {row['status']}, not pending")
+    worker = await ctx.row(
+        None, sql.active_worker, job_type_id=row["job_type_id"], version=version
+    )
+    if worker is None:
+        raise NoRegisteredWorker(
+            f"no worker is registered for '{row['job_type_id']}' version {version}; "
+            "the job stays pending and keeps its credits reserved"
+        )
+    internal = find_process(row["job_type_id"]).run is not None
+    queue_id = await ctx.services.wake(await ctx.connection()) if internal else None
+    changed = await ctx.execute(
+        sql.dispatch, id=row["id"], version=version, worker=worker["name"], queue_id=queue_id
+    )
+    if not changed:
+        raise Conflict("the job is not pending any more")
+    return {
+        "accepted": True,
+        "worker": worker["name"],
+        "queue_id": str(queue_id) if queue_id is not None else worker["queue"],
+        "version": version,
+    }
+
+
+class NoRegisteredWorker(Conflict):
+    """Nobody can run this job type and version now."""
+
+    slug = "no-registered-worker"
+
+
+async def find(
+    ctx: Context, job_id: str, role: str = "viewer", *, lock: bool = False
+) -> dict[str, Any]:
+    """The job, where the caller has `role` in its project."""
+    row = await ctx.one("job", sql.job_for_update if lock else sql.job, id=job_id)
+    ctx.require_project_role(row["project_id"], role, kind="job")
+    return row
+
+
+async def listed(
+    ctx: Context,
+    *,
+    project_id: str | None = None,
+    types: Sequence[str] | None = None,
+    statuses: Sequence[str] | None = None,
+    ids: Sequence[str] | None = None,
+    sort: str = "created,desc",
+    limit: int,
+    offset: int,
+) -> tuple[list[dict[str, Any]], int]:
+    """(rows of the page, how many there are) of what the caller sees."""
+    if offset > 1_000_000:
+        raise BadRequest("an offset goes up to 1,000,000")
+    rows = await ctx.rows(
+        None,
+        sql.list_jobs,
+        projects=access.visible_projects(ctx.principal),
+        project_id=project_id,
+        types=list(types) if types is not None else None,
+        statuses=list(statuses) if statuses is not None else None,
+        ids=list(ids) if ids is not None else None,
+        sort=sort,
+        limit=limit,
+        offset=offset,
+    )
+    return rows, rows[0]["total"] if rows else 0
+
+
+# ---------------------------------------------------------------- ending
+
+
+def void_hold(ctx: Context, row: Mapping[str, Any]) -> None:
+    """Give the job's credits back."""
+    if row["hold_id"]:
+        ctx.void(row["hold_id"], job_id=row["id"])
+
+
+async def cancel(ctx: Context, row: Mapping[str, Any]) -> None:
+    """End a job that has not ended: its worker stops at the next heartbeat."""
+    if row["status"] in ENDED:
+        return
+    void_hold(ctx, row)
+    await ctx.execute(sql.cancel, id=row["id"])
+    ctx.produced("processing_job", row["id"])
+
+
+def platform_for(organization_id: str, name: str) -> Principal:
+    """The platform acting for an organization."""
+    return Principal(kind="service", id=name, organization_id=organization_id, projects=None)
+
+
+class StaleRun(Exception):
+    """Another run of the job has it, or it ended; `ended` says which."""
+
+    def __init__(self, *, ended: bool) -> None:
+        """Nothing was changed."""
+        super().__init__("the job ended" if ended else "another run has the job")
+        self.ended = ended
+
+
+async def end(
+    pipeline: Pipeline,
+    organization_id: str,
+    job_id: str,
+    epoch: int,
+    *,
+    code: str | None = None,
+    message: str = "",
+) -> None:
+    """The worker's side: end the run `epoch` as failed (`code`) or, without one, as cancelled.
+
+    Raises StaleRun where the job does not run at `epoch`.
+    """
+
+    async def work(ctx: Context) -> None:
+        row = await ctx.row(None, sql.job_for_update, id=job_id)
+        if row is None or row["status"] in ENDED:
+            raise StaleRun(ended=True)
+        if row["epoch"] != epoch:
+            raise StaleRun(ended=False)
+        if code is None:
+            await cancel(ctx, row)
+            return
+        void_hold(ctx, row)
+        await ctx.execute(sql.fail, id=job_id, code=code, message=message[:2000])
+        ctx.produced("processing_job", job_id)
+        ctx.emit(
+            Event(
+                "processing.failed",
+                "processing_job",
+                job_id,
+                {"error": {"code": code, "message": message[:2000]}, "job_type_id": row["job_type_id"]},
+                row["project_id"],
+            )
+        )
+
+    await pipeline.act("jobs.end", platform_for(organization_id, "worker"), work)
+
+
+async def dispatch_pending(pipeline: Pipeline, organization_id: str, job_id: str) -> None:
+    """The queued task behind doors that answer with a pending job; safe to repeat."""
+
+    async def work(ctx: Context) -> None:
+        row = await ctx.row(None, sql.job_for_update, id=job_id)
+        if row is not None and row["status"] == "pending":
+            await dispatch(ctx, row, row["version"])
+            ctx.produced("processing_job", job_id)
+
+    await pipeline.act("jobs.dispatch", platform_for(organization_id, "queue"), work)

@@ -1,0 +1,113 @@
+-- name: price
+select subject, unit, credits_per_unit, minimum_credits from price
+where subject = :subject and valid_from <= now()
+order by valid_from desc limit 1;
+
+-- name: prices
+select distinct on (subject) subject, unit, credits_per_unit, minimum_credits from price
+where valid_from <= now()
+order by subject, valid_from desc;
+
+-- name: raster_assets
+select id, key, title, file_name, object_path, media_type, roles, size_bytes, checksum, band_count, band_names,
+       bands, is_categorical, datetime
+from asset
+where organization_id = :org and item_id = :item and deleted_at is null and band_count > 0
+order by (key = 'data') desc, created_at, id;
+
+-- name: insert_job
+insert into job (id, organization_id, project_id, job_type_id, version, input_params, target_collection_id,
+                 source_item_ids, hold_id, credits_reserved, created_by, deadline)
+values (:id, :org, :project_id, :job_type_id, :version, :input_params, :target_collection_id,
+        :source_item_ids, :hold_id, :credits, :user, now() + make_interval(secs => :seconds));
+
+-- name: job
+select id, organization_id, project_id, job_type_id, version, status, progress, stage, input_params,
+       target_collection_id, source_item_ids, output_item_ids, outputs, hold_id, credits_reserved, credits_charged,
+       error_code, error_message, worker, epoch, created_by::text, created_at, dispatched_at, started_at,
+       completed_at, updated_at, deadline
+from job where organization_id = :org and id = :id and deleted_at is null;
+
+-- name: job_for_update
+select id, organization_id, project_id, job_type_id, version, status, progress, stage, input_params,
+       target_collection_id, source_item_ids, output_item_ids, outputs, hold_id, credits_reserved, credits_charged,
+       error_code, error_message, worker, epoch, created_by::text, created_at, dispatched_at, started_at,
+       completed_at, updated_at, deadline
+from job where organization_id = :org and id = :id and deleted_at is null
+for update;
+
+-- name: active_worker
+select name, queue from registered_worker
+where job_type_id = :job_type_id and version = :version and active
+  and heartbeat_at > now() - interval '60 seconds'
+order by heartbeat_at desc limit 1;
+
+-- name: dispatch
+update job
+set status = 'dispatched', version = :version, worker = :worker, queue_id = :queue_id, dispatched_at = now(),
+    updated_at = now()
+where organization_id = :org and id = :id and status = 'pending';
+
+-- name: list_jobs
+select id, organization_id, project_id, job_type_id, version, status, progress, stage, input_params,
+       target_collection_id, source_item_ids, output_item_ids, hold_id, credits_reserved, credits_charged,
+       error_code, error_message, worker, epoch, created_by::text, created_at, dispatched_at, started_at,
+       completed_at, updated_at, deadline, count(*) over () as total
+from job
+where organization_id = :org and deleted_at is null
+  and (:projects::text[] is null or project_id = any (:projects))
+  and (:project_id::text is null or project_id = :project_id)
+  and (:types::text[] is null or job_type_id = any (:types))
+  and (:statuses::text[] is null or status = any (:statuses))
+  and (:ids::text[] is null or id = any (:ids))
+order by case when :sort = 'created,asc' then created_at end asc,
+         case when :sort = 'updated,desc' then updated_at end desc,
+         case when :sort = 'updated,asc' then updated_at end asc,
+         created_at desc, id desc
+limit :limit offset :offset;
+
+-- name: complete
+update job
+set status = 'completed', progress = 100, stage = null, output_item_ids = :items, outputs = :outputs,
+    credits_charged = :charged, lease_until = null, completed_at = now(), updated_at = now()
+where organization_id = :org and id = :id;
+
+-- name: fail
+update job
+set status = 'failed', error_code = :code, error_message = :message, credits_charged = 0, stage = null,
+    lease_until = null, completed_at = now(), updated_at = now()
+where organization_id = :org and id = :id;
+
+-- name: cancel
+update job
+set status = 'cancelled', cancel_requested = true, error_code = 'cancelled', credits_charged = 0, stage = null,
+    lease_until = null, completed_at = now(), updated_at = now()
+where organization_id = :org and id = :id;
+
+-- name: delete
+update job set deleted_at = now(), updated_at = now() where organization_id = :org and id = :id;
+
+-- name: output_paths
+select object_path, file_name, size_bytes from job_output
+where organization_id = :org and job_id = :id and epoch = :epoch;
+
+-- name: insert_output
+insert into job_output (organization_id, job_id, epoch, object_path, file_name, size_bytes)
+values (:org, :id, :epoch, :path, :file_name, :size)
+on conflict (object_path) do nothing;
+
+-- name: add_storage
+update organization set storage_used_bytes = storage_used_bytes + :bytes, updated_at = now()
+where organization_id = :org;
+
+-- name: project_exists
+select id from project where organization_id = :org and id = :id and deleted_at is null;
+
+-- name: keep_answer
+update job set outputs = :outputs where organization_id = :org and id = :id;
+
+-- name: oldest_project
+select id from project
+where organization_id = :org and deleted_at is null and not is_archived
+  and (:projects::text[] is null or id = any (:projects))
+order by created_at, id limit 1;

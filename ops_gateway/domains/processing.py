@@ -1,0 +1,496 @@
+"""Processing jobs: create, dispatch, track, hand in outputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg.types.json import Jsonb
+from pydantic import Field
+
+from db.queries import queries
+from ops_gateway.domains import jobs, registration
+from ops_gateway.domains.jobs import Job, ProviderJob
+from ops_gateway.kernel.context import Context
+from ops_gateway.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from ops_gateway.kernel.operation import Effect, Input, Output, operation
+from processes.process import discover
+
+sql = queries(jobs.__file__)
+
+WORKERS = frozenset({"user", "api_key", "service", "worker"})
+SORTS = ("created,desc", "created,asc", "updated,desc", "updated,asc")
+
+
+class ProcessingCreateInput(Input):
+    """Input of processing.create and processing.create_and_dispatch."""
+
+    project_id: str
+    job_type_id: str
+    input_params: dict[str, Any] = Field(default_factory=dict)
+    target_collection_id: str | None = None
+
+
+class ProcessExecuteInput(Input):
+    """Input of processing.execute."""
+
+    process_id: str
+    workspaceId: str
+    inputs: dict[str, Any] = Field(default_factory=dict)
+
+
+class ProcessingDispatchInput(Input):
+    """Input of processing.dispatch."""
+
+    job_id: str
+    version: str = "1.0"
+
+
+class JobGetInput(Input):
+    """A job by id."""
+
+    job_id: str
+
+
+class ProcessingJobInput(Input):
+    """A job by id."""
+
+    job_id: str
+
+
+class ProjectJobGetInput(Input):
+    """A job by id."""
+
+    job_id: str
+
+
+class JobsListInput(Input):
+    """Input of processing.jobs.list; ids and statuses are comma lists."""
+
+    workspaceId: str | None = None
+    processId: str | None = None
+    status: str | None = None
+    ids: str | None = None
+    page: int = 0
+    limit: int = 20
+    sort: str = "created,desc"
+
+
+class ProjectJobsInput(Input):
+    """Input of processing.project_jobs.list."""
+
+    project_id: str
+    status: str | None = None
+    job_type_name: str | None = None
+    limit: int = 50
+    offset: int = 0
+
+
+class JobTypesInput(Input):
+    """Input of processing.job_types.list."""
+
+    category: str | None = None
+
+
+class JobRegisterInput(Input):
+    """Input of processing.job.register."""
+
+    job_id: str
+    outputs: list[Any] | None = None
+
+
+class JobOutput(Output):
+    """One job, native shape."""
+
+    job: Job
+
+
+class ProcessingDispatchOutput(Output):
+    """A dispatched job and who has it."""
+
+    job: Job
+    dispatch: dict[str, Any]
+
+
+class ProcessExecuteOutput(ProviderJob):
+    """A job in the provider's shape."""
+
+
+class JobsListOutput(Output):
+    """A page of jobs in the provider's shape."""
+
+    jobs: list[ProviderJob]
+    links: list[dict[str, Any]]
+    count: int
+    total: int
+
+
+class ProjectJobsOutput(Output):
+    """A page of jobs, native shape."""
+
+    jobs: list[Job]
+    count: int
+    total: int
+    limit: int
+    offset: int
+
+
+class Pricing(Output):
+    """What a run costs."""
+
+    unit: str
+    credits_per_unit: float
+    minimum_credits: int
+
+
+class JobType(Output):
+    """A kind of job."""
+
+    id: str
+    name: str
+    category: str
+    description: str
+    input_schema: dict[str, Any]
+    pricing: Pricing
+    runner: str
+    version: str
+
+
+class JobTypesOutput(Output):
+    """The kinds of job there are."""
+
+    job_types: list[JobType]
+    count: int
+
+
+class JobDeletedOutput(Output):
+    """A job that is gone."""
+
+    deleted: bool
+    id: str
+
+
+class TileInfo(Output):
+    """How to show one output."""
+
+    item_id: str
+    asset_key: str
+    tilejson_url: str
+    tile_url: str
+    bounds: list[float]
+    minzoom: int
+    maxzoom: int
+
+
+class TileInfoOutput(Output):
+    """How to show a job's outputs."""
+
+    job_id: str
+    tiles: list[TileInfo]
+
+
+# ---------------------------------------------------------------- create and dispatch
+
+
+async def prepare_create(ctx: Context, body: ProcessingCreateInput) -> jobs.Order:
+    """Check and price the job."""
+    return await jobs.prepare(
+        ctx,
+        body.job_type_id,
+        body.project_id,
+        body.input_params,
+        body.target_collection_id,
+        at="input_params",
+        kind="job type",
+    )
+
+
+async def prepare_execute(ctx: Context, body: ProcessExecuteInput) -> jobs.Order:
+    """Check and price the job."""
+    return await jobs.prepare(ctx, body.process_id, body.workspaceId, body.inputs, None, at="inputs")
+
+
+@operation(
+    "processing.create",
+    scope="processing:process",
+    effect=Effect.SPEND,
+    status=201,
+    produces="processing_job",
+    prepare=prepare_create,
+    price=jobs.price_order,
+)
+async def create_job(ctx: Context, body: ProcessingCreateInput, order: jobs.Order) -> JobOutput:
+    """Create a processing job, reserving its credits; it waits for processing.dispatch."""
+    return JobOutput(job=jobs.native(await jobs.create(ctx, order)))
+
+
+@operation(
+    "processing.create_and_dispatch",
+    scope="processing:process",
+    effect=Effect.SPEND,
+    produces="processing_job",
+    prepare=prepare_create,
+    price=jobs.price_order,
+)
+async def create_and_dispatch(
+    ctx: Context, body: ProcessingCreateInput, order: jobs.Order
+) -> ProcessingDispatchOutput:
+    """Create a processing job and hand it to a worker in one step."""
+    row = await jobs.create(ctx, order)
+    handed = await jobs.dispatch(ctx, row, row["version"])
+    row = await ctx.one("job", sql.job, id=row["id"])
+    return ProcessingDispatchOutput(job=jobs.native(row), dispatch=handed)
+
+
+@operation(
+    "processing.execute",
+    scope="processing:process",
+    effect=Effect.SPEND,
+    produces="processing_job",
+    prepare=prepare_execute,
+    price=jobs.price_order,
+)
+async def execute_process(
+    ctx: Context, body: ProcessExecuteInput, order: jobs.Order
+) -> ProcessExecuteOutput:
+    """Execute a process (reserve credits + dispatch a job)."""
+    row = await jobs.create(ctx, order)
+    await jobs.dispatch(ctx, row, row["version"])
+    row = await ctx.one("job", sql.job, id=row["id"])
+    return ProcessExecuteOutput.model_validate(jobs.provider(row, ctx.base_url).model_dump())
+
+
+@operation("processing.dispatch", scope="processing:process", effect=Effect.SPEND)
+async def dispatch_job(ctx: Context, body: ProcessingDispatchInput) -> ProcessingDispatchOutput:
+    """Dispatch an existing pending processing job to its registered worker."""
+    row = await jobs.find(ctx, body.job_id, "editor", lock=True)
+    handed = await jobs.dispatch(ctx, row, body.version)
+    ctx.produced("processing_job", row["id"])
+    row = await ctx.one("job", sql.job, id=row["id"])
+    return ProcessingDispatchOutput(job=jobs.native(row), dispatch=handed)
+
+
+# ---------------------------------------------------------------- track
+
+
+@operation(
+    "processing.job.get",
+    scope="processing:read",
+    effect=Effect.READ,
+    aliases=("processing.jobs.get",),
+)
+async def get_job(ctx: Context, body: JobGetInput) -> ProviderJob:
+    """Get a processing job by id, provider shape (org-scoped)."""
+    return jobs.provider(await jobs.find(ctx, body.job_id), ctx.base_url)
+
+
+@operation("processing.project_job.get", scope="processing:read", effect=Effect.READ)
+async def get_project_job(ctx: Context, body: ProjectJobGetInput) -> JobOutput:
+    """Get a processing job by id, native shape (org match + project access)."""
+    return JobOutput(job=jobs.native(await jobs.find(ctx, body.job_id)))
+
+
+@operation("processing.jobs.list", scope="processing:read", effect=Effect.READ)
+async def list_jobs(ctx: Context, body: JobsListInput) -> JobsListOutput:
+    """List the org's processing jobs, provider shape (org-scoped)."""
+    limit = min(max(body.limit, 1), 1000)
+    page = min(max(body.page, 0), 1_000_000)
+    if body.sort not in SORTS:
+        raise Invalid.at("sort", f"one of {', '.join(SORTS)}")
+    rows, total = await jobs.listed(
+        ctx,
+        project_id=body.workspaceId,
+        types=_comma(body.processId),
+        statuses=_statuses(body.status),
+        ids=_comma(body.ids),
+        sort=body.sort,
+        limit=limit,
+        offset=min(page * limit, 1_000_000),
+    )
+    base = f"{ctx.base_url}/v1/op/processing.jobs.list"
+    links = [{"rel": "self", "href": f"{base}?page={page}&limit={limit}"}]
+    if (page + 1) * limit < total:
+        links.append({"rel": "next", "href": f"{base}?page={page + 1}&limit={limit}"})
+    return JobsListOutput(
+        jobs=[jobs.provider(row, ctx.base_url) for row in rows],
+        links=links,
+        count=len(rows),
+        total=total,
+    )
+
+
+def _comma(value: str | None) -> list[str] | None:
+    return [part.strip() for part in value.split(",") if part.strip()] if value else None
+
+
+def _statuses(value: str | None) -> list[str] | None:
+    """Native names of provider or native status names."""
+    names = _comma(value)
+    if names is None:
+        return None
+    by_provider = {provider: native for native, provider in jobs.PROVIDER_STATUS.items()}
+    return [by_provider.get(name.lower(), name.lower()) for name in names]
+
+
+@operation("processing.project_jobs.list", scope="processing:read", effect=Effect.READ)
+async def list_project_jobs(ctx: Context, body: ProjectJobsInput) -> ProjectJobsOutput:
+    """List a project's processing jobs (project member access)."""
+    from ops_gateway.kernel import access
+
+    await access.project(ctx, body.project_id)
+    limit, offset = min(max(body.limit, 1), 1000), max(body.offset, 0)
+    wanted = body.job_type_name
+    types = (
+        [p.id for p in discover().values() if wanted in (p.id, p.title)] if wanted else None
+    )
+    rows, total = await jobs.listed(
+        ctx,
+        project_id=body.project_id,
+        types=types,
+        statuses=_statuses(body.status),
+        limit=limit,
+        offset=offset,
+    )
+    return ProjectJobsOutput(
+        jobs=[jobs.native(row) for row in rows],
+        count=len(rows),
+        total=total,
+        limit=limit,
+        offset=offset,
+    )
+
+
+@operation("processing.job.delete", scope="clip:destroy", effect=Effect.DESTRUCTIVE)
+async def delete_job(ctx: Context, body: ProcessingJobInput) -> JobDeletedOutput:
+    """Delete any processing job by id; one that has not ended is cancelled first."""
+    return await remove(ctx, body.job_id)
+
+
+async def remove(ctx: Context, job_id: str, job_type: str | None = None) -> JobDeletedOutput:
+    """Cancel where it has not ended, then hide the job."""
+    row = await jobs.find(ctx, job_id, "editor", lock=True)
+    if job_type is not None and row["job_type_id"] != job_type:
+        raise NotFound.of("job")
+    await jobs.cancel(ctx, row)
+    await ctx.execute(sql.delete, id=row["id"])
+    ctx.produced("processing_job", row["id"])
+    return JobDeletedOutput(deleted=True, id=row["id"])
+
+
+@operation("processing.job_types.list", scope="processing:read", effect=Effect.READ)
+async def list_job_types(ctx: Context, body: JobTypesInput) -> JobTypesOutput:
+    """List available processing job types (optionally by category)."""
+    prices = {row["subject"]: row for row in await ctx.rows(None, sql.prices)}
+    types = [
+        JobType(
+            id=process.id,
+            name=process.title,
+            category=process.category,
+            description=process.description,
+            input_schema=process.input_schema(),
+            pricing=pricing(prices.get(process.id)),
+            runner="internal" if process.run else "external",
+            version=process.version,
+        )
+        for process in discover().values()
+        if body.category in (None, process.category)
+    ]
+    return JobTypesOutput(job_types=types, count=len(types))
+
+
+def pricing(row: dict[str, Any] | None) -> Pricing:
+    """A price row as clients see it; free where there is none."""
+    if row is None:
+        return Pricing(unit="JOB", credits_per_unit=0, minimum_credits=0)
+    return Pricing(
+        unit=jobs.UNITS[row["unit"]],
+        credits_per_unit=float(row["credits_per_unit"]),
+        minimum_credits=row["minimum_credits"],
+    )
+
+
+# ---------------------------------------------------------------- outputs
+
+
+@operation("processing.job.tile_info", scope="clip:read", effect=Effect.READ)
+async def job_tile_info(ctx: Context, body: ProcessingJobInput) -> TileInfoOutput:
+    """How to show the outputs of a completed job on a map."""
+    return await tile_info(ctx, body.job_id)
+
+
+async def tile_info(ctx: Context, job_id: str, job_type: str | None = None) -> TileInfoOutput:
+    """TileJSON and tile URLs of every raster output."""
+    row = await jobs.find(ctx, job_id)
+    if job_type is not None and row["job_type_id"] != job_type:
+        raise NotFound.of("job")
+    if row["status"] != "completed":
+        raise Conflict(f"the job is {row['status']}; its outputs exist once it is completed")
+    tiles: list[TileInfo] = []
+    for item_id in row["output_item_ids"]:
+        for asset in await ctx.rows(None, sql.raster_assets, item=item_id):
+            document = await ctx.call(
+                "items.tile.tilejson", {"item_id": item_id, "asset_key": asset["key"]}
+            )
+            tiles.append(
+                TileInfo(
+                    item_id=item_id,
+                    asset_key=asset["key"],
+                    tilejson_url=f"{ctx.base_url}/api/v1/items/{item_id}/tiles/tilejson.json"
+                    f"?asset_key={asset['key']}",
+                    tile_url=document.tiles[0],
+                    bounds=document.bounds,
+                    minzoom=document.minzoom,
+                    maxzoom=document.maxzoom,
+                )
+            )
+    return TileInfoOutput(job_id=row["id"], tiles=tiles)
+
+
+async def prepare_register(ctx: Context, body: JobRegisterInput) -> registration.Handed:
+    """Check the caller's authority and look into the files, outside the transaction."""
+    row = await ctx.one("job", sql.job, id=body.job_id)
+    principal = ctx.principal
+    if principal.kind == "worker":
+        if principal.job_id != row["id"]:
+            raise NotFound.of("job")
+        epoch = principal.epoch
+    else:
+        if row["job_type_id"] != "external":
+            raise Forbidden("only the job's own worker registers its outputs")
+        ctx.require_project_role(row["project_id"], "editor", kind="job")
+        epoch = row["epoch"]
+    if row["status"] == "completed":
+        return registration.Handed(row["epoch"] if epoch is None else epoch, [])
+    return await registration.look_into(ctx, row, epoch or 0, body.outputs or [])
+
+
+@operation(
+    "processing.job.register",
+    scope="processing:process",
+    effect=Effect.SPEND,
+    callers=WORKERS,
+    prepare=prepare_register,
+    limit="organization",
+)
+async def register_outputs(
+    ctx: Context, body: JobRegisterInput, handed: registration.Handed
+) -> registration.JobRegisterOutput:
+    """Register a job's outputs as items and settle its credits; once, however often it is sent."""
+    row = await ctx.one("job", sql.job_for_update, id=body.job_id)
+    if row["status"] == "completed" and row["epoch"] == handed.epoch and row["outputs"]:
+        return registration.JobRegisterOutput.model_validate(row["outputs"])
+    if row["status"] not in ("dispatched", "running"):
+        raise Conflict(f"the job is {row['status']}; outputs are taken while it runs")
+    if row["epoch"] != handed.epoch:
+        raise Conflict("another run of the job has taken over; this run's outputs are not taken")
+    answer = await registration.register(ctx, row, handed)
+    await ctx.execute(
+        sql.complete,
+        id=row["id"],
+        items=[item.id for item in answer.items],
+        outputs=Jsonb({}),
+        charged=answer.settlement["charged"],
+    )
+    done = await ctx.one("job", sql.job, id=row["id"])
+    answer = answer.model_copy(update={"job": jobs.native(done)})
+    await ctx.execute(sql.keep_answer, id=row["id"], outputs=Jsonb(answer.model_dump(mode="json")))
+    return answer

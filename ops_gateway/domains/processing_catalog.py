@@ -1,0 +1,169 @@
+"""The catalogue of processes: what can be run, with which inputs, at which price."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from db.queries import queries
+from ops_gateway.domains import jobs
+from ops_gateway.kernel.context import Context
+from ops_gateway.kernel.errors import Unauthenticated
+from ops_gateway.kernel.operation import Effect, Empty, Input, Output, operation
+from processes.process import Process, discover
+
+sql = queries(jobs.__file__)
+
+
+class ProcessGetInput(Input):
+    """A process by id."""
+
+    process_id: str
+
+
+class ProcessRunInput(Input):
+    """A process and the inputs of a run."""
+
+    process_id: str
+    inputs: dict[str, Any] = Field(default_factory=dict)
+
+
+class ProcessSummary(Output):
+    """A process in the list."""
+
+    id: str
+    title: str
+    description: str
+    version: str
+    keywords: list[str]
+    jobControlOptions: list[str]
+    outputTransmission: list[str]
+    links: list[dict[str, Any]]
+    additionalParameters: dict[str, Any]
+
+
+class ProcessList(Output):
+    """Every process."""
+
+    processes: list[ProcessSummary]
+    links: list[dict[str, Any]]
+
+
+class ProcessDescription(ProcessSummary):
+    """A process with its inputs and outputs as JSON Schemas."""
+
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
+
+
+class EstimateOutput(Output):
+    """What a run would cost."""
+
+    pricingStrategy: str
+    totalCredits: int
+    totalSize: float
+    unit: str
+
+
+class ValidOutput(Output):
+    """The inputs are valid; there is nothing more to say."""
+
+
+def summary(process: Process, price: dict[str, Any] | None, base_url: str) -> dict[str, Any]:
+    """A process as the list shows it."""
+    href = f"{base_url}/ogc/processes/{process.id}"
+    cost = (
+        f"{price['credits_per_unit'].normalize():f} credits per {jobs.UNITS[price['unit']]}, "
+        f"at least {price['minimum_credits']}"
+        if price
+        else "free"
+    )
+    return {
+        "id": process.id,
+        "title": process.title,
+        "description": process.description,
+        "version": process.version,
+        "keywords": list(process.keywords),
+        "jobControlOptions": process.job_control_options,
+        "outputTransmission": ["value", "reference"],
+        "links": [
+            {"rel": "self", "type": "application/json", "href": href},
+            {
+                "rel": "http://www.opengis.net/def/rel/ogc/1.0/execute",
+                "type": "application/json",
+                "href": f"{href}/execution",
+            },
+        ],
+        "additionalParameters": {
+            "parameters": [{"name": "eula-id", "value": []}, {"name": "price", "value": [cost]}]
+        },
+    }
+
+
+@operation("processing.catalog.list", scope="processing:read", effect=Effect.READ, public=True)
+async def list_processes(ctx: Context, body: Empty) -> ProcessList:
+    """List available processes (OGC process catalog, public)."""
+    prices = {row["subject"]: row for row in await ctx.rows(None, sql.prices)}
+    return ProcessList(
+        processes=[
+            ProcessSummary.model_validate(summary(p, prices.get(p.id), ctx.base_url))
+            for p in discover().values()
+        ],
+        links=[{"rel": "self", "type": "application/json", "href": f"{ctx.base_url}/ogc/processes"}],
+    )
+
+
+@operation("processing.catalog.get", scope="processing:read", effect=Effect.READ, public=True)
+async def get_process(ctx: Context, body: ProcessGetInput) -> ProcessDescription:
+    """Get one process description (public)."""
+    process = jobs.find_process(body.process_id)
+    price = await ctx.row(None, sql.price, subject=process.id)
+    schema = process.input_schema()
+    required = set(schema.get("required", ()))
+    definitions = schema.get("$defs")
+    inputs = {
+        name: {
+            "title": field.get("title", name),
+            "description": field.get("description", ""),
+            "minOccurs": 1 if name in required else 0,
+            "maxOccurs": 1,
+            "schema": {**field, **({"$defs": definitions} if definitions else {})},
+        }
+        for name, field in schema.get("properties", {}).items()
+    }
+    outputs = {
+        name: {"title": spec.title, "description": spec.description, "schema": dict(spec.schema)}
+        for name, spec in process.outputs.items()
+    }
+    return ProcessDescription.model_validate(
+        {**summary(process, price, ctx.base_url), "inputs": inputs, "outputs": outputs}
+    )
+
+
+@operation("processing.catalog.validate", scope="processing:read", effect=Effect.READ, public=True)
+async def validate_run(ctx: Context, body: ProcessRunInput) -> ValidOutput:
+    """Validate process inputs (an empty object means they are valid)."""
+    process = jobs.find_process(body.process_id)
+    typed = jobs.check_inputs(process, body.inputs, "inputs")
+    if ctx.principal.organization_id is not None:
+        await jobs.find_sources(ctx, process, typed, "inputs")
+    return ValidOutput()
+
+
+@operation("processing.catalog.estimate", scope="processing:read", effect=Effect.READ, public=True)
+async def estimate_run(ctx: Context, body: ProcessRunInput) -> EstimateOutput:
+    """Estimate the cost of running a process with the given inputs."""
+    process = jobs.find_process(body.process_id)
+    typed = jobs.check_inputs(process, body.inputs, "inputs")
+    if process.sources(typed) and ctx.principal.organization_id is None:
+        raise Unauthenticated("an estimate over items needs a credential that can see them")
+    sources = await jobs.find_sources(ctx, process, typed, "inputs")
+    quantity, credits = await jobs.price_of(ctx, process, typed, sources)
+    area = process.pricing_strategy == "area"
+    return EstimateOutput(
+        pricingStrategy=process.pricing_strategy,
+        totalCredits=credits,
+        totalSize=float(quantity),
+        unit="SQ_KM" if area else "JOB",
+    )

@@ -1,0 +1,222 @@
+"""Outputs of a job become items: looked into outside the transaction, registered inside one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from db.queries import queries
+from ops_gateway.catalogue.drafts import AssetDraft, ItemDraft
+from ops_gateway.catalogue.items import insert_item
+from ops_gateway.catalogue.models import ItemResponse, ItemType
+from ops_gateway.domains import jobs
+from ops_gateway.domains.jobs import Job
+from ops_gateway.kernel import access
+from ops_gateway.kernel.context import Context, Event
+from ops_gateway.kernel.errors import Invalid, Unavailable
+from ops_gateway.kernel.fault import fault
+from ops_gateway.kernel.operation import Input, Output
+from ops_gateway.kernel.services import ChildRefused
+
+sql = queries(jobs.__file__)
+
+ITEM_TYPES = {"clip": ItemType.clip}
+
+
+class RegisteredOutput(Input):
+    """One file a worker made, or a value."""
+
+    name: str | None = Field(default=None, min_length=1, max_length=500)
+    asset_key: str = Field(default="data", min_length=1, max_length=100)
+    object_path: str | None = None
+    value: Any = None
+    media_type: str | None = None
+    type: ItemType | None = None
+    title: str | None = None
+    band_names: list[str] | None = None
+    datetime: str | None = None
+    properties: dict[str, Any] = Field(default_factory=dict)
+    info: dict[str, Any] | None = None
+
+
+class JobRegisterOutput(Output):
+    """A completed job, its items and what was charged."""
+
+    job: Job
+    items: list[ItemResponse]
+    settlement: dict[str, int]
+    values: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class File:
+    """A described file of a job."""
+
+    output: RegisteredOutput
+    object_path: str
+    file_name: str
+    info: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Handed:
+    """What a run hands in, checked."""
+
+    epoch: int
+    files: list[File]
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+async def look_into(
+    ctx: Context, job: Mapping[str, Any], epoch: int, outputs: Sequence[Any]
+) -> Handed:
+    """Check each output and inspect its file in a bounded child.
+
+    Raises Invalid: not a file of this run, or not a GeoTIFF.
+    """
+    typed = [_typed(index, output) for index, output in enumerate(outputs)]
+    known = {
+        row["object_path"]: row["file_name"]
+        for row in await ctx.rows(None, sql.output_paths, id=job["id"], epoch=epoch)
+    }
+    await ctx.release()
+    files: list[File] = []
+    values: dict[str, Any] = {}
+    for index, output in enumerate(typed):
+        if output.object_path is None:
+            if output.value is None:
+                raise Invalid.at(["outputs", index, "object_path"], "Field required", "missing")
+            values[output.asset_key] = output.value
+            continue
+        if output.object_path not in known:
+            raise Invalid.at(
+                ["outputs", index, "object_path"],
+                "not a file that was PUT for this run of the job; use the object_path that "
+                "PUT /v1/jobs/{job_id}/outputs/{file_name} answered",
+            )
+        # our own worker's child has described the file already; anybody else's word is not taken
+        own = ctx.principal.kind == "worker" and jobs.find_process(job["job_type_id"]).run
+        info = output.info if own and output.info else await _inspect(ctx, index, output)
+        files.append(File(output, output.object_path, known[output.object_path], info))
+    return Handed(epoch, files, values)
+
+
+def _typed(index: int, output: Any) -> RegisteredOutput:
+    try:
+        return RegisteredOutput.model_validate(output)
+    except ValidationError as error:
+        raise Invalid(
+            [
+                {"loc": ["body", "outputs", index, *e["loc"]], "msg": e["msg"], "type": e["type"]}
+                for e in error.errors(include_url=False, include_context=False, include_input=False)
+            ]
+        ) from None
+
+
+async def _inspect(ctx: Context, index: int, output: RegisteredOutput) -> dict[str, Any]:
+    objects = ctx.services.objects
+    assert output.object_path is not None
+    if await objects.head(output.object_path) is None:
+        raise Invalid.at(["outputs", index, "object_path"], "the file is not in the store")
+    with tempfile.TemporaryDirectory(prefix="opstac-register-") as folder:
+        local = objects.local_file(output.object_path)
+        if local is None:
+            local = Path(folder) / "output.tif"
+            await objects.download(output.object_path, local)
+        try:
+            return await ctx.services.child(
+                "inspect", path=str(local), band_names=output.band_names
+            )
+        except ChildRefused as error:
+            if error.passing:
+                raise Unavailable(error.message, 10) from None
+            raise Invalid.at(["outputs", index], error.message, error.code) from None
+
+
+async def register(ctx: Context, job: Mapping[str, Any], handed: Handed) -> JobRegisterOutput:
+    """Items, lineage, storage and settlement of a run, in the caller's transaction."""
+    node = ("processing_job", job["id"])
+    items: list[ItemResponse] = []
+    by_name: dict[str | None, list[File]] = {}
+    for file in handed.files:
+        by_name.setdefault(file.output.name, []).append(file)
+    source_times = await _times(ctx, job)
+    for name, files in by_name.items():
+        first = files[0]
+        when = first.output.datetime
+        times: dict[str, Any] = {"datetime": when} if when else source_times
+        item, assets = await insert_item(
+            ctx,
+            ItemDraft(
+                project_id=job["project_id"],
+                collection_id=job["target_collection_id"],
+                type=(first.output.type or ITEM_TYPES.get(job["job_type_id"], ItemType.derived_raster)).value,
+                name=name or f"{job['job_type_id']} {job['id'][-6:]}",
+                geometry=first.info["footprint"],
+                bbox=first.info["bbox"],
+                gsd=first.info["gsd"],
+                properties=made_by(files),
+                job_id=job["id"],
+                **times,
+            ),
+            [
+                AssetDraft(
+                    key=file.output.asset_key,
+                    object_path=file.object_path,
+                    info=file.info,
+                    title=file.output.title,
+                    file_name=file.file_name,
+                )
+                for file in files
+            ],
+        )
+        items.append(item)
+        ctx.edge(("item", item.id), "generated_by", node)
+        for source in job["source_item_ids"]:
+            ctx.edge(("item", item.id), "derived_from", ("item", source))
+        for asset in assets:
+            ctx.edge(("asset", asset.id), "generated_by", node)
+    stored = sum(file.info["size_bytes"] for file in handed.files)
+    if stored:
+        await ctx.execute(sql.add_storage, bytes=stored)
+    charged = job["credits_reserved"]
+    if job["hold_id"]:
+        ctx.settle(job["hold_id"], charged, job_id=job["id"])
+    ctx.produced("processing_job", job["id"])
+    ctx.project_id = job["project_id"]
+    ctx.emit(
+        Event(
+            "processing.completed",
+            "processing_job",
+            job["id"],
+            {"output_item_ids": [i.id for i in items], "job_type_id": job["job_type_id"]},
+            job["project_id"],
+        )
+    )
+    fault("register.inside")
+    return JobRegisterOutput(
+        job=jobs.native(job),
+        items=items,
+        settlement={"charged": charged, "released": job["credits_reserved"] - charged},
+        values=handed.values,
+    )
+
+
+async def _times(ctx: Context, job: Mapping[str, Any]) -> dict[str, Any]:
+    """An output has the time of its first source; now where there is none."""
+    for item_id in job["source_item_ids"][:1]:
+        row = await ctx.row(None, access.sql.item, id=item_id)
+        if row is not None:
+            return {name: row[name] for name in ("datetime", "start_datetime", "end_datetime")}
+    return {}
+
+
+def made_by(files: Sequence[File]) -> dict[str, Any]:
+    """Properties the run set, a later file's over an earlier one's."""
+    merged = {name: v for file in files for name, v in file.output.properties.items()}
+    return merged

@@ -1,0 +1,440 @@
+"""Uploads: a session reserves room, files are PUT to signed URLs, completing makes an item of them.
+
+initiate → (signed_url → PUT)* → [progress]* → complete | fail
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from psycopg.types.json import Jsonb
+from pydantic import BeforeValidator, Field
+
+from db.queries import queries
+from db.signing import Grant, sign
+from ops_gateway.catalogue import checks
+from ops_gateway.catalogue.drafts import AssetDraft, ItemDraft
+from ops_gateway.catalogue.items import add_assets, insert_item
+from ops_gateway.catalogue.models import AssetOutput, ItemResponse, ItemType
+from ops_gateway.domains import ingest
+from ops_gateway.kernel import access
+from ops_gateway.kernel.context import Context, Event
+from ops_gateway.kernel.errors import Conflict, Invalid, NotFound, OpError, PaymentRequired
+from ops_gateway.kernel.ids import new_id
+from ops_gateway.kernel.operation import Effect, Input, Output, Phases, operation
+
+sql = queries(__file__)
+
+URL_SECONDS = 15 * 60
+LEASE_SECONDS = 900
+SUFFIXES = (".tif", ".tiff", ".gtif", ".gtiff", ".geotiff")
+MEDIA_TYPES = ("image/tiff", "image/geotiff", "image/x-geotiff", "application/octet-stream")
+OPEN = ("pending", "uploading")
+
+
+def _transfer(value: object) -> object:
+    """The documentation says signed_url where the schema says browser."""
+    return "browser" if value == "signed_url" else value
+
+
+class UploadInitiate(Input):
+    """Input of uploads.initiate."""
+
+    project_id: str
+    transfer_method: Annotated[
+        str, Field(pattern="^(browser|cli|cloud_transfer)$"), BeforeValidator(_transfer)
+    ] = "browser"
+    file_count: int = Field(default=1, ge=1, le=100)
+    total_bytes: int = Field(default=0, ge=0)
+    target_collection_id: str | None = None
+    target_item_id: str | None = None
+    asset_key: str | None = None
+    is_categorical: bool = False
+
+
+class SignedUrlInput(Input):
+    """Input of uploads.signed_url."""
+
+    upload_id: str
+    file_name: str = Field(min_length=1)
+    content_type: str = "application/octet-stream"
+
+
+class SignedUrlOutput(Output):
+    """Where to PUT one file, and what to call it in uploads.complete."""
+
+    upload_url: str
+    object_path: str
+
+
+class UploadProgressInput(Input):
+    """Input of uploads.progress; with only the id it changes nothing and tells the state."""
+
+    upload_id: str
+    status: str | None = None
+    bytes_uploaded: int | None = None
+
+
+class UploadFailInput(Input):
+    """Input of uploads.fail."""
+
+    upload_id: str
+    error_message: str
+    error_step: str | None = None
+
+
+class UploadGetInput(Input):
+    """Input of uploads.get."""
+
+    upload_id: str
+
+
+class UploadedFile(Input):
+    """One of the session's files and what becomes of it."""
+
+    file_name: str | None = None
+    object_path: str | None = None
+    asset_key: str | None = Field(default=None, min_length=1, max_length=100)
+    title: str | None = None
+    band_names: list[str] | None = None
+    datetime: str | None = None
+
+
+class UploadCompleteInput(Input):
+    """Input of uploads.complete; without `files` every file of the session is taken."""
+
+    upload_id: str
+    files: list[UploadedFile] | None = Field(default=None, min_length=1, max_length=100)
+    name: str | None = Field(default=None, min_length=1, max_length=500)
+    description: str | None = None
+    datetime: str | None = None
+    start_datetime: str | None = None
+    end_datetime: str | None = None
+    collection_id: str | None = None
+    properties: dict[str, Any] = Field(default_factory=dict)
+    stac_id: str | None = Field(default=None, min_length=1, max_length=255)
+    type: ItemType = ItemType.user_raster
+
+    def intent(self) -> str:
+        """The intent is the session: whoever completes it resumes the same one."""
+        return self.upload_id
+
+
+class UploadOutput(Output):
+    """An upload session."""
+
+    id: str
+    project_id: str
+    status: Literal["pending", "uploading", "processing", "completed", "failed", "expired"]
+    transfer_method: str
+    file_count: int
+    total_bytes: int
+    bytes_uploaded: int
+    target_collection_id: str | None
+    target_item_id: str | None
+    asset_key: str | None
+    is_categorical: bool
+    error_message: str | None
+    error_step: str | None
+    item_ids: list[str]
+    created_by: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class UploadGetOutput(Output):
+    """Output of uploads.get."""
+
+    upload: UploadOutput
+
+
+class UploadCompleteOutput(Output):
+    """What the session became."""
+
+    upload: UploadOutput
+    items: list[ItemResponse]
+    assets: list[AssetOutput]
+
+
+# ---------------------------------------------------------------- plain functions
+
+
+async def find(ctx: Context, upload_id: str, role: str = "editor", *, lock: bool = False) -> dict[str, Any]:
+    """The session, where the caller has `role` in its project."""
+    row = await ctx.one("upload", sql.upload_for_update if lock else sql.upload, id=upload_id)
+    ctx.require_project_role(row["project_id"], role, kind="upload")
+    return row
+
+
+def require_open(row: dict[str, Any]) -> None:
+    """Raise Conflict where the session takes no more files."""
+    if row["status"] not in OPEN:
+        raise Conflict(f"the upload is {row['status']}; it takes no more changes")
+
+
+def check_file_name(name: str) -> str:
+    """The name as a label: one path segment without control or direction characters."""
+    import unicodedata
+
+    label = unicodedata.normalize("NFC", name)
+    if len(label.encode("utf-8", "surrogatepass")) > 255:
+        raise Invalid.at("file_name", "a file name has at most 255 bytes")
+    if any(c in "/\\" or unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co") for c in label):
+        raise Invalid.at(
+            "file_name", "a file name holds no '/', '\\', control or direction characters"
+        )
+    if not label.lower().endswith(SUFFIXES):
+        raise Invalid.at(
+            "file_name", f"only GeoTIFF is taken; the name must end in one of {', '.join(SUFFIXES)}"
+        )
+    return label
+
+
+def check_media_type(media_type: str) -> str:
+    """A media type a GeoTIFF may come with."""
+    kind = media_type.partition(";")[0].strip().lower()
+    if kind not in MEDIA_TYPES:
+        raise Invalid.at(
+            "content_type", f"only GeoTIFF is taken, as {' or '.join(MEDIA_TYPES)}; archives are not"
+        )
+    return media_type
+
+
+async def release(ctx: Context, row: dict[str, Any], used: int = 0) -> None:
+    """Give the session's reservation back, and count `used` bytes instead."""
+    await ctx.execute(sql.move_quota, reserved=row["reserved_bytes"], used=used)
+
+
+# ---------------------------------------------------------------- operations
+
+
+@operation("uploads.initiate", scope="uploads:write", effect=Effect.COMPUTE)
+async def initiate_upload(ctx: Context, body: UploadInitiate) -> UploadOutput:
+    """Start an upload session, reserving storage quota (editor/admin on the project)."""
+    await access.project(ctx, body.project_id, "editor")
+    if body.target_collection_id is not None:
+        await access.collection(
+            ctx, body.target_collection_id, "editor", project_id=body.project_id
+        )
+    if body.target_item_id is not None:
+        item = await access.item(ctx, body.target_item_id, "editor")
+        if item["project_id"] != body.project_id:
+            raise NotFound.of("item")
+    limit = ctx.services.options.upload_max_bytes
+    if body.total_bytes > limit * body.file_count:
+        raise PaymentRequired(f"a file may have at most {limit} bytes here")
+    if not await ctx.execute(sql.reserve_quota, bytes=body.total_bytes):
+        raise PaymentRequired("the storage quota does not leave room for this upload")
+    upload_id = new_id("up")
+    row = await ctx.row(
+        None,
+        sql.insert_upload,
+        id=upload_id,
+        **body.model_dump(),
+        user=access.human(ctx),
+    )
+    ctx.produced("upload", upload_id)
+    return UploadOutput.model_validate(row)
+
+
+@operation("uploads.signed_url", scope="uploads:write", effect=Effect.COMPUTE)
+async def sign_upload(ctx: Context, body: SignedUrlInput) -> SignedUrlOutput:
+    """Mint a signed URL for uploading a file into an upload session."""
+    upload = await find(ctx, body.upload_id, lock=True)
+    require_open(upload)
+    name = check_file_name(body.file_name)
+    media_type = check_media_type(body.content_type)
+    known = await ctx.rows(None, sql.files, id=upload["id"])
+    path = next((f["object_path"] for f in known if f["file_name"] == name), None)
+    if path is None:
+        if len(known) >= upload["file_count"]:
+            raise Conflict(f"the session was opened for {upload['file_count']} file(s)")
+        path = f"{ctx.organization_id}/{upload['id']}/{new_id('f')}.tif"
+        await ctx.execute(
+            sql.insert_file, id=upload["id"], path=path, name=name, media_type=media_type
+        )
+    await ctx.execute(sql.start_uploading, id=upload["id"])
+    limit = ctx.services.options.upload_max_bytes
+    if upload["total_bytes"]:
+        limit = min(limit, upload["total_bytes"])
+    grant = Grant("put", path, int(time.time()) + URL_SECONDS, max_bytes=limit)
+    query = sign(grant, ctx.services.keys.storage)
+    return SignedUrlOutput(upload_url=f"{ctx.base_url}/storage/{path}?{query}", object_path=path)
+
+
+@operation("uploads.progress", scope="uploads:write", effect=Effect.COMPUTE)
+async def report_progress(ctx: Context, body: UploadProgressInput) -> UploadOutput:
+    """Update an upload session's progress."""
+    upload = await find(ctx, body.upload_id, lock=True)
+    if body.status is None and body.bytes_uploaded is None:
+        return UploadOutput.model_validate(upload)
+    require_open(upload)
+    if body.status not in (None, "uploading", upload["status"]):
+        raise Invalid.at("status", "only 'uploading' can be reported; use complete or fail to end")
+    if body.bytes_uploaded is not None and not 0 <= body.bytes_uploaded <= 1 << 50:
+        raise Invalid.at("bytes_uploaded", "must be at least 0 and below 2^50")
+    row = await ctx.row(None, sql.report, id=upload["id"], bytes=body.bytes_uploaded)
+    return UploadOutput.model_validate(row)
+
+
+@operation("uploads.fail", scope="uploads:write", effect=Effect.COMPUTE)
+async def fail_upload(ctx: Context, body: UploadFailInput) -> UploadOutput:
+    """Mark an upload session failed, releasing its storage reservation."""
+    upload = await find(ctx, body.upload_id, lock=True)
+    require_open(upload)
+    return await end_failed(ctx, upload, body.error_message[:2000], body.error_step)
+
+
+async def end_failed(
+    ctx: Context, upload: dict[str, Any], message: str, step: str | None
+) -> UploadOutput:
+    """End the session as failed: the reservation is free and its files are forgotten."""
+    await release(ctx, upload)
+    row = await ctx.row(
+        None, sql.fail, id=upload["id"], message=message, step=(step or "")[:200] or None
+    )
+    files = await ctx.rows(None, sql.files, id=upload["id"])
+    objects = ctx.services.objects
+
+    async def forget() -> None:
+        for file in files:
+            await objects.delete(file["object_path"])
+
+    ctx.after_commit.append(forget)
+    ctx.produced("upload", upload["id"])
+    ctx.emit(
+        Event("upload.failed", "upload", upload["id"], {"error_message": message}, upload["project_id"])
+    )
+    return UploadOutput.model_validate(row)
+
+
+@operation("uploads.get", scope="uploads:read", effect=Effect.READ)
+async def get_upload(ctx: Context, body: UploadGetInput) -> UploadGetOutput:
+    """Read an upload session."""
+    row = await find(ctx, body.upload_id, "viewer")
+    return UploadGetOutput(upload=UploadOutput.model_validate(row))
+
+
+# ---------------------------------------------------------------- completing, in phases
+
+
+async def claim(ctx: Context, body: UploadCompleteInput) -> ingest.Plan:
+    """Take the session for this call: nobody else completes, fails or feeds it meanwhile."""
+    upload = await find(ctx, body.upload_id, lock=True)
+    if upload["status"] == "processing" and not upload["lapsed"]:
+        raise Conflict("the upload is being completed by another call")
+    if upload["status"] not in (*OPEN, "processing"):
+        raise Conflict(f"the upload is {upload['status']} already")
+    if body.collection_id is not None:
+        await access.collection(
+            ctx, body.collection_id, "editor", project_id=upload["project_id"]
+        )
+    # what the call says of the item is checked before the files are looked into
+    checks.times(body.datetime, body.start_datetime, body.end_datetime)
+    checks.stac_id(body.stac_id)
+    checks.measured(body.properties, None, None)
+    files = await ctx.rows(None, sql.files, id=upload["id"])
+    plan = ingest.plan(upload, files, body.files)
+    await ctx.execute(
+        sql.claim,
+        id=upload["id"],
+        request=Jsonb(body.model_dump(mode="json")),
+        lease=LEASE_SECONDS,
+    )
+    return plan
+
+
+async def act(ctx: Context, body: UploadCompleteInput, plan: ingest.Plan) -> list[ingest.Ingested]:
+    """Look into each file in a bounded child and rewrite what is not a valid COG."""
+    return await ingest.carry_out(ctx, plan)
+
+
+async def undo(ctx: Context, body: UploadCompleteInput, plan: ingest.Plan, error: OpError) -> None:
+    """An unreadable file ends the session; what can be mended (a missing file) leaves it open."""
+    upload = await find(ctx, body.upload_id, lock=True)
+    if upload["status"] != "processing":
+        return
+    if isinstance(error, Invalid):
+        await end_failed(ctx, upload, error.detail[:2000], "inspect")
+    else:
+        await ctx.execute(sql.reopen, id=upload["id"])
+
+
+@operation(
+    "uploads.complete",
+    scope="uploads:write",
+    effect=Effect.COMPUTE,
+    phases=Phases(claim, act, undo, lease_seconds=LEASE_SECONDS),
+)
+async def complete_upload(
+    ctx: Context, body: UploadCompleteInput, plan: ingest.Plan, done: list[ingest.Ingested]
+) -> UploadCompleteOutput:
+    """Finalize an upload session — ingest the uploaded file(s) into items + assets."""
+    upload = await find(ctx, body.upload_id, lock=True)
+    if upload["status"] != "processing":
+        raise Conflict(f"the upload is {upload['status']} already")
+    await release(ctx, upload, used=sum(file.info["size_bytes"] for file in done))
+    drafts = [draft(file, upload) for file in done]
+    source = ("upload", upload["id"])
+    if upload["target_item_id"] is not None:
+        await access.item(ctx, upload["target_item_id"], "editor", lock=True)
+        item, assets = await add_assets(ctx, upload["target_item_id"], drafts)
+    else:
+        item, assets = await insert_item(ctx, item_draft(body, upload, done[0]), drafts)
+        ctx.edge(("item", item.id), "generated_by", source)
+    items = [item]
+    for asset in assets:
+        ctx.edge(("asset", asset.id), "generated_by", source)
+    ctx.edge(source, "used", ("project", upload["project_id"]))
+    row = await ctx.row(None, sql.complete, id=upload["id"], items=[i.id for i in items])
+    ctx.produced("upload", upload["id"])
+    ctx.emit(
+        Event(
+            "upload.completed",
+            "upload",
+            upload["id"],
+            {"item_ids": [i.id for i in items]},
+            upload["project_id"],
+        )
+    )
+    ctx.after_commit.append(ingest.forget_originals(ctx, done))
+    return UploadCompleteOutput(
+        upload=UploadOutput.model_validate(row), items=items, assets=assets
+    )
+
+
+def item_draft(
+    body: UploadCompleteInput, upload: dict[str, Any], first: ingest.Ingested
+) -> ItemDraft:
+    """The item that a session becomes: where its first file lies, and what the call says of it."""
+    return ItemDraft(
+        project_id=upload["project_id"],
+        collection_id=body.collection_id or upload["target_collection_id"],
+        stac_id=body.stac_id,
+        type=body.type.value,
+        name=body.name or first.stem,
+        description=body.description,
+        geometry=first.info["footprint"],
+        bbox=first.info["bbox"],
+        datetime=body.datetime or (None if body.start_datetime else first.datetime),
+        start_datetime=body.start_datetime,
+        end_datetime=body.end_datetime,
+        gsd=first.info["gsd"],
+        properties=body.properties,
+        upload_id=upload["id"],
+    )
+
+
+def draft(file: ingest.Ingested, upload: dict[str, Any]) -> AssetDraft:
+    """The asset that a file becomes."""
+    return AssetDraft(
+        key=file.asset_key,
+        object_path=file.object_path,
+        info=file.info,
+        title=file.title,
+        file_name=file.file_name,
+        is_categorical=upload["is_categorical"],
+        datetime=file.datetime,
+    )

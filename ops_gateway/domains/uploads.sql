@@ -1,0 +1,83 @@
+-- name: upload
+select id, organization_id, project_id, status, transfer_method, file_count, total_bytes, reserved_bytes,
+       bytes_uploaded, target_collection_id, target_item_id, asset_key, is_categorical, error_message, error_step,
+       item_ids, request, lease_until < now() as lapsed, created_by::text, created_at, updated_at
+from upload where organization_id = :org and id = :id;
+
+-- name: upload_for_update
+select id, organization_id, project_id, status, transfer_method, file_count, total_bytes, reserved_bytes,
+       bytes_uploaded, target_collection_id, target_item_id, asset_key, is_categorical, error_message, error_step,
+       item_ids, request, lease_until < now() as lapsed, created_by::text, created_at, updated_at
+from upload where organization_id = :org and id = :id
+for update;
+
+-- name: reserve_quota
+-- No row where the quota has no room: the reservation is made or it is not.
+update organization
+set storage_reserved_bytes = storage_reserved_bytes + :bytes, updated_at = now()
+where organization_id = :org
+  and storage_used_bytes + storage_reserved_bytes + :bytes <= storage_quota_bytes;
+
+-- name: move_quota
+update organization
+set storage_reserved_bytes = storage_reserved_bytes - :reserved,
+    storage_used_bytes = storage_used_bytes + :used, updated_at = now()
+where organization_id = :org;
+
+-- name: insert_upload
+insert into upload (id, organization_id, project_id, transfer_method, file_count, total_bytes, reserved_bytes,
+                    target_collection_id, target_item_id, asset_key, is_categorical, created_by)
+values (:id, :org, :project_id, :transfer_method, :file_count, :total_bytes, :total_bytes,
+        :target_collection_id, :target_item_id, :asset_key, :is_categorical, :user)
+returning id, project_id, status, transfer_method, file_count, total_bytes, bytes_uploaded, target_collection_id,
+          target_item_id, asset_key, is_categorical, error_message, error_step, item_ids, created_by::text,
+          created_at, updated_at;
+
+-- name: files
+select object_path, file_name, content_type from upload_file
+where organization_id = :org and upload_id = :id order by created_at, object_path;
+
+-- name: insert_file
+insert into upload_file (organization_id, upload_id, object_path, file_name, content_type)
+values (:org, :id, :path, :name, :media_type);
+
+-- name: start_uploading
+update upload set status = 'uploading', updated_at = now(), expires_at = now() + interval '24 hours'
+where organization_id = :org and id = :id;
+
+-- name: report
+update upload
+set status = 'uploading', bytes_uploaded = greatest(bytes_uploaded, coalesce(:bytes, 0)), updated_at = now(),
+    expires_at = now() + interval '24 hours'
+where organization_id = :org and id = :id
+returning id, project_id, status, transfer_method, file_count, total_bytes, bytes_uploaded, target_collection_id,
+          target_item_id, asset_key, is_categorical, error_message, error_step, item_ids, created_by::text,
+          created_at, updated_at;
+
+-- name: claim
+update upload
+set status = 'processing', request = :request, lease_until = now() + make_interval(secs => :lease),
+    updated_at = now()
+where organization_id = :org and id = :id;
+
+-- name: reopen
+update upload set status = 'uploading', lease_until = null, updated_at = now()
+where organization_id = :org and id = :id;
+
+-- name: fail
+update upload
+set status = 'failed', reserved_bytes = 0, error_message = :message, error_step = :step, lease_until = null,
+    updated_at = now()
+where organization_id = :org and id = :id
+returning id, project_id, status, transfer_method, file_count, total_bytes, bytes_uploaded, target_collection_id,
+          target_item_id, asset_key, is_categorical, error_message, error_step, item_ids, created_by::text,
+          created_at, updated_at;
+
+-- name: complete
+update upload
+set status = 'completed', reserved_bytes = 0, item_ids = :items, lease_until = null,
+    bytes_uploaded = greatest(bytes_uploaded, total_bytes), updated_at = now()
+where organization_id = :org and id = :id
+returning id, project_id, status, transfer_method, file_count, total_bytes, bytes_uploaded, target_collection_id,
+          target_item_id, asset_key, is_categorical, error_message, error_step, item_ids, created_by::text,
+          created_at, updated_at;

@@ -1,0 +1,81 @@
+"""`/v2/assets/{asset_id}`: where the hrefs of STAC assets lead.
+
+GET    302 to a signed URL of the file, which needs no credential and takes ranges
+POST   …/download-url: the same URL as JSON, as an `items.asset.download`
+"""
+
+from __future__ import annotations
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from db.queries import queries
+from ops_gateway.catalogue import links
+from ops_gateway.kernel.context import Principal
+from ops_gateway.kernel.errors import Forbidden, NotFound, Unauthenticated
+from ops_gateway.kernel.pipeline import Call, Pipeline
+
+sql = queries(__file__)
+
+# less than a signed URL lives, so that a remembered redirect still opens
+REDIRECT_SECONDS = 300
+
+
+def routes(pipeline: Pipeline) -> list[BaseRoute]:
+    """The two routes."""
+
+    async def redirect(request: Request) -> Response:
+        principal = reader(request)
+        asset = await find(pipeline, principal, request.path_params["asset_id"])
+        link = await links.sign(asset, pipeline.services, request.scope["base_url"])
+        headers = {"Cache-Control": f"private, max-age={REDIRECT_SECONDS}"}
+        return RedirectResponse(link.url, 302, headers)
+
+    async def download_url(request: Request) -> Response:
+        principal = reader(request)
+        asset = await find(pipeline, principal, request.path_params["asset_id"])
+        call = Call(
+            principal,
+            request_id=request.scope["request_id"],
+            base_url=request.scope["base_url"],
+        )
+        body = {"item_id": asset["item_id"], "asset_id": asset["id"]}
+        answer = await pipeline.run("items.asset.download", body, call)
+        return Response(
+            orjson.dumps({"url": orjson.loads(answer.body)["url"]}), media_type=answer.media_type
+        )
+
+    return [
+        Route("/v2/assets/{asset_id}", redirect, methods=["GET"]),
+        Route("/v2/assets/{asset_id}/download-url", download_url, methods=["POST"]),
+    ]
+
+
+def reader(request: Request) -> Principal:
+    """The caller; raises Unauthenticated or Forbidden unless it may read items."""
+    principal: Principal = request.scope["principal"]
+    if principal.kind == "anonymous":
+        raise Unauthenticated()
+    if principal.organization_id is None:
+        raise Forbidden("User not in an organization")
+    if not principal.allows("items:read"):
+        raise Forbidden("missing scope 'items:read' for an asset's file")
+    return principal
+
+
+async def find(pipeline: Pipeline, principal: Principal, asset_id: str) -> dict[str, object]:
+    """The asset's row; raises NotFound, or Forbidden where its project is not the caller's."""
+    if "\0" in asset_id:
+        raise NotFound.of("asset")
+    bound = {"org": principal.organization_id}
+    async with pipeline.pool.connection() as connection, connection.transaction():
+        await connection.execute(sql.bind, bound)
+        cursor = await connection.execute(sql.asset, {**bound, "id": asset_id})
+        row = await cursor.fetchone()
+    if row is None:
+        raise NotFound.of("asset")
+    if principal.role_in(row["project_id"]) is None:
+        raise Forbidden("not a member of the asset's project")
+    return row

@@ -1,0 +1,94 @@
+"""`PUT /v1/jobs/{job_id}/outputs/{file_name}`: a worker hands in one file of its run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from db.paths import StorageFull
+from ops_gateway.domains import jobs
+from ops_gateway.kernel.context import Context
+from ops_gateway.kernel.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
+from ops_gateway.kernel.pipeline import Pipeline
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,150}")
+
+
+def routes(pipeline: Pipeline) -> list[Route]:
+    """The one route, on the pipeline's services."""
+
+    async def put(request: Request) -> Response:
+        return await put_output(request, pipeline)
+
+    return [Route("/v1/jobs/{job_id}/outputs/{file_name}", put, methods=["PUT"])]
+
+
+async def put_output(request: Request, pipeline: Pipeline) -> Response:
+    """Store the body under the job's current run; answers where.
+
+    Callers: the job's worker token; for jobs of type `external` also whoever may process in the
+    project. Raises OpError.
+    """
+    principal = request.scope["principal"]
+    if principal.kind == "anonymous":
+        raise Unauthenticated()
+    if not principal.allows("processing:process"):
+        raise Forbidden("missing scope 'processing:process' for 'processing.job.register'")
+    job_id, name = request.path_params["job_id"], request.path_params["file_name"]
+    if principal.kind == "worker" and principal.job_id != job_id:
+        raise NotFound.of("job")
+    if not _NAME.fullmatch(name) or name.endswith(".part"):
+        raise Invalid.at("file_name", "letters, digits, '.', '_' and '-', at most 150")
+
+    async def find(ctx: Context) -> dict:
+        row = await ctx.one("job", jobs.sql.job, id=job_id)
+        if principal.kind != "worker":
+            if row["job_type_id"] != "external":
+                raise Forbidden("only the job's own worker hands in its files")
+            ctx.require_project_role(row["project_id"], "editor", kind="job")
+        elif row["epoch"] != principal.epoch:
+            raise Conflict("another run of the job has taken over")
+        if row["status"] not in ("dispatched", "running"):
+            raise Conflict(f"the job is {row['status']}; files are taken while it runs")
+        return row
+
+    row = await pipeline.look("jobs.outputs", principal, find)
+    path = f"jobs/{job_id}/{row['epoch']}/{name}"
+    limit = pipeline.services.options.upload_max_bytes
+
+    async def counted() -> AsyncIterator[bytes]:
+        size = 0
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise TooLarge(f"a file may have at most {limit} bytes here")
+            yield chunk
+
+    try:
+        size = await pipeline.services.objects.put(path, counted())
+    except StorageFull as error:
+        raise Unavailable("there is no room in the object store", 60) from error
+
+    async def note(ctx: Context) -> None:
+        again = await ctx.one("job", jobs.sql.job_for_update, id=job_id)
+        if again["epoch"] != row["epoch"] or again["status"] not in ("dispatched", "running"):
+            raise Conflict("the job has ended or another run has taken over")
+        await ctx.execute(
+            jobs.sql.insert_output, id=job_id, epoch=row["epoch"], path=path, file_name=name, size=size
+        )
+        ctx.produced("processing_job", job_id)
+
+    await pipeline.act("jobs.outputs", principal, note)
+    return JSONResponse({"object_path": path, "size_bytes": size}, 201)

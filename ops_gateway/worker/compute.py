@@ -1,0 +1,51 @@
+"""A process of the catalogue, run in its bounded child for a claimed job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from processes import engine
+from processes.process import JobError, Output, Source
+
+from .claim import ClaimedJob
+from .services import Compute, JobFailed, PassingError, Progress
+
+# a child that ran out of memory may have had a big neighbour; once more, then it is the job's fault
+SECOND_CHANCE = 2
+
+
+def make_compute(env: Mapping[str, str] | None = None) -> Compute:
+    """The `Compute` that runs `processes.engine`.
+
+    Args:
+        env: for the children, e.g. read-only storage keys; never a signing or database secret.
+    """
+
+    async def compute(
+        job: ClaimedJob,
+        sources: Sequence[Source],
+        out_dir: Path,
+        *,
+        progress: Progress,
+        seconds: float,
+    ) -> list[Output]:
+        process = engine.discover().get(job.job_type_id)
+        bound = min(seconds, process.max_seconds) if process else seconds
+        try:
+            return await engine.run(
+                job.job_type_id,
+                job.input_params,
+                sources,
+                out_dir,
+                on_progress=progress,
+                seconds=bound,
+                env=env,
+            )
+        except JobError as error:
+            if engine.is_permanent(error):
+                raise JobFailed(error.code, error.message) from error
+            attempts = None if error.code == "disk_full" else SECOND_CHANCE
+            raise PassingError(error.message, code=error.code, attempts=attempts) from error
+
+    return compute

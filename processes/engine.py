@@ -1,0 +1,145 @@
+"""Running a process: checked inputs in, files out, in a bounded child beside the caller.
+
+    outputs = await run("clip", inputs, sources, out_dir, on_progress=report)
+
+`run` is for a worker, `execute` is what the child calls. Both speak JSON only, so that the same
+call can later travel to a scheduler.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from processes.process import ERROR_CODES, JobError, Output, RunContext, Source, discover
+from raster.child import ChildFailed, run_child
+
+Progress = Callable[[float, str], None]
+
+# what is wrong with a source file, in the words of the job's error codes
+_CODES = {
+    "not_found": "scene_unreadable",
+    "not_a_geotiff": "scene_unreadable",
+    "truncated": "scene_unreadable",
+    "too_large": "scene_unreadable",
+    "too_many_pixels": "scene_unreadable",
+    "too_many_bands": "scene_unreadable",
+    "block_too_large": "scene_unreadable",
+    "tags_too_large": "scene_unreadable",
+    "unsupported": "scene_unreadable",
+    "unreadable": "scene_unreadable",
+    "not_georeferenced": "scene_unreadable",
+    "crashed": "scene_unreadable",
+}
+RETRIABLE = frozenset(("internal", "disk_full", "out_of_memory"))
+"""Error codes after which another attempt may succeed."""
+
+
+async def run(
+    process_id: str,
+    inputs: Mapping[str, Any],
+    sources: Sequence[Source],
+    out_dir: Path,
+    *,
+    on_progress: Progress | None = None,
+    seconds: float | None = None,
+    memory_bytes: int | None = None,
+    env: Mapping[str, str] | None = None,
+) -> list[Output]:
+    """Run a process in a bounded child; cancelling the awaiting task kills it.
+
+    Args:
+        sources: every asset that the process's `sources` asked for.
+        out_dir: an existing folder for this attempt only.
+        seconds, memory_bytes: default to what the process declares.
+        env: for the child, e.g. read-only storage keys.
+
+    Raises: JobError: `code` one of `processes.process.ERROR_CODES`, or `disk_full`.
+    """
+    process = discover().get(process_id)
+    if process is None or process.run is None:
+        raise JobError("internal", f"nothing here runs process {process_id!r}")
+    try:
+        made = await run_child(
+            "processes.engine:execute",
+            {
+                "process_id": process_id,
+                "inputs": dict(inputs),
+                "sources": [dataclasses.asdict(source) for source in sources],
+                "out_dir": str(out_dir),
+            },
+            seconds=seconds or process.max_seconds,
+            memory_bytes=memory_bytes or process.max_memory_bytes,
+            on_progress=on_progress,
+            env=env,
+        )
+    except ChildFailed as failure:
+        raise JobError(_CODES.get(failure.code, failure.code), failure.message) from None
+    return [_output(fields) for fields in made]
+
+
+def execute(
+    process_id: str,
+    inputs: dict[str, Any],
+    sources: list[dict[str, Any]],
+    out_dir: str,
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    """Run a process here and now; JSON in, JSON out.
+
+    Files are inspected before they are reported, so every output that is a raster carries its
+    `info`.
+    """
+    process = discover().get(process_id)
+    if process is None or process.run is None:
+        raise JobError("internal", f"nothing here runs process {process_id!r}")
+    try:
+        typed = process.check(inputs)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise JobError("invalid_inputs", f"{place}: {first['msg']}") from None
+    given = [Source(**fields) for fields in sources]
+    several = len({source.item_id for source in given}) > 1
+    named = {f"{s.item_id}/{s.asset_key}" if several else s.asset_key: s for s in given}
+    outputs = process.run(RunContext(typed, named, Path(out_dir), progress))
+    return [_json(_inspected(output)) for output in outputs]
+
+
+def _inspected(output: Output) -> Output:
+    if output.path is None or output.info is not None or "geotiff" not in output.media_type:
+        return output
+    from raster.inspect import inspect
+
+    info = inspect(output.path)
+    return dataclasses.replace(
+        output,
+        info=info,
+        geometry=output.geometry or info["footprint"],
+        bbox=output.bbox or tuple(info["bbox"]),
+    )
+
+
+def _json(output: Output) -> dict[str, Any]:
+    fields = dataclasses.asdict(output)
+    fields["path"] = None if output.path is None else str(output.path)
+    return fields
+
+
+def _output(fields: dict[str, Any]) -> Output:
+    path, bbox = fields["path"], fields["bbox"]
+    return Output(
+        **fields
+        | {
+            "path": None if path is None else Path(path),
+            "bbox": None if bbox is None else tuple(bbox),
+            "band_names": tuple(fields["band_names"]),
+        }
+    )
+
+
+def is_permanent(error: JobError) -> bool:
+    """Whether trying again is pointless."""
+    return error.code in ERROR_CODES and error.code not in RETRIABLE

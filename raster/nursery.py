@@ -1,0 +1,196 @@
+"""The process that forks bounded children; started by `raster.child`, never imported by a server.
+
+    nursery ── fork ── minder ── fork ── child
+                          └ holds the socket: caller gone or time up → SIGKILL
+
+It stays single-threaded and opens no file, so that forking is safe.
+"""
+
+import contextlib
+import ctypes
+import importlib
+import inspect
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+_NICE = 10
+_STDERR_BYTES = 4096
+_PR_SET_PDEATHSIG = 1
+_PRELOADED = (
+    "raster.cog",
+    "raster.inspect",
+    "raster.formula",
+    "rio_cogeo.cogeo",
+    "processes.engine",
+)
+
+
+def main(control_fd: int) -> None:
+    """Fork a minder for each socket that arrives, until the caller closes the control socket."""
+    for name in _PRELOADED:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # minders are not waited for
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    control = socket.socket(fileno=control_fd)
+    while True:
+        data, fds, _, _ = socket.recv_fds(control, 1, 1)
+        if not data:
+            return
+        for fd in fds:
+            if os.fork() == 0:
+                control.close()
+                status = 1
+                try:
+                    status = _mind(socket.socket(fileno=fd))
+                finally:
+                    os._exit(status)
+            os.close(fd)
+
+
+def _mind(caller: socket.socket) -> int:
+    """Run one child and say how it ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    request = _request(caller)
+    if request is None:
+        return 1
+    complaints, written = os.pipe()
+    deadline = time.monotonic() + request["seconds"]
+    pid = os.fork()
+    if pid == 0:
+        os.close(complaints)
+        status = 1
+        try:
+            _be_child(caller, request, written)
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(written)
+    late, tail = _watch(pid, caller, complaints, deadline)
+    _, status = os.waitpid(pid, 0)
+    if status != 0:
+        with contextlib.suppress(OSError):
+            caller.sendall(json.dumps({"status": _reason(status, late, tail)}).encode() + b"\n")
+    return 0
+
+
+def _request(caller: socket.socket) -> dict[str, Any] | None:
+    """The caller's one line; bytes are read singly past nothing, since no other line follows."""
+    data = b""
+    while not data.endswith(b"\n"):
+        piece = caller.recv(65536)
+        if not piece:
+            return None
+        data += piece
+    return json.loads(data)
+
+
+def _watch(pid: int, caller: socket.socket, complaints: int, deadline: float) -> tuple[bool, bytes]:
+    """Wait for the child's end; kill it when time is up or the caller has gone."""
+    child = os.pidfd_open(pid)
+    poll = select.poll()
+    poll.register(child, select.POLLIN)
+    poll.register(complaints, select.POLLIN)
+    poll.register(caller, select.POLLRDHUP)
+    late, tail = False, b""
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            late = True
+            os.kill(pid, signal.SIGKILL)
+            left = 5
+        ready = dict(poll.poll(left * 1000))
+        if complaints in ready:
+            piece = os.read(complaints, _STDERR_BYTES)
+            tail = (tail + piece)[-_STDERR_BYTES:]
+            if not piece:
+                poll.unregister(complaints)
+        if caller.fileno() in ready:
+            os.kill(pid, signal.SIGKILL)
+            poll.unregister(caller)
+        if child in ready:
+            return late, tail
+
+
+def _reason(status: int, late: bool, tail: bytes) -> str:
+    number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    if late or number == signal.SIGXCPU:
+        return "timeout"
+    if number == signal.SIGKILL or b"bad_alloc" in tail or b"emory" in tail:
+        return "out_of_memory"
+    return "crashed"
+
+
+def _be_child(caller: socket.socket, request: dict[str, Any], stderr_fd: int) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.dup2(stderr_fd, 2)
+    os.environ.update(request["env"])
+    os.nice(_NICE)
+    _bound(request["memory_bytes"], request["seconds"])
+
+    def say(message: dict[str, Any]) -> None:
+        caller.sendall(json.dumps(message).encode() + b"\n")
+
+    last = 0.0
+
+    def progress(fraction: float, stage: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= 0.1 or fraction >= 1:  # a caller may write each one to a database
+            last = now
+            say({"progress": round(min(max(fraction, 0.0), 1.0), 4), "stage": stage})
+
+    try:
+        function = _function(request["target"])
+        arguments = request["arguments"]
+        if "progress" in inspect.signature(function).parameters:
+            arguments = arguments | {"progress": progress}
+        answer: dict[str, Any] = {"result": function(**arguments)}
+        line = json.dumps(answer, allow_nan=False)
+    except MemoryError:
+        line = json.dumps({"code": "out_of_memory", "message": "the work needs too much memory"})
+    except Exception as error:
+        line = json.dumps(_failure(error))
+    caller.sendall(line.encode() + b"\n")
+
+
+def _failure(error: Exception) -> dict[str, str]:
+    chain: BaseException | None = error
+    while chain is not None:
+        text = str(chain).lower()
+        if isinstance(chain, MemoryError) or "out of memory" in text or "cannot allocate" in text:
+            return {"code": "out_of_memory", "message": "the work needs too much memory"}
+        chain = chain.__cause__ or chain.__context__
+    if isinstance(error, OSError) and error.errno == 28:
+        return {"code": "disk_full", "message": "no space left on the disk"}
+    code = getattr(error, "code", None)
+    if isinstance(code, str):
+        return {"code": code, "message": str(getattr(error, "message", error))}
+    return {"code": "internal", "message": f"{type(error).__name__}: {error}"[:500]}
+
+
+def _function(target: str) -> Callable[..., Any]:
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _bound(memory_bytes: int, seconds: float) -> None:
+    with open("/proc/self/statm") as file:
+        own = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    space = own + memory_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (space, space))
+    processor = max(1, int(seconds * 2) + 1)
+    resource.setrlimit(resource.RLIMIT_CPU, (processor, processor + 5))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

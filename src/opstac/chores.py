@@ -1,0 +1,55 @@
+"""Periodic duties that one worker at a time sees to; each is safe to repeat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from db.pool import Pool
+from db.queries import queries
+from ops_gateway.kernel.removal import sweep_objects
+from ops_gateway.worker.reaper import Chore
+from stac_api.writes import keep_slots
+
+if TYPE_CHECKING:
+    from opstac.compose import Platform
+
+sql = queries(__file__)
+
+PART_SECONDS = 24 * 3600
+
+
+def all_of(platform: Platform, system: Pool) -> list[Chore]:
+    """The chores of a platform.
+
+    Args:
+        system: a pool of role opstac_system, which sees every tenant.
+    """
+
+    async def statement(query: str) -> None:
+        async with system.connection() as connection:
+            await connection.execute(query.encode())
+
+    async def expire_uploads() -> None:
+        await statement(sql.expire_uploads)
+
+    async def forget_keys() -> None:
+        await statement(sql.forget_keys)
+
+    async def keep_partitions() -> None:
+        await statement(sql.keep_partitions)
+
+    async def objects() -> None:
+        await sweep_objects(system, platform.services.objects)
+        platform.services.objects.parts.remove_older(PART_SECONDS)
+
+    async def slots() -> None:
+        async with system.connection() as connection:
+            await keep_slots(connection)
+
+    return [
+        Chore("expire uploads", 60, expire_uploads),
+        Chore("forget idempotency keys", 3600, forget_keys),
+        Chore("keep partitions", 6 * 3600, keep_partitions),
+        Chore("sweep objects", 300, objects),
+        Chore("keep free slots", 30, slots),
+    ]

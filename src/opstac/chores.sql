@@ -1,0 +1,27 @@
+-- name: expire_uploads
+-- Sessions nobody touched for a day give their reservation back; a call that died reopens its own.
+with stale as (
+  update upload
+  set status = 'expired', reserved_bytes = 0, updated_at = now()
+  from (select id as stale_id, reserved_bytes as held from upload
+        where status in ('pending', 'uploading') and expires_at < now()
+        order by expires_at limit 500 for update skip locked) s
+  where upload.id = s.stale_id
+  returning upload.organization_id, s.held
+),
+reopened as (
+  update upload set status = 'uploading', lease_until = null, updated_at = now()
+  where status = 'processing' and lease_until < now() - interval '5 minutes'
+  returning id
+)
+update organization o
+set storage_reserved_bytes = o.storage_reserved_bytes - t.held, updated_at = now()
+from (select organization_id, sum(held) as held from stale group by organization_id) t
+where o.organization_id = t.organization_id;
+
+-- name: forget_keys
+delete from idempotency_key
+where ctid = any (array(select ctid from idempotency_key where expires_at < now() limit 5000));
+
+-- name: keep_partitions
+select keep_partitions();

@@ -1,0 +1,176 @@
+"""OGC API – Processes as the platform mounts it: the same jobs the operations see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from starlette.requests import Request
+from starlette.types import ASGIApp
+
+from ops_gateway.catalogue.links import signed_asset
+from ops_gateway.domains import jobs
+from ops_gateway.kernel import access
+from ops_gateway.kernel.context import Context, Principal
+from ops_gateway.kernel.errors import Conflict, Forbidden, OpError, Unauthenticated
+from ops_gateway.kernel.pipeline import Call, translate
+from processes.app import create_app
+from processes.manager import Result
+from processes.process import discover
+
+if TYPE_CHECKING:
+    from opstac.compose import Platform
+
+
+def ogc_app(platform: Platform) -> ASGIApp:
+    """The app below `/ogc`."""
+    door = Door(platform)
+    return create_app(
+        submit=door.submit,
+        get_job=door.get_job,
+        list_jobs=door.list_jobs,
+        get_results=door.get_results,
+        dismiss=door.dismiss,
+        processes=discover(),
+        translate=lambda error: error if isinstance(error, OpError) else translate(error),
+    )
+
+
+class Door:
+    """The handed-in functions, each run as the request's caller."""
+
+    def __init__(self, platform: Platform) -> None:
+        """Over the platform's pipeline."""
+        self._pipeline = platform.pipeline
+
+    async def submit(
+        self,
+        request: Request,
+        process_id: str,
+        inputs: dict[str, Any],
+        *,
+        mode: str,
+        project_id: str | None,
+    ) -> Mapping[str, Any]:
+        """Run `processing.execute`; a project that is not named is the caller's oldest one."""
+        caller(request, "processing:process")
+        if project_id is None:
+            project_id = await self._look(request, default_project)
+        body = {"process_id": process_id, "workspaceId": project_id, "inputs": inputs}
+        made = await self._run(request, "processing.execute", body)
+        job = await self.get_job(request, made["jobID"])
+        assert job is not None
+        return job
+
+    async def get_job(self, request: Request, job_id: str) -> Mapping[str, Any] | None:
+        """The job; raises NotFound."""
+        caller(request, "processing:read")
+        return shape(await self._look(request, lambda ctx: jobs.find(ctx, job_id)))
+
+    async def list_jobs(
+        self,
+        request: Request,
+        *,
+        limit: int,
+        offset: int,
+        statuses: Sequence[str] | None,
+        process_ids: Sequence[str] | None,
+    ) -> tuple[Sequence[Mapping[str, Any]], int]:
+        """One page of the caller's jobs."""
+        caller(request, "processing:read")
+        rows, total = await self._look(
+            request,
+            lambda ctx: jobs.listed(
+                ctx, types=process_ids, statuses=statuses, limit=limit, offset=offset
+            ),
+        )
+        return [shape(row) for row in rows], total
+
+    async def get_results(self, request: Request, job_id: str) -> Mapping[str, Result]:
+        """Values, and a signed link for each file."""
+        caller(request, "processing:read")
+
+        async def find(ctx: Context) -> dict[str, Result]:
+            row = await jobs.find(ctx, job_id)
+            values = (row["outputs"] or {}).get("values", {})
+            results = {name: Result(value=value) for name, value in values.items()}
+            for item_id in row["output_item_ids"]:
+                for asset in await ctx.rows(None, jobs.sql.raster_assets, item=item_id):
+                    link = await signed_asset(ctx, asset)
+                    results[asset["key"]] = Result(
+                        href=link.url, media_type=asset["media_type"], title=asset["title"]
+                    )
+            return results
+
+        return await self._look(request, find)
+
+    async def dismiss(self, request: Request, job_id: str) -> None:
+        """Cancel a job that runs, hide one that ended."""
+        caller(request, "clip:destroy")
+        row = await self._look(request, lambda ctx: jobs.find(ctx, job_id))
+        if row["status"] in jobs.ENDED:
+            await self._run(request, "processing.job.delete", {"job_id": job_id})
+            return
+
+        async def work(ctx: Context) -> None:
+            again = await jobs.find(ctx, job_id, "editor", lock=True)
+            await jobs.cancel(ctx, again)
+
+        await self._pipeline.act("processing.job.cancel", request.scope["principal"], work)
+
+    async def _look(self, request: Request, work: Any) -> Any:
+        principal = request.scope["principal"]
+        return await self._pipeline.look(
+            "ogc.jobs", principal, work, base_url=request.scope["base_url"]
+        )
+
+    async def _run(self, request: Request, op_id: str, body: dict[str, Any]) -> dict[str, Any]:
+        scope = request.scope
+        call = Call(
+            scope["principal"],
+            key=request.headers.get("idempotency-key"),
+            request_id=scope["request_id"],
+            base_url=scope["base_url"],
+        )
+        return orjson.loads((await self._pipeline.run(op_id, body, call)).body)
+
+
+def caller(request: Request, scope: str) -> Principal:
+    """The caller; raises Unauthenticated or Forbidden."""
+    principal: Principal = request.scope["principal"]
+    if principal.kind == "anonymous":
+        raise Unauthenticated()
+    if principal.organization_id is None:
+        raise Forbidden("User not in an organization")
+    if not principal.allows(scope):
+        raise Forbidden(f"missing scope '{scope}'")
+    return principal
+
+
+async def default_project(ctx: Context) -> str:
+    """The caller's oldest project that is not archived; raises Conflict where there is none."""
+    row = await ctx.row(
+        None, jobs.sql.oldest_project, projects=access.visible_projects(ctx.principal)
+    )
+    if row is None:
+        raise Conflict("there is no project to run in; make one or name it as `project_id`")
+    return row["id"]
+
+
+def shape(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A job row in the words of `processes.manager`."""
+    return {
+        "id": row["id"],
+        "process_id": row["job_type_id"],
+        "status": row["status"],
+        "progress": row["progress"],
+        "message": row["error_message"] or row["stage"],
+        "error": {"code": row["error_code"], "message": row["error_message"]}
+        if row["error_code"]
+        else None,
+        "created_at": row["created_at"],
+        "started_at": row["started_at"],
+        "completed_at": row["completed_at"],
+        "updated_at": row["updated_at"],
+    }

@@ -1,0 +1,152 @@
+"""The worker's side of the platform: what `ops_gateway.worker` is handed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from db.paths import StorageUnavailable
+from db.pool import Pool
+from db.queries import queries
+from ops_gateway.domains import jobs
+from ops_gateway.kernel.authenticate import Authenticator, issue_job_token
+from ops_gateway.kernel.context import Context
+from ops_gateway.kernel.errors import Conflict, Invalid, OpError, Unauthenticated
+from ops_gateway.kernel.pipeline import Call, Pipeline
+from ops_gateway.worker.claim import ClaimedJob, JobEnded, LeaseLost
+from ops_gateway.worker.services import JobFailed, PassingError
+from processes.process import Source, discover
+
+sql = queries(__file__)
+
+TOKEN_MARGIN_SECONDS = 600
+
+
+class PlatformWorker:
+    """`WorkerServices` on one pipeline: the worker acts with its job's token and nothing else."""
+
+    def __init__(self, pipeline: Pipeline, authenticator: Authenticator, *, issuer: str) -> None:
+        """`issuer`: of the job tokens."""
+        self._pipeline = pipeline
+        self._authenticator = authenticator
+        self._issuer = issuer
+
+    async def mint_token(self, job: ClaimedJob) -> str:
+        """A token for this run, living as long as the run may."""
+        services = self._pipeline.services
+        return issue_job_token(
+            services.keys,
+            self._issuer,
+            job_id=job.id,
+            organization_id=job.organization_id,
+            epoch=job.epoch,
+            seconds=services.options.job_timeout_seconds + TOKEN_MARGIN_SECONDS,
+        )
+
+    async def sources(self, job: ClaimedJob) -> Sequence[Source]:
+        """Every asset the job's process asks for."""
+        process = discover()[job.job_type_id]
+        typed = process.check(job.input_params)
+        objects = self._pipeline.services.objects
+
+        async def find(ctx: Context) -> list[Source]:
+            found: list[Source] = []
+            for ref in process.sources(typed):
+                item = await ctx.row(None, sql.item, id=ref.item_id)
+                if item is None:
+                    raise JobFailed("scene_unreadable", f"item {ref.item_id} is gone")
+                rows = await ctx.rows(None, jobs.sql.raster_assets, item=ref.item_id)
+                by_key = {row["key"]: row for row in rows}
+                for key in ref.asset_keys or tuple(by_key):
+                    if key not in by_key:
+                        raise JobFailed("scene_unreadable", f"asset '{key}' is gone")
+                    path = objects.gdal_path(by_key[key]["object_path"])
+                    found.append(
+                        Source(ref.item_id, key, path, plain(item), plain(by_key[key]))
+                    )
+            return found
+
+        principal = jobs.platform_for(job.organization_id, "worker")
+        return await self._pipeline.look("jobs.sources", principal, find)
+
+    async def put_output(self, token: str, job: ClaimedJob, file_name: str, path: Path) -> str:
+        """Store a file under the run's own prefix and note it as the job's."""
+        principal = await self._principal(token)
+        object_path = f"jobs/{job.id}/{job.epoch}/{file_name}"
+        size = path.stat().st_size
+        try:
+            await self._pipeline.services.objects.put(object_path, path)
+        except StorageUnavailable as error:
+            raise PassingError("the object store could not take the output") from error
+
+        async def note(ctx: Context) -> None:
+            row = await ctx.row(None, jobs.sql.job_for_update, id=job.id)
+            if row is None or row["status"] != "running":
+                raise JobEnded(job.id)
+            if row["epoch"] != job.epoch:
+                raise LeaseLost(job.id)
+            await ctx.execute(
+                jobs.sql.insert_output,
+                id=job.id,
+                epoch=job.epoch,
+                path=object_path,
+                file_name=file_name,
+                size=size,
+            )
+
+        await self._pipeline.act("jobs.outputs", principal, note)
+        return object_path
+
+    async def register(self, token: str, job: ClaimedJob, outputs: Sequence[dict[str, Any]]) -> None:
+        """`processing.job.register` with the job's token, like any worker."""
+        call = Call(await self._principal(token), request_id=f"job-{job.id}-{job.epoch}")
+        try:
+            await self._pipeline.run(
+                "processing.job.register", {"job_id": job.id, "outputs": list(outputs)}, call
+            )
+        except Conflict as error:
+            raise LeaseLost(error.detail) from error
+        except Invalid as error:
+            raise JobFailed("internal", error.detail) from error
+        except OpError as error:
+            if error.status == 503:
+                raise PassingError(error.detail) from error
+            raise
+
+    async def fail(self, job: ClaimedJob, code: str, message: str) -> None:
+        """End the run as failed and give the credits back."""
+        await self._end(job, code=code, message=message)
+
+    async def cancel(self, job: ClaimedJob) -> None:
+        """End the run as cancelled and give the credits back."""
+        await self._end(job)
+
+    async def _end(self, job: ClaimedJob, **how: str) -> None:
+        try:
+            await jobs.end(self._pipeline, job.organization_id, job.id, job.epoch, **how)
+        except jobs.StaleRun as error:
+            raise (JobEnded if error.ended else LeaseLost)(job.id) from error
+
+    async def _principal(self, token: str) -> Any:
+        try:
+            return await self._authenticator.authenticate(token)
+        except Unauthenticated as error:
+            raise LeaseLost(str(error)) from error
+
+
+def plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as JSON values, for the child."""
+    return orjson.loads(orjson.dumps(dict(row), default=str))
+
+
+async def react(pipeline: Pipeline, system: Pool, subject: str, reaction: str) -> None:
+    """Run one queued reaction; safe to repeat."""
+    if reaction == jobs.DISPATCH_REACTION:
+        async with system.connection() as connection:
+            cursor = await connection.execute(sql.job_organization, {"id": subject})
+            row = await cursor.fetchone()
+        if row is not None:
+            await jobs.dispatch_pending(pipeline, row["organization_id"], subject)

@@ -1,0 +1,150 @@
+"""Serving: a socket of our own, readiness that ends first, a worker under a supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from opstac.cli import CommandError
+from opstac.compose import Platform, embedded
+from opstac.settings import Settings
+
+DRAIN_SECONDS = 3.0
+FINISH_SECONDS = 25
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket; raises CommandError where the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise CommandError(
+            f"cannot listen on {host}:{port}: {error.strerror}; another program has the port, "
+            "choose one with --port or OPSTAC_PORT"
+        ) from None
+    listener.set_inheritable(False)
+    return listener
+
+
+class Server(uvicorn.Server):
+    """uvicorn that stops in order: not ready any more, then no new requests, then the end."""
+
+    def __init__(self, config: uvicorn.Config, *, drain_seconds: float) -> None:
+        """`drain_seconds`: how long load balancers have to notice."""
+        super().__init__(config)
+        self.draining = False
+        self._drain_seconds = drain_seconds
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal drains, the second ends at once."""
+        if self.draining or not self._drain_seconds:
+            super().handle_exit(sig, frame)
+            return
+        self.draining = True
+        loop = asyncio.get_running_loop()
+        loop.call_later(self._drain_seconds, super().handle_exit, sig, frame)
+
+
+async def serve(
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    service: str = "all",
+    worker: bool = True,
+    worker_env: Mapping[str, str] | None = None,
+    drain_seconds: float = DRAIN_SECONDS,
+    ready: Callable[[Platform], Awaitable[None]] | None = None,
+) -> None:
+    """Serve until a signal; `ready` runs once requests are answered, beside them.
+
+    Args:
+        service: `all`, or the one app to serve alone.
+        worker: keep a worker process under a supervisor.
+        worker_env: environment of the worker beside this process's own.
+        ready: what to do when the server answers; its failure stops the server and is raised.
+    """
+    from ops_gateway.worker.supervisor import Supervisor
+
+    server: Server | None = None
+    async with AsyncExitStack() as stack:
+        platform = await stack.enter_async_context(
+            embedded(
+                settings, service=service, draining=lambda: bool(server and server.draining)
+            )
+        )
+        if worker:
+            argv = [sys.executable, "-P", "-m", "opstac", "worker"]
+            await stack.enter_async_context(
+                Supervisor(argv, env={**os.environ, **(worker_env or {})})
+            )
+        server = Server(
+            uvicorn.Config(
+                platform.app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                date_header=True,
+                timeout_graceful_shutdown=FINISH_SECONDS,
+                timeout_keep_alive=30,
+                h11_max_incomplete_event_size=64 << 10,
+            ),
+            drain_seconds=drain_seconds,
+        )
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        errors: list[BaseException] = []
+        beside: asyncio.Task[None] | None = None
+        if ready is not None:
+
+            async def then() -> None:
+                while not server.started and not serving.done():
+                    await asyncio.sleep(0.01)
+                await ready(platform)
+
+            beside = asyncio.create_task(then())
+
+            def ended(task: asyncio.Task[None]) -> None:
+                if not task.cancelled() and (error := task.exception()) is not None:
+                    errors.append(error)
+                    server.should_exit = True
+
+            beside.add_done_callback(ended)
+        await serving
+        if beside is not None and not beside.done():
+            beside.cancel()
+            await asyncio.gather(beside, return_exceptions=True)
+    if errors:
+        raise errors[0]
+
+
+def worker_environment(settings: Settings, home: Path) -> dict[str, str]:
+    """What a process started by this one needs to find the same platform."""
+    return {
+        "DATABASE_URL": settings.dsn,
+        "OPSTAC_HOME": str(home),
+        "OPSTAC_STORAGE": settings.storage,
+        "OPSTAC_SECRET_KEY": settings.master_secret.decode(),
+        "OPSTAC_ISSUER": settings.issuer,
+        "OPSTAC_ORG_RUNNING": str(settings.org_running),
+        "OPSTAC_WORKER_CONCURRENCY": str(settings.worker_concurrency),
+        "OPSTAC_JOB_TIMEOUT_SECONDS": str(settings.job_timeout_seconds),
+        **({"OPSTAC_WEBHOOK_ALLOW": settings.webhook_allow} if settings.webhook_allow else {}),
+    }
+
+
+def ignore_pipe() -> None:
+    """A reader of our output that goes away must not end the server."""
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)

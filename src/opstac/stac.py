@@ -1,0 +1,89 @@
+"""The STAC API wired to the gateway: who asks, and which operation a write runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from starlette.requests import Request
+from starlette.types import ASGIApp
+
+from db.queries import queries
+from ops_gateway.catalogue.search import item_links, visibility_of
+from ops_gateway.kernel.context import Principal
+from ops_gateway.kernel.errors import Forbidden, Invalid
+from ops_gateway.kernel.pipeline import Call
+from ops_gateway.kernel.secrets import Keys
+from opstac.settings import Settings
+from stac_api import errors
+from stac_api.app import create_app
+from stac_api.search import Searcher, reader_pool
+from stac_api.tenancy import Visibility
+
+if TYPE_CHECKING:
+    from opstac.compose import Platform
+
+sql = queries(__file__)
+
+PREFIXES = ("/assets/stac", "/v2/assets/stac")
+
+
+@asynccontextmanager
+async def searching(settings: Settings, keys: Keys, readers: int) -> AsyncIterator[Searcher | None]:
+    """What answers searches, over at most `readers` connections; None for 0."""
+    if not readers:
+        yield None
+        return
+    async with reader_pool(settings.dsn, max_size=readers) as pool:
+        yield Searcher(pool, keys.paging)
+
+
+async def stac_apps(platform: Platform) -> list[tuple[str, ASGIApp]]:
+    """The STAC API under each of its prefixes."""
+    searcher = platform.services.searcher
+    assert searcher is not None, "a server has a searcher"
+    public = Visibility(None, await public_slot(searcher), None, anonymous=True)
+
+    async def visibility(request: Request) -> Visibility:
+        principal: Principal = request.scope["principal"]
+        if principal.kind == "anonymous":
+            return public
+        if principal.organization_id is None:
+            raise Forbidden("User not in an organization")
+        if not principal.allows("items:read"):
+            raise Forbidden("missing scope 'items:read' for the STAC API")
+        return visibility_of(principal)
+
+    async def run_op(request: Request, op_id: str, body: dict[str, Any]) -> dict[str, Any]:
+        call = Call(
+            request.scope["principal"],
+            request_id=request.scope["request_id"],
+            base_url=request.scope["base_url"],
+        )
+        try:
+            answer = await platform.pipeline.run(op_id, body, call)
+        except Invalid as error:
+            raise errors.Invalid(error.errors) from None  # type: ignore[arg-type]
+        return orjson.loads(answer.body)
+
+    return [
+        (
+            prefix,
+            create_app(
+                searcher=searcher,
+                visibility=visibility,
+                run_op=run_op,
+                prefix=prefix,
+                base_url=lambda request: request.scope["base_url"],
+                item_links=item_links,
+            ),
+        )
+        for prefix in PREFIXES
+    ]
+
+
+async def public_slot(searcher: Searcher) -> str | None:
+    """The slot of public data."""
+    return (await searcher.fetch(sql.public_slot))[0]["slot"]

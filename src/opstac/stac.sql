@@ -1,0 +1,2 @@
+-- name: public_slot
+select opstac.public_slot() as slot;

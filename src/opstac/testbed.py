@@ -1,0 +1,130 @@
+"""A platform that is thrown away: own cluster, own files, two organisations with everything in it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from db.disposable import migrated_cluster
+from ops_gateway.domains.billing import grant_credits
+from ops_gateway.kernel.logs import configure_logging
+from ops_gateway.kernel.services import Limits
+from opstac import journey
+from opstac.client import Geopera
+from opstac.compose import Platform
+from opstac.people import make_user, session
+from opstac.server import listen, serve, worker_environment
+from opstac.settings import Settings
+
+SESSION_SECONDS = 3600
+CREDITS = 100_000
+SCENES = {"BEFORE": "s2-flanders_2021-04_10m.tif", "AFTER": "s2-flanders_2021-07_10m.tif"}
+
+
+def run_testbed(out: str, port: int) -> None:
+    """Serve until a signal; `out` is written once everything is in it."""
+    configure_logging(level="WARNING")
+    with (
+        migrated_cluster() as cluster,
+        tempfile.TemporaryDirectory(prefix="opstac-testbed-") as folder,
+    ):
+        home = Path(folder)
+        listener = listen("127.0.0.1", port)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        settings = Settings(
+            dsn=cluster.dsn(),
+            home=home,
+            storage=str(home / "objects"),
+            master_secret=secrets.token_urlsafe(48).encode(),
+            public_url=url,
+            signup_credits=0,
+            limits=Limits(*[1_000_000] * 4),
+            webhook_allow="127.0.0.1/32:1-65535",
+        )
+        env = worker_environment(settings, home) | {"OPSTAC_PUBLIC_URL": url}
+
+        async def ready(platform: Platform) -> None:
+            found = await furnish(platform, url)
+            written = Path(f"{out}.part")
+            written.write_text(json.dumps({"url": url, "env": env, **found}, indent=2))
+            os.replace(written, out)
+            print(f"ready: {url}", flush=True)
+
+        asyncio.run(
+            serve(settings, listener, worker_env=env, drain_seconds=0, ready=ready)
+        )
+
+
+async def furnish(platform: Platform, url: str) -> dict[str, Any]:
+    """Two organisations, their people, and one of everything, by the public wire."""
+    settings = platform.settings
+    people = {
+        name: await asyncio.to_thread(make_user, settings, name, f"{name}@example.org")
+        for name in ("org_a", "org_b", "nobody")
+    }
+    tokens = {name: session(settings, user, SESSION_SECONDS) for name, user in people.items()}
+    organizations: dict[str, str] = {}
+    for name in ("org_a", "org_b"):
+        with Geopera(tokens[name], url) as client:
+            made = await asyncio.to_thread(client.op, "organizations.create", {"name": name})
+        organizations[name] = made["id"]
+        await grant_credits(platform.pipeline, made["id"], CREDITS, "testbed", by="testbed")
+    with Geopera(tokens["org_a"], url) as client:
+        variables, reader = await asyncio.to_thread(fill, client)
+    return {
+        "principals": {**tokens, "reader": reader},
+        "vars": {"A_ORG": organizations["org_a"], **variables},
+    }
+
+
+def fill(client: Geopera) -> tuple[dict[str, str], str]:
+    """(ids of one of everything in organisation A, a key that only reads)."""
+    project = client.op("projects.create", {"name": "Harbour"})["id"]
+    collection = client.op("collections.create", {"name": "Scenes", "project_id": project})["id"]
+    item = journey.upload(
+        client,
+        project,
+        journey.PHOTOGRAPH,
+        name="Prairie wetlands",
+        datetime="2019-09-04T17:00:00Z",
+        collection_id=collection,
+    )
+    scenes = client.op(
+        "collections.create", {"name": "sentinel-2-l2a", "project_id": project}
+    )["id"]
+    found = {}
+    for when, file in SCENES.items():
+        stac_id = file.removesuffix("_10m.tif")
+        month = stac_id.rsplit("_", 1)[1]
+        journey.upload(
+            client,
+            project,
+            journey.SAMPLES / file,
+            name=stac_id,
+            stac_id=stac_id,
+            datetime=f"{month}-01T00:00:00Z",
+            collection_id=scenes,
+        )
+        found[f"A_SCENE_{when}"] = f"sentinel-2:{stac_id}"
+    job = client.op("processing.create", {"project_id": project, "job_type_id": "external"})["job"]
+    session = client.op(
+        "uploads.initiate", {"project_id": project, "file_count": 3, "total_bytes": 1_000_000}
+    )
+    key = client.op("api_keys.create", {"name": "reader", "permissions": ["*:read"]})
+    profiles = client.op("items.get", {"item_id": item["id"]})["item"]["profiles"]
+    return {
+        "A_PROJECT": project,
+        "A_COLLECTION": collection,
+        "A_ITEM": item["id"],
+        "A_JOB": job["id"],
+        "A_UPLOAD": session["id"],
+        "A_KEY_ID": key["id"],
+        **({"A_PROFILE": profiles[0]["id"]} if profiles else {}),
+        "A_AOI": json.dumps(journey.area_inside(item)),
+        **found,
+    }, key["key"]

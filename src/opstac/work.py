@@ -1,0 +1,46 @@
+"""The worker process: jobs, reactions, the reaper and the platform's chores."""
+
+from __future__ import annotations
+
+import asyncio
+
+from db.pool import make_pool
+from ops_gateway.worker import worker
+from ops_gateway.worker.compute import make_compute
+from ops_gateway.worker.runner import Limits
+from opstac import chores, platform_worker
+from opstac.compose import core
+from opstac.settings import Settings
+from processes.process import discover
+
+
+async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
+    """Work until `stop` is set."""
+    async with (
+        core(settings, pool_size=settings.worker_concurrency + 4) as platform,
+        make_pool(settings.dsn, "opstac_system", min_size=1, max_size=8) as system,
+    ):
+        services = platform_worker.PlatformWorker(
+            platform.pipeline, platform.authenticator, issuer=settings.issuer
+        )
+        types = [(p.id, p.version) for p in discover().values() if p.run is not None]
+
+        async def react(subject: str, reaction: str) -> None:
+            await platform_worker.react(platform.pipeline, system, subject, reaction)
+
+        await worker.work(
+            system,
+            services,
+            make_compute(platform.services.objects.gdal_options()),
+            worker.Settings(
+                types=types,
+                slots=settings.worker_concurrency,
+                limits=Limits(
+                    running_per_organization=settings.org_running,
+                    job_seconds=settings.job_timeout_seconds,
+                ),
+            ),
+            react=react,
+            chores=chores.all_of(platform, system),
+            stop=stop,
+        )

@@ -1,0 +1,246 @@
+"""The STAC API: stac-fastapi-pgstac's application with our client behind it.
+
+The library gives routes, conformance, extensions and the description; what they answer is ours:
+search in one call (`search.py`), collections from the platform's table, writes as operations. Our
+methods answer finished responses, so nothing passes through response models.
+
+The application keeps its full path (`prefix`): mount it by handing over every request below the
+prefix unchanged, see `Prefixed`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from brotli_asgi import BrotliMiddleware
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from stac_fastapi.api.app import StacApi
+from stac_fastapi.api.models import CollectionUri, EmptyRequest, JSONResponse
+from stac_fastapi.extensions import FieldsExtension, TokenPaginationExtension
+from stac_fastapi.extensions.filter import (
+    ItemCollectionFilterExtension,
+    SearchFilterExtension,
+)
+from stac_fastapi.extensions.sort import ItemCollectionSortExtension, SearchSortExtension
+from stac_fastapi.pgstac.config import Settings
+from stac_fastapi.pgstac.extensions import QueryExtension
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from stac_api.client import Client, Queryables, Service
+from stac_api.collections import Collections
+from stac_api.document import Mount
+from stac_api.errors import problem
+from stac_api.search import Searcher
+from stac_api.tenancy import Visibility
+from stac_api.transactions import RunOperation
+from stac_api.writing import Transactions
+
+logger = logging.getLogger(__name__)
+
+TITLE = "opstac STAC API"
+DESCRIPTION = "Items and collections of one organization, searchable by place, time and property."
+
+# what the library's extensions leave out; clients look for these names
+_CONFORMANCE = (
+    "https://api.stacspec.org/v1.0.0/item-search#sort",
+    "https://api.stacspec.org/v1.0.0/item-search#filter",
+    "https://api.stacspec.org/v1.0.0/ogcapi-features#sort",
+    "http://www.opengis.net/spec/cql2/1.0/conf/array-functions",
+    "http://www.opengis.net/spec/cql2/1.0/conf/case-insensitive-comparison",
+    "http://www.opengis.net/spec/cql2/1.0/conf/accent-insensitive-comparison",
+    "http://www.opengis.net/spec/cql2/1.0/conf/basic-spatial-functions-plus",
+)
+
+
+def create_app(
+    *,
+    searcher: Searcher,
+    visibility: Callable[[Request], Awaitable[Visibility]],
+    run_op: RunOperation,
+    prefix: str = "/assets/stac",
+    base_url: Callable[[Request], str] | None = None,
+    trust_forwarded: bool = False,
+    item_links: Callable[[Mapping[str, Any], str], list[dict[str, Any]]] | None = None,
+) -> FastAPI:
+    """The STAC API under one prefix.
+
+    Args:
+        searcher: over an open `search.reader_pool`; one may serve several applications.
+        visibility: who asks, and what they may see. Raises what it refuses.
+        run_op: (request, operation id, input) → output; runs an operation as the caller.
+        prefix: path of the mount; requests arrive with it.
+        base_url: scheme, host and leading path of addresses in answers; default: as asked.
+        trust_forwarded: take scheme and host from X-Forwarded-*; only behind a proxy that
+            sets them.
+        item_links: further links of an item; see `document.Mount`.
+
+    An exception with `status`, `title` and `detail` (and `headers`) raised by `visibility` or
+    `run_op` becomes that problem.
+    """
+    settings = Settings(
+        stac_fastapi_title=TITLE,
+        stac_fastapi_description=DESCRIPTION,
+        stac_fastapi_version="1.0.0",
+        stac_fastapi_landing_id="opstac",
+        prefix_path=prefix,
+        openapi_url=f"{prefix}/api",
+        docs_url=f"{prefix}/api.html",
+    )
+    address = base_url or (forwarded_address if trust_forwarded else direct_address)
+
+    def mount(request: Request) -> Mount:
+        if item_links is None:
+            return Mount(address(request), prefix)
+        return Mount(address(request), prefix, item_links)
+
+    service = Service(searcher, Collections(searcher), visibility, run_op, mount)
+    queryables = Queryables(service)
+    api = StacApi(
+        app=FastAPI(
+            title=TITLE,
+            description=DESCRIPTION,
+            version="1.0.0",
+            openapi_url=settings.openapi_url,
+            docs_url=settings.docs_url,
+            redoc_url=None,
+            lifespan=_nothing,
+        ),
+        router=APIRouter(prefix=prefix),
+        settings=settings,
+        extensions=[
+            SearchSortExtension(),
+            ItemCollectionSortExtension(),
+            FieldsExtension(),
+            QueryExtension(),
+            TokenPaginationExtension(),
+            SearchFilterExtension(client=queryables),
+            ItemCollectionFilterExtension(client=queryables),
+            Transactions(service=service, settings=settings),
+        ],
+        client=Client(service=service, more_conformance=_CONFORMANCE),
+        response_class=JSONResponse,
+        # our client reads requests itself: more lenient than the models, and faster
+        search_get_request_model=EmptyRequest,
+        search_post_request_model=EmptyRequest,
+        collections_get_request_model=EmptyRequest,
+        items_get_request_model=CollectionUri,
+        exceptions={},
+        middlewares=[
+            Middleware(BrotliMiddleware, minimum_size=1024, quality=1),
+            Middleware(
+                CORSMiddleware,
+                allow_origins=["*"],
+                allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+                allow_headers=["Content-Type", "Authorization", "X-API-Key", "X-Project-Id"],
+                max_age=600,
+            ),
+        ],
+    )
+    app = api.app
+    app.add_exception_handler(HTTPException, _http_problem)
+    app.add_exception_handler(RequestValidationError, _validation_problem)
+    app.user_middleware.append(Middleware(_Problems))
+    return app
+
+
+class Prefixed:
+    """Hands requests at or below a prefix to one application, all others to another.
+
+    Starlette's own mounting strips the prefix, and with it the library's links lose it.
+    """
+
+    def __init__(self, others: ASGIApp, mounts: Mapping[str, ASGIApp]) -> None:
+        """`mounts`: prefix → application."""
+        self._others = others
+        self._mounts = dict(mounts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] == "http":
+            path = scope["path"]
+            for prefix, app in self._mounts.items():
+                if path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/"):
+                    return await app(scope, receive, send)
+        return await self._others(scope, receive, send)
+
+
+def direct_address(request: Request) -> str:
+    """Scheme and host the request came to."""
+    return f"{request.url.scheme}://{request.url.netloc}"
+
+
+def forwarded_address(request: Request) -> str:
+    """Scheme and host the proxy says the client used."""
+    headers = request.headers
+    scheme = headers.get("x-forwarded-proto", request.url.scheme).split(",")[0].strip()
+    host = headers.get("x-forwarded-host", request.url.netloc).split(",")[0].strip()
+    port = headers.get("x-forwarded-port", "").split(",")[0].strip()
+    if port.isdecimal() and ":" not in host and port not in ("80", "443"):
+        host = f"{host}:{port}"
+    return f"{'https' if scheme == 'https' else 'http'}://{host}"
+
+
+@asynccontextmanager
+async def _nothing(app: FastAPI) -> AsyncIterator[None]:
+    """The pool is opened and closed by whoever made it."""
+    yield
+
+
+class _Problems:
+    """Answers every refusal as problem+json, so that the connection can be used again."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def noting(message: Any) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception as error:
+            if started or scope["type"] != "http":
+                raise
+            await _refusal(error, scope)(scope, receive, send)
+
+
+def _refusal(error: Exception, scope: Scope) -> Response:
+    status, title = getattr(error, "status", None), getattr(error, "title", None)
+    if not isinstance(status, int) or not isinstance(title, str):
+        logger.exception("unexpected error in the STAC API")
+        return problem(500, "Internal Server Error", "an unexpected error; it has been logged")
+    return problem(
+        status,
+        title,
+        getattr(error, "detail", str(error)),
+        headers=getattr(error, "headers", None),
+    )
+
+
+async def _http_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    titles = {404: "Not Found", 405: "Method Not Allowed"}
+    title = titles.get(error.status_code, "Error")
+    return problem(error.status_code, title, str(error.detail), headers=error.headers)
+
+
+async def _validation_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    detail = [
+        {"loc": list(part["loc"]), "msg": str(part["msg"]), "type": str(part["type"])}
+        for part in error.errors()
+    ]
+    return problem(422, "Unprocessable Content", detail)

@@ -1,0 +1,337 @@
+"""A search as sent, by query string or body, checked and in one form."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from stac_api import cql2, geometry, temporal
+from stac_api.errors import BadRequest
+
+MAX_LIMIT = 10_000
+MAX_OFFSET = 1_000_000
+MAX_SORT = 8
+MAX_NAMES = 1_000
+MAX_TEXT = 65_536
+MAX_DEPTH = 64
+
+# members of an item that are no single value to order by
+_UNSORTABLE = frozenset(("geometry", "assets", "links", "bbox", "stac_extensions", "properties"))
+_QUERY_OPERATORS = {
+    "eq": "=",
+    "neq": "<>",
+    "ne": "<>",
+    "lt": "<",
+    "lte": "<=",
+    "gt": ">",
+    "gte": ">=",
+}
+_QUERY_PATTERNS = {"startsWith": "{}%", "endsWith": "%{}", "contains": "%{}%"}
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """One checked search. Names are as the client knows them; `search.py` maps them.
+
+    Attributes:
+        limit: features on a page, 1 to 10,000.
+        offset: features to leave out before the page; only for callers that page by number.
+        filter: from `cql2.parse`, the query extension's conditions included.
+        sortby: (field, descending) in order; empty is newest first.
+        include, exclude: members wanted and not wanted, by dotted path.
+        token: the paging token sent, unread.
+    """
+
+    collections: tuple[str, ...] | None = None
+    ids: tuple[str, ...] | None = None
+    geometry: Mapping[str, Any] | None = None
+    datetime: str | None = None
+    filter: Mapping[str, Any] | None = None
+    sortby: tuple[tuple[str, bool], ...] = ()
+    include: frozenset[str] = frozenset()
+    exclude: frozenset[str] = frozenset()
+    limit: int = 10
+    offset: int = 0
+    token: str | None = None
+
+    @property
+    def digest(self) -> bytes:
+        """What a paging token is bound to: everything that decides which items, in which order."""
+        return hashlib.sha256(
+            orjson.dumps(
+                [
+                    self.collections,
+                    self.ids,
+                    self.geometry,
+                    self.datetime,
+                    self.filter,
+                    self.sortby,
+                ],
+                option=orjson.OPT_SORT_KEYS,
+            )
+        ).digest()
+
+
+def from_body(body: Any, *, days: bool = False) -> SearchRequest:
+    """A POST body, or the input of an operation that searches.
+
+    Args:
+        body: the decoded JSON object; members that are null are as if absent.
+        days: see `temporal.search_datetime`.
+
+    Raises:
+        BadRequest: what is wrong, in words.
+    """
+    if not isinstance(body, Mapping):
+        raise BadRequest("the body must be a JSON object")
+    clean(body)
+    given = {key: value for key, value in body.items() if value is not None}
+    if "bbox" in given and "intersects" in given:
+        raise BadRequest("bbox and intersects cannot be sent together")
+    shape = None
+    if "bbox" in given:
+        if not isinstance(given["bbox"], list):
+            raise BadRequest("bbox must be 4 or 6 finite numbers")
+        shape = geometry.box(given["bbox"])
+    elif "intersects" in given:
+        shape = geometry.geometry(given["intersects"])
+    conditions = []
+    if "filter" in given:
+        language = given.get("filter-lang") or given.get("filter_lang") or "cql2-json"
+        conditions.append(cql2.parse(given["filter"], language))
+    crs = given.get("filter-crs")
+    if crs not in (None, "http://www.opengis.net/def/crs/OGC/1.3/CRS84"):
+        raise BadRequest("filter-crs must be CRS84")
+    if "query" in given:
+        conditions += _query(given["query"])
+    when = given.get("datetime")
+    include, exclude = _fields(given.get("fields", {}))
+    return SearchRequest(
+        collections=_names(given.get("collections"), "collections"),
+        ids=_names(given.get("ids"), "ids"),
+        geometry=shape,
+        datetime=None if when is None else temporal.search_datetime(when, days=days),
+        filter=_all_of(conditions),
+        sortby=_sortby(given.get("sortby", [])),
+        include=include,
+        exclude=exclude,
+        limit=_integer(given.get("limit", 10), "limit", 1, MAX_LIMIT),
+        offset=_integer(given.get("offset", 0), "offset", 0, MAX_OFFSET),
+        token=_token(given.get("token")),
+    )
+
+
+def from_query(parameters: Mapping[str, str], *, collection: str | None = None) -> SearchRequest:
+    """The query string of GET /search or of GET /collections/{id}/items.
+
+    Args:
+        parameters: name → text.
+        collection: the collection of the path.
+
+    Raises:
+        BadRequest: what is wrong, in words.
+    """
+    given = {name: text for name, text in parameters.items() if text.strip()}
+    body: dict[str, Any] = {
+        name: given[name] for name in ("datetime", "token", "filter-crs") if name in given
+    }
+    for name in ("collections", "ids"):
+        if name in given:
+            body[name] = [part for part in given[name].split(",") if part]
+    if collection is not None:
+        body["collections"] = [collection]
+    if "bbox" in given:
+        body["bbox"] = [_number(part) for part in given["bbox"].split(",")]
+    for name in ("intersects", "query"):
+        if name in given:
+            body[name] = _json(given[name], name)
+    if "limit" in given:
+        body["limit"] = _whole(given["limit"])
+    if "filter" in given:
+        body["filter"], body["filter-lang"] = _filter(given)
+    if "sortby" in given:
+        body["sortby"] = [_sort_field(part.strip()) for part in given["sortby"].split(",")]
+    if "fields" in given:
+        parts = [part.strip() for part in given["fields"].split(",") if part.strip()]
+        body["fields"] = {
+            "include": [part.lstrip("+") for part in parts if not part.startswith("-")],
+            "exclude": [part[1:] for part in parts if part.startswith("-")],
+        }
+    return from_body(body)
+
+
+def _filter(given: Mapping[str, str]) -> tuple[Any, str]:
+    text = given["filter"]
+    guessed = "cql2-json" if text.lstrip().startswith("{") else "cql2-text"
+    language = given.get("filter-lang") or given.get("filter_lang") or guessed
+    return (_json(text, "filter") if language == "cql2-json" else text), language
+
+
+def _sort_field(text: str) -> dict[str, str]:
+    # a plus sign in a query string arrives as a space, which is stripped by now
+    direction = "desc" if text.startswith("-") else "asc"
+    return {"field": text[1:] if text[:1] in "+-" else text, "direction": direction}
+
+
+def _whole(text: str) -> int:
+    if not re.fullmatch(r"[+-]?\d{1,18}", text.strip(), re.ASCII):
+        raise BadRequest("limit must be a whole number")
+    return int(text)
+
+
+def read_json(raw: bytes) -> Any:
+    """A request body; empty is an empty object.
+
+    Raises:
+        BadRequest: not JSON; NaN, Infinity and numbers beyond a double are not JSON here.
+    """
+    if not raw.strip():
+        return {}
+    try:
+        return orjson.loads(raw)
+    except (orjson.JSONDecodeError, RecursionError):
+        raise BadRequest("the body is not JSON") from None
+
+
+def clean(value: Any, depth: int = 0) -> None:
+    """Refuse what the database cannot hold or nobody means: NUL, lone surrogates, deep nesting.
+
+    Raises:
+        BadRequest: saying which.
+    """
+    if depth > MAX_DEPTH:
+        raise BadRequest(f"the request is nested more than {MAX_DEPTH} deep")
+    if isinstance(value, str):
+        if len(value) > MAX_TEXT:
+            raise BadRequest("the request has a text that is too long")
+        if "\0" in value or not _whole_characters(value):
+            raise BadRequest("the request has a text with NUL or half a character")
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            clean(key, depth + 1)
+            clean(part, depth + 1)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            # long lists of coordinates: numbers need no call each
+            if type(part) is not int:
+                clean(part, depth + 1)
+    elif isinstance(value, float) and not geometry.is_number(value):
+        raise BadRequest("the request has a number that is not finite")
+
+
+def _whole_characters(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return True
+
+
+def _json(text: str, name: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except (orjson.JSONDecodeError, RecursionError):
+        raise BadRequest(f"{name} is not JSON") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise BadRequest("bbox must be 4 or 6 finite numbers") from None
+
+
+def _integer(value: Any, name: str, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise BadRequest(f"{name} must be a whole number from {low} to {high}")
+    return value
+
+
+def _token(value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise BadRequest("token must be text")
+    return value
+
+
+def _names(value: Any, name: str) -> tuple[str, ...] | None:
+    """Absent or an empty list: no condition. A bare text is a list of one."""
+    if value is None or value == []:
+        return None
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, list) or not all(isinstance(v, str) and v for v in value):
+        raise BadRequest(f"{name} must be a list of texts")
+    if len(value) > MAX_NAMES:
+        raise BadRequest(f"{name} has more than {MAX_NAMES} entries")
+    return tuple(dict.fromkeys(value))
+
+
+def _sortby(value: Any) -> tuple[tuple[str, bool], ...]:
+    if isinstance(value, Mapping):
+        value = [value]
+    if not isinstance(value, list) or len(value) > MAX_SORT:
+        raise BadRequest(f"sortby must be a list of at most {MAX_SORT} fields")
+    found: dict[str, bool] = {}
+    for part in value:
+        name = part.get("field") if isinstance(part, Mapping) else None
+        if not isinstance(name, str) or not 0 < len(name) <= cql2.MAX_NAME:
+            raise BadRequest("sortby needs a field in each entry")
+        while name.startswith("properties."):
+            name = name.removeprefix("properties.")
+        if not name.strip(" .") or name.split(".")[0] in _UNSORTABLE:
+            raise BadRequest(f"sortby cannot order by {name[:60]!r}")
+        direction = part.get("direction") or "asc"
+        if direction not in ("asc", "desc"):
+            raise BadRequest("sortby has a direction other than asc and desc")
+        found.setdefault(name, direction == "desc")
+    return tuple(found.items())
+
+
+def _fields(value: Any) -> tuple[frozenset[str], frozenset[str]]:
+    if not isinstance(value, Mapping):
+        raise BadRequest("fields must be an object with include and exclude")
+    sides = []
+    for side in ("include", "exclude"):
+        names = value.get(side) or []
+        if not isinstance(names, list) or len(names) > MAX_NAMES:
+            raise BadRequest(f"fields.{side} must be a list of names")
+        if not all(isinstance(name, str) and name for name in names):
+            raise BadRequest(f"fields.{side} must be a list of names")
+        sides.append(frozenset(names))
+    return sides[0], sides[1]
+
+
+def _query(value: Any) -> list[Mapping[str, Any]]:
+    """The query extension as filter conditions."""
+    if not isinstance(value, Mapping) or not all(isinstance(v, Mapping) for v in value.values()):
+        raise BadRequest("query must be an object of properties with an object of operators each")
+    conditions: list[dict[str, Any]] = []
+    for name, operators in value.items():
+        column = {"property": name}
+        for operator, operand in operators.items():
+            if operator in _QUERY_OPERATORS:
+                conditions.append({"op": _QUERY_OPERATORS[operator], "args": [column, operand]})
+            elif operator == "in" and isinstance(operand, list):
+                conditions.append({"op": "in", "args": [column, operand]})
+            elif operator in _QUERY_PATTERNS and isinstance(operand, str):
+                text = re.sub(r"([\\%_])", r"\\\1", operand)
+                pattern = _QUERY_PATTERNS[operator].format(text)
+                conditions.append({"op": "like", "args": [column, pattern]})
+            else:
+                raise BadRequest(
+                    f"query operator {operator[:40]!r} is not known or lacks its value"
+                )
+    return [cql2.parse(condition, "cql2-json") for condition in conditions]
+
+
+def _all_of(conditions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    if len(conditions) > 1:
+        return {"op": "and", "args": list(conditions)}
+    return conditions[0] if conditions else None

@@ -1,0 +1,339 @@
+"""Search: one SQL call, then the documents clients see.
+
+The tenant's slot and visible projects are part of the one query. Rows come back as stored
+(hydration in SQL is the main cost of a pgstac search); the slot's base item is merged, ids,
+collections, links and addresses are put in here.
+
+All reads run in READ ONLY transactions as `opstac_stac`, so `reader_pool` may point at a replica.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import psycopg
+
+from db.pool import Pool, make_pool
+from db.queries import queries
+from stac_api import normal_form, tokens
+from stac_api.document import Document, Mount, feature
+from stac_api.errors import BadRequest, Unauthorized, Unavailable
+from stac_api.request import SearchRequest
+from stac_api.tenancy import Visibility
+
+sql = queries(__file__)
+
+ROLE = "opstac_stac"
+SETTINGS = {
+    # without these each new search would write a row, which a replica refuses
+    "pgstac.readonly": "true",
+    "pgstac.context": "off",
+    "default_transaction_read_only": "on",
+}
+COUNTED_EXACTLY = 10_000
+_NAMES_KEPT = 50_000
+
+
+def reader_pool(dsn: str, *, min_size: int = 1, max_size: int = 10) -> Pool:
+    """A closed pool for `Searcher`: role `opstac_stac`, read-only."""
+    return make_pool(dsn, ROLE, min_size=min_size, max_size=max_size, **SETTINGS)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a search.
+
+    Attributes:
+        features: as clients see them.
+        matched: how many items match in all; None on pages after the first of a caller that pages
+            without counting.
+        estimated: `matched` is more than 10,000 and the planner's estimate.
+        next, prev: paging tokens; None at the end and at the beginning.
+    """
+
+    features: list[Document]
+    matched: int | None
+    estimated: bool
+    next: str | None
+    prev: str | None
+
+    def collection(self, links: Iterable[Mapping[str, Any]] = ()) -> Document:
+        """The GeoJSON FeatureCollection."""
+        document: Document = {
+            "type": "FeatureCollection",
+            "features": self.features,
+            "links": list(links),
+            "numberReturned": len(self.features),
+        }
+        if self.matched is not None:
+            document["numberMatched"] = self.matched
+            if self.estimated:
+                document["numberMatchedEstimated"] = True
+        return document
+
+
+class Searcher:
+    """Answers searches from one pool. Holds no state of a request.
+
+    A collection's slug never changes, so what an id is called is remembered.
+    """
+
+    def __init__(self, pool: Pool, key: bytes) -> None:
+        """`key` signs paging tokens; every server of the platform needs the same one."""
+        self.pool = pool
+        self._key = key
+        self._slugs: OrderedDict[tuple[str, str], str] = OrderedDict()
+
+    async def search(
+        self,
+        visibility: Visibility,
+        request: SearchRequest,
+        mount: Mount,
+        *,
+        count: bool = True,
+    ) -> Page:
+        """One page of what `visibility` may see of `request`.
+
+        Args:
+            count: find `matched`; a page reached by token has it from the first one.
+
+        Raises:
+            BadRequest: the database finds the search has no meaning, or it takes too long.
+            Unauthorized: without credential, a collection named is not public.
+            Unavailable: the database does not answer.
+        """
+        binding = _binding(visibility, request)
+        place = tokens.open_token(self._key, binding, request.token) if request.token else {}
+        named = set(request.collections or ())
+        in_filter = normal_form.collection_names(request.filter) if request.filter else set()
+        known: dict[str, list[str]] = {}
+        if in_filter or (visibility.anonymous and named):
+            known = await self.ids(visibility, named | in_filter)
+        if visibility.anonymous and not named <= known.keys():
+            raise Unauthorized
+        if visibility.empty:
+            return Page([], 0, False, None, None)
+        backward = place.get("d") == "p"
+        row = await self._one(
+            sql.search_items,
+            organization=visibility.organization_id,
+            slot=visibility.slot,
+            projects=None if visibility.projects is None else sorted(visibility.projects),
+            collections=None if request.collections is None else list(request.collections),
+            ids=None if request.ids is None else list(request.ids),
+            search=orjson.dumps(_pgstac_search(request, known)).decode(),
+            limit=request.limit + 1,
+            offset=0 if place else request.offset,
+            after=orjson.dumps(place["k"]).decode() if place else None,
+            reverse=backward,
+            count=COUNTED_EXACTLY if count and not place else None,
+        )
+        rows: list[Document] = orjson.loads(row["rows"]) if row["rows"] else []
+        more = len(rows) > request.limit
+        del rows[request.limit :]
+        if backward:
+            rows.reverse()
+        matched, estimated = (
+            place.get("m", [None, False]) if place else (row["matched"], row["estimated"])
+        )
+        ends = _ends(rows, place, more, backward, request)
+        sealed = [
+            tokens.seal(self._key, binding, {"d": way, "k": at, "m": [matched, estimated]})
+            if at
+            else None
+            for way, at in zip("np", ends, strict=True)
+        ]
+        features = await self._features(visibility, rows, row["base"], request, mount)
+        return Page(features, matched, bool(estimated), sealed[0], sealed[1])
+
+    async def ids(self, visibility: Visibility, names: Iterable[str]) -> dict[str, list[str]]:
+        """Collection ids that names (id, slug or project id) stand for; unknown ones are absent."""
+        found: dict[str, list[str]] = {}
+        if visibility.organization_id is None:
+            return found
+        projects = None if visibility.projects is None else sorted(visibility.projects)
+        for row in await self._all(
+            sql.names,
+            organization=visibility.organization_id,
+            projects=projects,
+            names=sorted(names),
+        ):
+            found.setdefault(row["name"], []).append(row["id"])
+            self._remember(visibility.organization_id, row["id"], row["slug"])
+        return found
+
+    async def _features(
+        self,
+        visibility: Visibility,
+        rows: Sequence[Document],
+        base: str,
+        request: SearchRequest,
+        mount: Mount,
+    ) -> list[Document]:
+        base_item = {k: v for k, v in orjson.loads(base).items() if v is not None}
+        stored = [stored_item(row, base_item) for row in rows]
+        organization = visibility.organization_id or ""
+        collections = {item["properties"]["opstac:collection"] for item in stored}
+        unknown = {c for c in collections if (organization, c) not in self._slugs}
+        if unknown and organization:
+            for row in await self._all(
+                sql.names, organization=organization, projects=None, names=sorted(unknown)
+            ):
+                if row["name"] == row["id"]:
+                    self._remember(organization, row["id"], row["slug"])
+        features = []
+        for item in stored:
+            collection = item["properties"]["opstac:collection"]
+            shown = self._slugs.get((organization, collection), collection)
+            document = feature(item, shown, mount)
+            if request.include or request.exclude:
+                document = chosen(document, request.include, request.exclude)
+            features.append(document)
+        return features
+
+    def _remember(self, organization: str, id_: str, slug: str) -> None:
+        self._slugs[organization, id_] = slug
+        if len(self._slugs) > _NAMES_KEPT:
+            self._slugs.popitem(last=False)
+
+    async def _one(self, query: Any, **parameters: Any) -> dict[str, Any]:
+        return (await self._all(query, **parameters))[0]
+
+    async def _all(self, query: Any, **parameters: Any) -> list[dict[str, Any]]:
+        """All rows of one read-only statement; the database's complaints as refusals."""
+        try:
+            async with self.pool.connection() as conn:
+                return await (await conn.execute(query, parameters)).fetchall()
+        except psycopg.errors.QueryCanceled:
+            raise BadRequest("the search takes too long; narrow it") from None
+        except _MEANINGLESS as error:
+            raise BadRequest(_reason(error)) from None
+        except psycopg.OperationalError as error:
+            raise Unavailable("the database does not answer") from error
+
+    fetch = _all
+
+
+# a filter can ask for what types or values do not allow; the request is at fault, not the server
+_MEANINGLESS = (
+    psycopg.DataError,
+    psycopg.errors.RaiseException,
+    psycopg.errors.InternalError_,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.DatatypeMismatch,
+    psycopg.errors.CannotCoerce,
+    psycopg.errors.SyntaxError,
+    psycopg.errors.ProgramLimitExceeded,
+)
+
+
+def _reason(error: psycopg.Error) -> str:
+    if isinstance(error, psycopg.errors.RaiseException):
+        # pgstac's own words about the filter; they name what the client sent, nothing of ours
+        return f"the search has no meaning: {(error.diag.message_primary or '')[:200]}"
+    return "the search has no meaning: an operator does not fit the values it is given"
+
+
+def _binding(visibility: Visibility, request: SearchRequest) -> bytes:
+    owner = orjson.dumps([visibility.organization_id, visibility.slot])
+    return owner + request.digest
+
+
+def _pgstac_search(request: SearchRequest, known: Mapping[str, Sequence[str]]) -> Document:
+    """The part of a search that pgstac compiles; the rest are parameters of our function."""
+    search: Document = {}
+    if request.geometry is not None:
+        search["intersects"] = request.geometry
+    if request.datetime is not None:
+        search["datetime"] = request.datetime
+    if request.filter is not None:
+        search["filter"] = normal_form.normal(dict(request.filter), known)
+        search["filter-lang"] = "cql2-json"
+    if request.sortby:
+        search["sortby"] = [
+            {"field": _stored_field(name), "direction": "desc" if descending else "asc"}
+            for name, descending in request.sortby
+        ]
+    return search
+
+
+def _stored_field(name: str) -> str:
+    return {"id": "opstac:stac_id", "collection": "opstac:collection"}.get(name, name)
+
+
+def _ends(
+    rows: Sequence[Document],
+    place: Mapping[str, Any],
+    more: bool,
+    backward: bool,
+    request: SearchRequest,
+) -> tuple[Document | None, Document | None]:
+    """The rows that the next and the previous page go on from."""
+    if not rows:
+        return None, None
+    forward = more if not backward else True
+    back = more if backward else bool(place)
+    return (
+        _place(rows[-1], request) if forward else None,
+        _place(rows[0], request) if back else None,
+    )
+
+
+def _place(row: Document, request: SearchRequest) -> Document:
+    """What ordering compares of a row, so that the place is found even when the item is gone."""
+    properties = row["content"]["properties"]
+    fields = {_stored_field(name).split(".")[0] for name, _ in request.sortby}
+    return {
+        "id": row["id"],
+        "datetime": row["datetime"],
+        "end_datetime": row["end_datetime"],
+        "content": {"properties": {f: properties[f] for f in sorted(fields) if f in properties}},
+    }
+
+
+def stored_item(row: Document, base_item: Mapping[str, Any]) -> Document:
+    """A row of `search_items` as the document that was stored."""
+    item = {**base_item, **row["content"]}
+    item["id"], item["geometry"] = row["id"], row["geometry"]
+    item.setdefault("assets", {})
+    return item
+
+
+def chosen(document: Document, include: Iterable[str], exclude: Iterable[str]) -> Document:
+    """The fields extension: `include` if there are any, then less `exclude`.
+
+    What identifies an item (type, id, collection) is kept unless it is excluded by name.
+    """
+    wanted = set(include)
+    if wanted:
+        document = _only(document, wanted | {"type", "id", "collection"})
+    for path in set(exclude) - wanted:
+        _drop(document, path.split("."))
+    return document
+
+
+def _only(document: Document, paths: Iterable[str]) -> Document:
+    kept: Document = {}
+    for path in paths:
+        source, target = document, kept
+        *parents, last = path.split(".")
+        for name in parents:
+            source = source.get(name) if isinstance(source, dict) else None  # type: ignore[assignment]
+            if not isinstance(source, dict):
+                break
+            target = target.setdefault(name, {})
+        if isinstance(source, dict) and last in source:
+            target[last] = source[last]
+    return {name: kept[name] for name in document if name in kept}
+
+
+def _drop(document: Document, path: Sequence[str]) -> None:
+    for name in path[:-1]:
+        document = document.get(name)  # type: ignore[assignment]
+        if not isinstance(document, dict):
+            return
+    document.pop(path[-1], None)

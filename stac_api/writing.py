@@ -1,0 +1,187 @@
+"""The routes of the transaction extension; see `transactions.py` for what they mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attr
+from fastapi import FastAPI
+from stac_fastapi.api.models import CollectionUri, EmptyRequest, ItemUri
+from stac_fastapi.api.routes import create_async_endpoint
+from stac_fastapi.extensions import TransactionExtension
+from starlette.requests import Request
+from starlette.responses import Response
+
+from stac_api import transactions
+from stac_api.client import GEOJSON, Service, json_response, read_body
+from stac_api.document import Document, quoted
+from stac_api.errors import BadRequest, Unauthorized
+from stac_api.request import clean
+from stac_api.tenancy import Visibility
+
+BULK_BYTES = 64 * 1024**2
+BULK_ITEMS = 10_000
+
+
+@attr.s
+class Transactions(TransactionExtension):
+    """Registers our own methods under the extension's routes, so that a body may be lenient."""
+
+    service: Service = attr.ib(kw_only=True)
+    client: Any = attr.ib(default=None)
+
+    def register(self, app: FastAPI) -> None:
+        """Add the eight write routes to `app`."""
+        self.router.prefix = app.state.router_prefix
+        collection = "/collections/{collection_id}"
+        item = collection + "/items/{item_id}"
+        for method, path, model, function in (
+            ("POST", collection + "/items", CollectionUri, self.create_item),
+            ("PUT", item, ItemUri, self.update_item),
+            ("PATCH", item, ItemUri, self.patch_item),
+            ("DELETE", item, ItemUri, self.delete_item),
+            ("POST", "/collections", EmptyRequest, self.create_collection),
+            ("PUT", collection, CollectionUri, self.update_collection),
+            ("PATCH", collection, CollectionUri, self.patch_collection),
+            ("DELETE", collection, CollectionUri, self.delete_collection),
+        ):
+            self.router.add_api_route(
+                path,
+                create_async_endpoint(function, model),
+                methods=[method],
+                name=function.__name__.replace("_", " ").capitalize(),
+                response_class=self.response_class,
+            )
+        app.include_router(self.router, tags=["Transactions"])
+
+    async def create_item(self, request: Request, collection_id: str) -> Response:
+        """POST an item, or a FeatureCollection of them: one operation each, in order."""
+        visibility = await self._writer(request)
+        body = await _body(request, BULK_BYTES)
+        home = await self.service.collections.one(
+            visibility, collection_id, self.service.mount(request)
+        )
+        many = isinstance(body, dict) and body.get("type") == "FeatureCollection"
+        items = body.get("features") if many else [body]
+        if not isinstance(items, list) or not 0 < len(items) <= BULK_ITEMS:
+            raise BadRequest(f"a FeatureCollection has 1 to {BULK_ITEMS} features")
+        collected = home["opstac:id"] != home["opstac:project"]
+        inputs = [
+            transactions.item_input(item, home["opstac:id"] if collected else None)
+            for item in items
+        ]
+        for entry in inputs:
+            entry["project_id"] = home["opstac:project"]
+            await self.service.run_op(request, "items.create", entry)
+        if many:
+            return json_response({"created": len(inputs)}, 201)
+        return await self._item(request, home["id"], inputs[0]["stac_id"], 201)
+
+    async def update_item(self, request: Request, collection_id: str, item_id: str) -> Response:
+        """PUT: replace an item's own fields; files stay."""
+        stored = await self._stored(request, collection_id, item_id)
+        body = await _body(request)
+        await self._update_item(request, stored, body)
+        return Response(status_code=204)
+
+    async def patch_item(self, request: Request, collection_id: str, item_id: str) -> Response:
+        """PATCH with a JSON Patch or a merge patch."""
+        stored = await self._stored(request, collection_id, item_id)
+        change = await _body(request)
+        await self._update_item(request, stored, transactions.patched(stored, change))
+        return await self._item(request, stored["collection"], stored["id"], 200)
+
+    async def delete_item(self, request: Request, collection_id: str, item_id: str) -> Response:
+        """DELETE an item."""
+        stored = await self._stored(request, collection_id, item_id)
+        await self.service.run_op(
+            request, "items.delete", {"item_id": stored["properties"]["opstac:id"]}
+        )
+        return Response(status_code=204)
+
+    async def create_collection(self, request: Request) -> Response:
+        """POST a collection; its id becomes its slug."""
+        visibility = await self._writer(request)
+        body = await _body(request)
+        entry = transactions.collection_input(body)
+        project = transactions.project_named(body, request)
+        entry["project_id"] = project or await self.service.collections.default_project(visibility)
+        if entry["project_id"] is None:
+            raise BadRequest("there is no project to make it in; name one in X-Project-Id")
+        await self.service.run_op(request, "collections.create", entry)
+        return await self._collection(request, entry["slug"], 201)
+
+    async def update_collection(self, request: Request, collection_id: str) -> Response:
+        """PUT: replace what a collection says of itself."""
+        stored = await self._stored_collection(request, collection_id)
+        await self._update_collection(request, stored, await _body(request))
+        return Response(status_code=204)
+
+    async def patch_collection(self, request: Request, collection_id: str) -> Response:
+        """PATCH with a JSON Patch or a merge patch."""
+        stored = await self._stored_collection(request, collection_id)
+        change = await _body(request)
+        await self._update_collection(request, stored, transactions.patched(stored, change))
+        return await self._collection(request, stored["id"], 200)
+
+    async def delete_collection(self, request: Request, collection_id: str) -> Response:
+        """DELETE a collection; its items stay, in none."""
+        stored = await self._stored_collection(request, collection_id)
+        entry = {"project_id": stored["opstac:project"], "collection_id": stored["opstac:id"]}
+        await self.service.run_op(request, "collections.delete", entry)
+        return Response(status_code=204)
+
+    async def _writer(self, request: Request) -> Visibility:
+        visibility = await self.service.visibility(request)
+        if visibility.anonymous:
+            raise Unauthorized("a credential is needed to write")
+        return visibility
+
+    async def _stored(self, request: Request, collection: str, item: str) -> Document:
+        visibility = await self._writer(request)
+        return await self.service.item(visibility, collection, item, self.service.mount(request))
+
+    async def _stored_collection(self, request: Request, collection: str) -> Document:
+        visibility = await self._writer(request)
+        mount = self.service.mount(request)
+        return await self.service.collections.one(visibility, collection, mount)
+
+    async def _update_item(self, request: Request, stored: Document, body: Any) -> None:
+        if isinstance(body, dict) and body.get("id", stored["id"]) != stored["id"]:
+            raise BadRequest("the id of an item cannot be changed")
+        changes = transactions.item_changes({"id": stored["id"], **_mapping(body)})
+        entry = {"item_id": stored["properties"]["opstac:id"], **changes}
+        await self.service.run_op(request, "items.update", entry)
+
+    async def _update_collection(self, request: Request, stored: Document, body: Any) -> None:
+        if isinstance(body, dict) and body.get("id", stored["id"]) != stored["id"]:
+            raise BadRequest("the id of a collection cannot be changed")
+        entry = transactions.collection_input({"id": stored["id"], **_mapping(body)})
+        del entry["slug"]
+        entry |= {"project_id": stored["opstac:project"], "collection_id": stored["opstac:id"]}
+        await self.service.run_op(request, "collections.update", entry)
+
+    async def _item(self, request: Request, collection: str, item: str, status: int) -> Response:
+        found = await self._stored(request, collection, item)
+        address = f"{self.service.mount(request).root}/collections/{quoted(collection)}"
+        headers = {"Location": f"{address}/items/{quoted(found['id'])}"} if status == 201 else {}
+        response = json_response(found, status, **headers)
+        response.headers["content-type"] = GEOJSON
+        return response
+
+    async def _collection(self, request: Request, name: str, status: int) -> Response:
+        found = await self._stored_collection(request, name)
+        address = f"{self.service.mount(request).root}/collections/{quoted(name)}"
+        return json_response(found, status, **({"Location": address} if status == 201 else {}))
+
+
+async def _body(request: Request, limit: int = 2 * 1024**2) -> Any:
+    body = await read_body(request, limit)
+    clean(body)
+    return body
+
+
+def _mapping(body: Any) -> dict[str, Any]:
+    if not isinstance(body, dict):
+        raise BadRequest("the body must be a JSON object")
+    return body

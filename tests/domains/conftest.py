@@ -1,0 +1,174 @@
+"""Entities put into the tables directly, for tests of one domain that stand on another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from psycopg.types.json import Jsonb
+
+from ops_gateway.catalogue.drafts import AssetDraft, ItemDraft
+from ops_gateway.catalogue.items import insert_item
+from ops_gateway.kernel.ids import new_id
+from raster.inspect import inspect
+
+
+class Stock:
+    """Rows of an organization that no operation of the test's domain makes."""
+
+    def __init__(self, api) -> None:
+        self.api = api
+
+    async def item(self, owner, project_id: str, *, collection_id: str | None = None) -> dict[str, str]:
+        """An item with one asset, its object and its pgstac row; `id`, `asset_id`, `path`."""
+        item_id, asset_id = new_id("it"), new_id("as")
+        path = f"{owner.organization_id}/{item_id}/{asset_id}.tif"
+        await self.api.platform.services.objects.put(path, b"x" * 1000)
+        self.api.sql(
+            "insert into item (id, organization_id, project_id, collection_id, stac_id, type, name, datetime)"
+            " values (%s, %s, %s, %s, %s, 'raster', 'scene', now())",
+            item_id, owner.organization_id, project_id, collection_id, item_id,
+        )  # fmt: skip
+        self.asset(owner, item_id, path, asset_id)
+        self.api.sql(
+            "update organization set storage_used_bytes = storage_used_bytes + 1000 where organization_id = %s",
+            owner.organization_id,
+        )
+        document = {
+            "type": "Feature", "stac_version": "1.0.0", "id": item_id, "geometry": {"type": "Point", "coordinates": [1, 2]},
+            "bbox": [1, 2, 1, 2], "assets": {}, "links": [],
+            "properties": {"datetime": "2026-01-01T00:00:00Z", "opstac:project": project_id,
+                           "opstac:collection": collection_id or project_id, "opstac:stac_id": item_id},
+        }  # fmt: skip
+        self.api.sql(
+            "select opstac.put_items(slot, %s) from organization_slot where organization_id = %s",
+            Jsonb([document]), owner.organization_id,
+        )  # fmt: skip
+        return {"id": item_id, "asset_id": asset_id, "path": path}
+
+    def asset(self, owner, item_id: str, path: str, asset_id: str | None = None, key: str = "data") -> str:
+        """An asset row for an object that may be another's too."""
+        asset_id = asset_id or new_id("as")
+        self.api.sql(
+            "insert into asset (id, organization_id, item_id, key, object_path, media_type, size_bytes, checksum)"
+            " values (%s, %s, %s, %s, %s, 'image/tiff', 1000, 'sha256:0')",
+            asset_id, owner.organization_id, item_id, key, path,
+        )  # fmt: skip
+        return asset_id
+
+    def job(self, owner, project_id: str, status: str = "running", hold_id: str | None = None) -> str:
+        job_id = new_id("job")
+        self.api.sql(
+            "insert into job (id, organization_id, project_id, job_type_id, status, hold_id)"
+            " values (%s, %s, %s, 'clip', %s, %s)",
+            job_id, owner.organization_id, project_id, status, hold_id,
+        )  # fmt: skip
+        return job_id
+
+    def upload(self, owner, project_id: str, status: str = "uploading", reserved: int = 0) -> str:
+        upload_id = new_id("up")
+        self.api.sql(
+            "insert into upload (id, organization_id, project_id, status, transfer_method, file_count,"
+            " total_bytes, reserved_bytes) values (%s, %s, %s, %s, 'signed_url', 1, 10, %s)",
+            upload_id, owner.organization_id, project_id, status, reserved,
+        )  # fmt: skip
+        self.api.sql(
+            "update organization set storage_reserved_bytes = storage_reserved_bytes + %s"
+            " where organization_id = %s",
+            reserved, owner.organization_id,
+        )  # fmt: skip
+        return upload_id
+
+    def collection(self, owner, project_id: str) -> str:
+        collection_id = new_id("col")
+        self.api.sql(
+            "insert into collection (id, organization_id, project_id, slug, name) values (%s, %s, %s, %s, 'c')",
+            collection_id, owner.organization_id, project_id, collection_id,
+        )  # fmt: skip
+        return collection_id
+
+    async def edges(self, owner, *edges: tuple[tuple[str, str], str, tuple[str, str]]) -> None:
+        """Record lineage as an operation does."""
+        principal = self.platform_of(owner)
+
+        async def work(ctx) -> None:
+            for src, relation, dst in edges:
+                ctx.edge(src, relation, dst)
+
+        await self.api.platform.pipeline.act("tests.link", principal, work)
+
+    def platform_of(self, owner):
+        """The platform acting for `owner`'s organization."""
+        from ops_gateway.kernel.context import Principal
+
+        return Principal(kind="service", id="tests", organization_id=owner.organization_id)
+
+    def stored(self, owner) -> set[str]:
+        """Ids of the organization's pgstac items."""
+        rows = self.api.sql(
+            "select i.id from pgstac.items i join opstac.organization_slot s on s.slot = i.collection"
+            " where s.organization_id = %s",
+            owner.organization_id,
+            role="opstac_owner",
+        )
+        return {row["id"] for row in rows}
+
+
+@pytest.fixture
+def stock(api) -> Stock:
+    """Makes rows by hand."""
+    return Stock(api)
+
+
+class Catalogue:
+    """Items made over the wire, and items with a real file registered as an ingest does it."""
+
+    def __init__(self, api) -> None:
+        self.api = api
+
+    async def item(self, owner, project_id: str, **fields):
+        """An item made by hand; what items.create answers."""
+        body = {"name": "scene", "type": "user_raster", "project_id": project_id, **fields}
+        return await self.api.ok("items.create", body, as_=owner)
+
+    async def scene(self, owner, project_id: str, *, key: str = "data", **draft):
+        """An item whose file is a small Sentinel-2 COG in the store: (item, assets) as answered."""
+        rasters = Path(__file__).parent.parent / "data" / "rasters"
+        file = rasters / "s2-flanders_2021-06_10m.tif"
+        info = inspect(file)
+        path = f"{owner.organization_id}/{new_id('f')}.tif"
+        await self.api.platform.services.objects.put(path, file)
+        fields = {"name": "scene", "type": "user_raster", "geometry": info["footprint"], **draft}
+
+        async def work(ctx):
+            made, assets = await insert_item(
+                ctx,
+                ItemDraft(project_id=project_id, bbox=info["bbox"], **fields),
+                [AssetDraft(key=key, object_path=path, info=info, file_name="scene.tif")],
+            )
+            ctx.edge(("item", made.id), "generated_by", ("project", project_id))
+            return made.model_dump(mode="json"), [a.model_dump(mode="json") for a in assets]
+
+        made = await self.api.platform.pipeline.act("tests.ingest", await self.caller(owner), work)
+        self.api.sql(
+            "update organization set storage_used_bytes = storage_used_bytes + %s"
+            " where organization_id = %s",
+            info["size_bytes"],
+            owner.organization_id,
+        )
+        return made
+
+    async def caller(self, person):
+        """The principal of a person's token."""
+        return await self.api.platform.authenticator.authenticate(person.token)
+
+    async def stac(self, person, path: str, **params):
+        """GET below /assets/stac; the response."""
+        headers = {"Authorization": f"Bearer {person.token}"} if person else {}
+        return await self.api.client.get(f"/assets/stac{path}", params=params, headers=headers)
+
+
+@pytest.fixture
+def catalogue(api) -> Catalogue:
+    """Makes items."""
+    return Catalogue(api)

@@ -1,0 +1,136 @@
+"""Bounded children: results come back, excess and death are reported, cancelling kills."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from raster import child
+from raster.child import ChildFailed, run, run_child
+
+CASES = """
+import ctypes, os, time
+
+def double(value): return value * 2
+def environment(): return dict(os.environ)
+def niceness(): return os.nice(0)
+def spin():
+    while True: pass
+def sleep(path):
+    with open(path, "w") as file: file.write(str(os.getpid()))
+    time.sleep(60)
+def eat():
+    kept = []
+    while True: kept.append(bytearray(8 << 20))
+def crash(): ctypes.string_at(0)
+def killed(): os.kill(os.getpid(), 9)
+def steps(progress):
+    progress(0.5, "half")
+    progress(1, "all")
+    return 3
+class Odd(Exception):
+    code, message = "odd", "very odd"
+def odd(): raise Odd
+def nan(): return float("nan")
+def long(): return "x" * 5_000_000
+"""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A nursery of its own, which can import the functions above."""
+    folder = tmp_path_factory.mktemp("cases")
+    (folder / "child_cases.py").write_text(CASES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPSTAC_SECRET", "not for children")
+        patch.setattr(sys, "path", [str(folder), *sys.path])
+        patch.setattr(child, "_NURSERY", child._Nursery())
+        yield
+        child.shut_down()
+
+
+def failure(name: str, **bounds: float) -> ChildFailed:
+    with pytest.raises(ChildFailed) as failed:
+        run(f"child_cases:{name}", {}, **bounds)
+    return failed.value
+
+
+async def test_a_result_comes_back() -> None:
+    assert await run_child("child_cases:double", {"value": [1]}) == [1, 1]
+    assert len(await run_child("child_cases:long", {})) == 5_000_000
+
+
+async def test_progress_is_streamed() -> None:
+    seen: list[tuple[float, str]] = []
+    result = await run_child("child_cases:steps", {}, on_progress=lambda *p: seen.append(p))
+    assert (result, seen) == (3, [(0.5, "half"), (1, "all")])
+
+
+def test_no_secret_of_the_caller_is_in_a_child() -> None:
+    environment = run("child_cases:environment", {}, env={"GIVEN": "yes"})
+    assert environment["GIVEN"] == "yes"
+    assert "OPSTAC_SECRET" not in environment
+    assert "VRT" in environment["GDAL_SKIP"]
+    assert run("child_cases:niceness", {}) == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "bounds", "code"),
+    [
+        ("spin", {"seconds": 0.3}, "timeout"),
+        ("eat", {"memory_bytes": 200 * 1024**2}, "out_of_memory"),
+        ("killed", {}, "out_of_memory"),
+        ("crash", {}, "crashed"),
+        ("odd", {}, "odd"),
+        ("nan", {}, "internal"),
+        ("missing", {}, "internal"),
+    ],
+)
+def test_excess_and_death_are_reported(name: str, bounds: dict[str, float], code: str) -> None:
+    start = time.monotonic()
+    assert failure(name, **bounds).code == code
+    assert time.monotonic() - start < 5
+
+
+async def test_cancelling_kills_the_child(tmp_path: Path) -> None:
+    told = tmp_path / "pid"
+    task = asyncio.create_task(run_child("child_cases:sleep", {"path": str(told)}))
+    while not told.exists() or not told.read_text():
+        await asyncio.sleep(0.01)
+    pid = int(told.read_text())
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    for _ in range(200):
+        if not os.path.exists(f"/proc/{pid}"):
+            break
+        await asyncio.sleep(0.01)
+    assert not os.path.exists(f"/proc/{pid}")
+
+
+async def test_children_run_beside_each_other() -> None:
+    start = time.monotonic()
+    values = await asyncio.gather(
+        *(run_child("child_cases:double", {"value": n}) for n in range(20))
+    )
+    assert values == [2 * n for n in range(20)]
+    assert time.monotonic() - start < 5
+
+
+def test_a_nursery_that_died_is_started_again() -> None:
+    nursery = child._NURSERY
+    assert run("child_cases:double", {"value": 1}) == 2
+    assert nursery._process is not None
+    nursery._process.kill()
+    nursery._process.wait()
+    assert run("child_cases:double", {"value": 2}) == 4
+
+
+async def test_inspection_of_a_damaged_file_fails_with_its_code(data: Path) -> None:
+    with pytest.raises(ChildFailed) as failed:
+        await run_child("raster.inspect:inspect", {"path": str(data / "truncated.tif")})
+    assert failed.value.code == "truncated"

@@ -1,0 +1,156 @@
+"""COG writing keeps what the source says and adds what a COG must have."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+import rasterio.warp
+from rasterio.control import GroundControlPoint
+from rasterio.enums import ColorInterp
+
+from raster import cog
+from raster.errors import RasterError
+
+Make = Any
+AWKWARD = [
+    "antimeridian_landsat8_utm60.tif",
+    "all-nodata_s2-flanders_2020-12.tif",
+    "mask-band_colorado-rgb.tif",
+    "one-pixel_naip.tif",
+    "rotated-30deg_naip.tif",
+    "jpeg-ycbcr_naip-rgb.tif",
+    "nir-tagged-alpha_naip.tif",
+]
+
+
+def noise(*shape: int, dtype: str = "uint8", top: int = 250) -> np.ndarray:
+    return np.random.default_rng(1).integers(1, top, shape).astype(dtype)
+
+
+def assert_cog(path: Path) -> None:
+    report = cog.validate(path)
+    assert report.reasons == ()
+    assert report.statistics
+    with rasterio.open(path) as file:
+        assert file.compression.name == "zstd"
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_an_awkward_file_keeps_its_pixels(name: str, data: Path, tmp_path: Path) -> None:
+    made = tmp_path / "made.tif"
+    cog.convert_to_cog(data / name, made)
+    assert_cog(made)
+    with rasterio.open(data / name) as before, rasterio.open(made) as after:
+        assert np.array_equal(before.read(), after.read())
+        assert before.transform.almost_equals(after.transform, 1e-9)
+        assert before.crs == after.crs
+        assert before.descriptions == after.descriptions
+        assert before.nodata == after.nodata
+    assert [file.name for file in tmp_path.iterdir()] == ["made.tif"]
+
+
+def test_scale_nodata_names_and_colours_are_kept(make: Make, tmp_path: Path) -> None:
+    array = noise(1, 600, 600, dtype="int16")
+    array[0, :5] = -1
+    source = make(array, nodata=-1, scales=(0.01,), offsets=(-2.0,), band_names=["ndvi"])
+    cog.convert_to_cog(source, tmp_path / "out.tif")
+    assert_cog(tmp_path / "out.tif")
+    with rasterio.open(tmp_path / "out.tif") as file:
+        assert (file.nodata, file.scales, file.offsets) == (-1, (0.01,), (-2.0,))
+        assert file.descriptions == ("ndvi",)
+        assert file.overviews(1) == [2]
+        assert file.block_shapes == [(512, 512)]
+
+
+def test_statistics_are_exact_and_leave_out_what_is_masked(make: Make, tmp_path: Path) -> None:
+    array = noise(2, 700, 900, dtype="uint16", top=60_000)
+    array[0, :100] = 0
+    valid = array[0][array[0] > 0].astype("float64")
+    cog.convert_to_cog(make(array, nodata=0), tmp_path / "out.tif")
+    with rasterio.open(tmp_path / "out.tif") as file:
+        tags = {name: float(value) for name, value in file.tags(1).items()}
+    assert tags["STATISTICS_MINIMUM"] == valid.min()
+    assert tags["STATISTICS_MAXIMUM"] == valid.max()
+    assert tags["STATISTICS_MEAN"] == pytest.approx(valid.mean(), rel=1e-12)
+    assert tags["STATISTICS_STDDEV"] == pytest.approx(valid.std(), rel=1e-10)
+    assert tags["STATISTICS_VALID_PERCENT"] == pytest.approx(100 * valid.size / array[0].size)
+
+
+def test_a_palette_is_kept_and_its_overviews_hold_only_its_classes(
+    make: Make, tmp_path: Path
+) -> None:
+    array = np.where(np.indices((1, 600, 600))[2] % 2, 7, 3).astype("uint8")
+    source = make(array, colors=(ColorInterp.palette,), photometric="palette")
+    with rasterio.open(source, "r+") as file:
+        file.write_colormap(1, {3: (1, 2, 3, 255), 7: (9, 8, 7, 255)})
+    cog.convert_to_cog(source, tmp_path / "out.tif")
+    with rasterio.open(tmp_path / "out.tif", overview_level=0) as file:
+        assert file.colormap(1)[7] == (9, 8, 7, 255)
+        assert set(np.unique(file.read())) <= {3, 7}
+
+
+def test_four_byte_bands_do_not_become_rgba(make: Make, tmp_path: Path) -> None:
+    source = make(noise(4, 20, 20), photometric="rgb", alpha="yes")
+    with rasterio.open(source) as file:
+        assert file.colorinterp[3] == ColorInterp.alpha
+    done = cog.convert_to_cog(
+        source, tmp_path / "out.tif", band_names=["red", "green", "blue", "nir"]
+    )
+    assert done == ["a band wrongly flagged as alpha lost the flag"]
+    with rasterio.open(tmp_path / "out.tif") as file:
+        assert ColorInterp.alpha not in file.colorinterp
+        assert file.descriptions[3] == "nir"
+
+
+def test_a_file_with_control_points_only_is_warped_once(make: Make, tmp_path: Path) -> None:
+    array = noise(1, 60, 60)
+    points = [
+        GroundControlPoint(row=r, col=c, x=9 + c * 0.001, y=48 - r * 0.001)
+        for r in (0, 30, 60)
+        for c in (0, 30, 60)
+    ]
+    source = make(array, crs="EPSG:4326", transform=None, gcps=points)
+    done = cog.convert_to_cog(source, tmp_path / "out.tif")
+    assert "EPSG:32632" in done[0]
+    assert_cog(tmp_path / "out.tif")
+    with rasterio.open(tmp_path / "out.tif") as file:
+        middle = rasterio.warp.transform("EPSG:4326", file.crs, [9.0305], [47.9695])
+        row, col = file.index(middle[0][0], middle[1][0])
+        assert file.read(1)[row, col] in array[0, 29:33, 29:33]
+
+
+def test_many_bands_get_smaller_tiles(make: Make, tmp_path: Path) -> None:
+    source = make(noise(60, 300, 300, dtype="float32"))
+    cog.convert_to_cog(source, tmp_path / "out.tif")
+    assert_cog(tmp_path / "out.tif")
+    with rasterio.open(tmp_path / "out.tif") as file:
+        assert file.block_shapes[0] == (256, 256)
+
+
+def test_a_damaged_block_is_reported_and_leaves_nothing(make: Make, tmp_path: Path) -> None:
+    source = make(noise(1, 512, 512), compress="deflate", tiled=True)
+    content = bytearray(source.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 2000] = bytes(2000)
+    source.write_bytes(content)
+    with pytest.raises(RasterError) as error:
+        cog.convert_to_cog(source, tmp_path / "out.tif")
+    assert error.value.code == "unreadable"
+    assert [file.name for file in tmp_path.iterdir()] == [source.name]
+
+
+def test_progress_grows_to_one(make: Make, tmp_path: Path) -> None:
+    seen: list[float] = []
+    cog.convert_to_cog(
+        make(noise(1, 900, 40)), tmp_path / "out.tif", progress=lambda f, _: seen.append(f)
+    )
+    assert seen == sorted(seen)
+    assert seen[-1] == 1
+
+
+def test_what_is_no_cog_is_told_why(make: Make) -> None:
+    plain = make(noise(1, 700, 700))
+    assert not cog.is_cog(plain)
+    assert any("not tiled" in reason for reason in cog.validate(plain).reasons)

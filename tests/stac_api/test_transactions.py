@@ -1,0 +1,162 @@
+"""STAC writes run operations; here the operations are written down instead of run."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+
+@pytest.fixture
+def acme(organization: Any) -> Any:
+    made = organization()
+    made.collection = made.new_collection("scenes")
+    made.item = made.row(made.collection, stac_id="mine", properties={"platform": "x"})
+    asyncio.run(made.put(made.item))
+    return made
+
+
+@pytest.fixture
+def http(server: Any, acme: Any) -> Any:
+    server.calls.clear()
+    server.run = None
+    with httpx.Client(
+        base_url=server.url + "/assets/stac", headers=server.caller(acme.visibility)
+    ) as client:
+        yield client
+    server.run = None
+
+
+ITEM = {
+    "type": "Feature",
+    "id": "new",
+    "geometry": {"type": "Point", "coordinates": [1, 2]},
+    "bbox": [1, 2, 1, 2],
+    "properties": {
+        "datetime": "2025-01-01T00:00:00Z",
+        "title": "A title",
+        "eo:cloud_cover": 3,
+        "platform": "x",
+        "opstac:project": "proj_other",
+    },
+}
+
+
+def test_creating_an_item_is_items_create(http: httpx.Client, server: Any, acme: Any) -> None:
+    async def run(request: Any, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        row = acme.row(body["collection_id"], stac_id=body["stac_id"], name=body["name"])
+        await acme.put(row)
+        return row
+
+    server.run = run
+    response = http.post("/collections/scenes/items", json=ITEM)
+    assert response.status_code == 201, response.text
+    assert response.headers["location"].endswith("/assets/stac/collections/scenes/items/new")
+    assert response.json()["id"] == "new"
+    assert http.get(response.headers["location"]).status_code == 200
+    (operation, body), *_ = server.calls
+    assert operation == "items.create"
+    assert body["project_id"] == acme.project and body["collection_id"] == acme.collection
+    assert body["stac_id"] == "new" and body["name"] == "A title" and body["cloud_cover"] == 3
+    assert body["properties"] == {"platform": "x"} and body["datetime"] == "2025-01-01T00:00:00Z"
+
+
+def test_a_feature_collection_is_one_operation_each(http: httpx.Client, server: Any) -> None:
+    features = [ITEM | {"id": f"n{i}"} for i in range(3)]
+    body = {"type": "FeatureCollection", "features": features}
+    assert http.post("/collections/scenes/items", json=body).json() == {"created": 3}
+    assert [entry["stac_id"] for _, entry in server.calls] == ["n0", "n1", "n2"]
+
+
+def test_changing_an_item_is_items_update(http: httpx.Client, server: Any, acme: Any) -> None:
+    address = "/collections/scenes/items/mine"
+    assert http.put(address, json=ITEM | {"id": "mine"}).status_code == 204
+    change = {"properties": {"platform": None, "gsd": 5, "title": "B"}}
+    assert http.patch(address, json=change).json()["id"] == "mine"
+    steps = [
+        {"op": "test", "path": "/properties/platform", "value": "x"},
+        {"op": "replace", "path": "/properties/platform", "value": "y"},
+        {"op": "copy", "from": "/properties/platform", "path": "/properties/a~1b"},
+        {"op": "remove", "path": "/bbox"},
+    ]
+    assert http.patch(address, json=steps).status_code == 200
+    put, merged, patched = [body for operation, body in server.calls if operation == "items.update"]
+    assert put["item_id"] == merged["item_id"] == acme.item["id"] and put["name"] == "A title"
+    assert merged["gsd"] == 5 and merged["properties"] == {} and merged["name"] == "B"
+    assert patched["properties"] == {"platform": "y", "a/b": "y"} and patched["bbox"] is None
+
+
+def test_deleting_an_item_is_items_delete(http: httpx.Client, server: Any, acme: Any) -> None:
+    response = http.delete("/collections/scenes/items/mine")
+    assert response.status_code == 204 and "content-type" not in response.headers
+    assert server.calls == [("items.delete", {"item_id": acme.item["id"]})]
+
+
+def test_collections_are_written_by_their_operations(
+    http: httpx.Client, server: Any, acme: Any
+) -> None:
+    async def run(request: Any, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        if operation == "collections.create":
+            acme.new_collection(body["slug"])
+        return {}
+
+    server.run = run
+    document = {
+        "type": "Collection",
+        "id": "fresh",
+        "description": "New",
+        "license": "CC0-1.0",
+        "extent": {
+            "spatial": {"bbox": [[0, 0, 1, 1]]},
+            "temporal": {"interval": [["2025-01-01T00:00:00Z", None]]},
+        },
+    }
+    made = http.post("/collections", json=document)
+    assert made.status_code == 201 and made.json()["id"] == "fresh", made.text
+    assert made.headers["location"].endswith("/assets/stac/collections/fresh")
+    assert http.put("/collections/scenes", json=document | {"id": "scenes"}).status_code == 204
+    assert http.patch("/collections/scenes", json={"title": "T"}).status_code == 200
+    assert http.delete("/collections/scenes").status_code == 204
+    (_, create), (_, update), (_, patch), (_, delete) = server.calls
+    assert create["slug"] == "fresh" and create["project_id"] == acme.project
+    assert create["stac"]["license"] == "CC0-1.0" and create["description"] == "New"
+    named = {"project_id": acme.project, "collection_id": acme.collection}
+    assert update["collection_id"] == acme.collection and "slug" not in update
+    assert patch["name"] == "T" and delete == named
+
+
+def test_a_refused_operation_is_its_problem(http: httpx.Client, server: Any) -> None:
+    class Conflict(Exception):
+        status, title, detail, headers = 409, "Conflict", "the id is taken", {"Retry-After": "1"}
+
+    async def run(*_: Any) -> dict[str, Any]:
+        raise Conflict
+
+    server.run = run
+    response = http.post("/collections/scenes/items", json=ITEM)
+    assert response.status_code == 409 and response.json()["detail"] == "the id is taken"
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["retry-after"] == "1"
+
+
+def test_what_is_no_stac_document_is_422(http: httpx.Client, server: Any) -> None:
+    for method, path, body, status in (
+        ("POST", "/collections/scenes/items", {"type": "Feature", "id": "x"}, 422),
+        ("POST", "/collections/scenes/items", ITEM | {"geometry": {"type": "Blob"}}, 422),
+        ("POST", "/collections", {"id": "x"}, 422),
+        ("PUT", "/collections/scenes/items/mine", ITEM, 400),
+        ("PUT", "/collections/scenes/items/mine", [], 400),
+        ("PATCH", "/collections/scenes/items/mine", {"id": "other"}, 400),
+        ("PATCH", "/collections/scenes/items/mine", [{"op": "remove", "path": "/no"}], 400),
+        ("PATCH", "/collections/scenes/items/mine", [{"op": "x", "path": "/id"}], 400),
+        ("POST", "/collections/none/items", ITEM, 404),
+        ("DELETE", "/collections/scenes/items/none", None, 404),
+    ):
+        response = http.request(method, path, json=body)
+        assert response.status_code == status, (method, path, response.text)
+        assert response.headers["content-type"] == "application/problem+json"
+        if status == 422:
+            assert all({"loc", "msg", "type"} <= part.keys() for part in response.json()["detail"])
+    assert server.calls == []

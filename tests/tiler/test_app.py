@@ -1,0 +1,237 @@
+"""The HTTP surface, with a resolver that knows three items."""
+
+import asyncio
+import threading
+import time
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from tiler import render, tokens
+from tiler.app import create_app
+from tiler.errors import Busy, ResolveError
+from tiler.pool import TilePool
+
+KEY = tokens.new_signing_key()
+BASE = "http://platform.test"
+
+
+@pytest.fixture
+async def client(scene, photo):
+    items = {"it_scene": scene, "it_photo": photo, "it_public": replace(photo, public=True)}
+
+    async def resolve(request, item_id, asset_key, profile):
+        token = request.query_params.get("key")
+        if request.headers.get("authorization") != "Bearer good" and item_id != "it_public":
+            if token is None:
+                raise ResolveError.unauthorized()
+            try:
+                tokens.verify_tile_token(tokens.public_key(KEY), token, item_id=item_id)
+            except tokens.TokenError:
+                raise ResolveError.not_found() from None
+        if item_id not in items or asset_key not in (None, "data"):
+            raise ResolveError.not_found()
+        if profile == "infrared":
+            config = {"bands": [4, 3, 2]}
+            return replace(items[item_id], profile={"type": "rgb", "config": config})
+        if profile is not None:
+            raise ResolveError.not_found("profile")
+        return items[item_id]
+
+    def sign(request, item_id):
+        return tokens.sign_tile_token(KEY, item_id)
+
+    app = create_app(resolve, sign_tile_token=sign)
+    transport = httpx.ASGITransport(app=app)
+    headers = {"Authorization": "Bearer good"}
+    async with httpx.AsyncClient(transport=transport, base_url=BASE, headers=headers) as client:
+        client.transport = transport
+        yield client
+
+
+@pytest.fixture
+def path(scene, tile_at):
+    z, x, y = tile_at(scene)
+    return f"/api/v1/items/it_scene/tiles/{z}/{x}/{y}"
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type", "start"),
+    [
+        (".png", "image/png", b"\x89PNG"),
+        (".webp", "image/webp", b"RIFF"),
+        (".jpg", "image/jpeg", b"\xff\xd8"),
+        ("@2x.png", "image/png", b"\x89PNG"),
+    ],
+)
+async def test_a_tile(client, path, name, media_type, start):
+    answer = await client.get(path + name)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == media_type
+    assert answer.content.startswith(start)
+    assert answer.headers["cache-control"] == "private, max-age=3600"
+    assert answer.headers["vary"] == "Authorization"
+    assert answer.headers["etag"].startswith('"')
+
+
+async def test_head_and_double_size(client, path):
+    assert (await client.head(path + ".png")).status_code == 200
+    body = (await client.get(path + "@2x.png")).content
+    assert int.from_bytes(body[16:20], "big") == 512
+
+
+async def test_an_unchanged_tile_is_not_drawn_again(client, path, monkeypatch):
+    tag = (await client.get(path + ".png")).headers["etag"]
+    monkeypatch.setattr(render, "render_tile", None)  # drawing would fail now
+    for sent in (tag, f'"other", W/{tag}', "*"):
+        answer = await client.get(path + ".png", headers={"If-None-Match": sent})
+        assert (answer.status_code, answer.content) == (304, b"")
+        assert answer.headers["etag"] == tag
+
+
+async def test_the_etag_follows_what_is_drawn_but_not_the_token(client, path):
+    async def tag(suffix, **headers):
+        return (await client.get(path + suffix, headers=headers)).headers["etag"]
+
+    token = tokens.sign_tile_token(KEY, "it_scene")
+    tags = [await tag(s) for s in (".png", ".webp", ".png?bands=1", ".png?profile=infrared")]
+    assert len(set(tags)) == 4
+    assert await tag(f".png?key={token}") == tags[0]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "buffer=15000",
+        "tilesize=20000",
+        "url=/etc/passwd",
+        "bands=99",
+        "bands=1,2",
+        "bands=",
+        "expression=b1*9**9**9**9",
+        "expression=" + "-" * 1025,
+        "rescale=1,0",
+        "rescale=x",
+        "colormap=nosuch",
+        "quality=0",
+        "quality=101",
+        "quality=ten",
+        "bands=1&bands=2",
+        "bands=%00",
+        "bands=1&expression=b1",
+    ],
+)
+async def test_a_wrong_query_is_422_with_a_list(client, path, query):
+    answer = await client.get(f"{path}.png?{query}")
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["title"] and body["status"] == 422
+    for fault in body["detail"]:
+        assert set(fault) >= {"loc", "msg", "type"}
+        assert isinstance(fault["loc"], list)
+
+
+@pytest.mark.parametrize(
+    "tail",
+    ["31/0/0.png", "3/8/0.png", "3/0/8.png", "3/-1/0.png", "3/1/1.gif", "3/1/1", "a/1/1.png",
+     "3/1/1.png.png", "99999999999999999999/1/1.png", "3/\uff11/1.png"],
+)  # fmt: skip
+async def test_no_such_tile_is_404(client, tail):
+    answer = await client.get(f"/api/v1/items/it_scene/tiles/{tail}")
+    assert answer.status_code == 404
+    assert answer.json()["title"] == "Not found"
+
+
+async def test_outside_the_raster_is_an_empty_tile(client):
+    answer = await client.get("/api/v1/items/it_scene/tiles/10/3/3.png")
+    assert answer.status_code == 200
+    assert answer.content == render.encode.empty("png", 256)
+
+
+async def test_who_may_not_see_an_item_learns_nothing(client, path):
+    anonymous = {"Authorization": ""}
+    answer = await client.get(path + ".png", headers=anonymous)
+    assert answer.status_code == 401 and "www-authenticate" in answer.headers
+    unknown = await client.get(path.replace("it_scene", "it_none") + ".png")
+    assert unknown.status_code == 404
+    other = tokens.sign_tile_token(KEY, "it_photo")
+    foreign = await client.get(f"{path}.png?key={other}", headers=anonymous)
+    assert (foreign.status_code, foreign.json()) == (unknown.status_code, unknown.json())
+    for bad in ("profile=none", "asset_key=none"):
+        assert (await client.get(f"{path}.png?{bad}")).status_code == 404
+
+
+async def test_tilejson_urls_open_without_a_header(client):
+    answer = await client.get("/api/v1/items/it_scene/tiles/tilejson.json?bands=4&colormap=viridis")
+    document = answer.json()
+    assert answer.status_code == 200
+    template = document["tiles"][0]
+    assert template.startswith(f"{BASE}/api/v1/items/it_scene/tiles/{{z}}/{{x}}/{{y}}.webp?bands=4")
+    longitude, latitude, zoom = document["center"]
+    import morecantile
+
+    tile = morecantile.tms.get("WebMercatorQuad").tile(longitude, latitude, zoom)
+    url = template.format(z=tile.z, x=tile.x, y=tile.y)
+    async with httpx.AsyncClient(transport=client.transport) as anonymous:
+        drawn = await anonymous.get(url)
+    assert drawn.status_code == 200
+    assert drawn.headers["content-type"] == "image/webp"
+
+
+async def test_a_public_item_needs_no_token(client):
+    answer = await client.get("/api/v1/items/it_public/tiles/tilejson.json")
+    assert "key=" not in answer.json()["tiles"][0]
+    tile = await client.get("/api/v1/items/it_public/tiles/0/0/0.png")
+    assert tile.headers["cache-control"] == "public, max-age=3600"
+
+
+async def test_a_full_pool_refuses_and_recovers():
+    pool = TilePool(1, queued=1)
+    gate = threading.Event()
+    running = asyncio.create_task(pool.run(gate.wait, 5))
+    waiting = asyncio.create_task(pool.run(lambda: "done"))
+    await asyncio.sleep(0)
+    with pytest.raises(Busy) as refused:
+        await pool.run(lambda: None)
+    assert refused.value.headers["Retry-After"] == "1"
+    gate.set()
+    assert await running is True
+    assert await waiting == "done"
+    assert await pool.run(lambda: 3) == 3
+    pool.close()
+
+
+async def test_a_slow_tile_is_given_up_but_keeps_its_place():
+    pool = TilePool(1, queued=0, timeout_seconds=0.05)
+    gate = threading.Event()
+    with pytest.raises(Busy):
+        await pool.run(gate.wait, 5)
+    assert pool.pending == 1
+    gate.set()
+    deadline = time.monotonic() + 5
+    while pool.pending and time.monotonic() < deadline:
+        await asyncio.sleep(0.001)
+    assert pool.pending == 0
+    pool.close()
+    with pytest.raises(Busy):
+        await pool.run(lambda: None)
+
+
+async def test_many_tiles_at_once_are_the_same_as_one_by_one(client, scene, tile_at):
+    z, x, y = tile_at(scene)
+    urls = [
+        f"/api/v1/items/{item}/tiles/{z}/{x + dx}/{y + dy}.png"
+        for item in ("it_scene", "it_photo")
+        for dx in range(-1, 1)
+        for dy in range(-1, 1)
+    ]
+    single = [(await client.get(url)).content for url in urls]
+    together = await asyncio.gather(*(client.get(url) for url in urls * 4))
+    assert [answer.content for answer in together] == single * 4
+
+
+async def test_vanilla_titiler_routes_are_not_there(client):
+    for url in ("/cog/info?url=/etc/passwd", "/info?url=x", "/tiles/WebMercatorQuad/0/0/0?url=x"):
+        assert (await client.get(url)).status_code == 404

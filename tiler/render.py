@@ -1,0 +1,270 @@
+"""The tiler's work as plain functions: a tile, TileJSON, statistics, a thumbnail, terrain.
+
+Called by the HTTP routes of `tiler.app` and by operations. All but `tilejson`, `colormaps` and
+`formulas` read pixels: run them in a `tiler.pool.TilePool`, never on an event loop.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from rasterio.errors import RasterioError
+from rasterio.features import geometry_mask
+from rasterio.transform import from_bounds
+from rasterio.warp import transform_geom
+
+from raster.bands import INDICES
+from tiler import datasets, encode, fast, general, grid
+from tiler.colormaps import colormaps
+from tiler.errors import InvalidParameter
+from tiler.locate import NotCovered, Request
+from tiler.paint import paint
+from tiler.pixels import Pixels
+from tiler.source import AssetSource
+from tiler.style import Style, style
+
+__all__ = [
+    "area_of",
+    "colormaps",
+    "formulas",
+    "render_terrain",
+    "render_tile",
+    "thumbnail",
+    "tilejson",
+]
+
+FORMATS = ("png", "webp", "jpg")
+SIZES = (256, 512, 1024)
+MAX_THUMBNAIL = 2048
+
+
+def render_tile(
+    source: AssetSource,
+    z: int,
+    x: int,
+    y: int,
+    *,
+    format: str = "webp",
+    size: int = 256,
+    bands: str | None = None,
+    expression: str | None = None,
+    rescale: str | None = None,
+    colormap: str | None = None,
+    quality: int = 82,
+    aoi: Mapping[str, Any] | None = None,
+) -> bytes:
+    """One WebMercatorQuad tile.
+
+    Args:
+        source: the asset, with the profile to use if any.
+        format: `png`, `webp` or `jpg`.
+        size: pixels a side: 256, 512 or 1024.
+        bands, expression, rescale, colormap: as `tiler.style.style`; replace the profile's.
+        quality: 1 to 100, JPEG and WebP.
+        aoi: GeoJSON Polygon or MultiPolygon, EPSG:4326; nothing is drawn outside.
+
+    Returns: the picture; fully transparent (JPEG: white) where the raster has no pixels.
+
+    Raises: OutOfRange, InvalidParameter, Unreadable, TileError.
+    """
+    address = grid.tile(z, x, y)
+    check_output(format, size, quality)
+    header = datasets.header_of(source)
+    chosen = style(
+        source, header, bands=bands, expression=expression, rescale=rescale, colormap=colormap
+    )
+    pixels = _read(header, chosen, address.bounds, size)
+    if pixels is None:
+        return encode.empty(format, size)
+    if aoi is not None:
+        _keep_inside(pixels, aoi, address.bounds, size)
+    colors, alpha = paint(pixels, header, chosen)
+    if alpha is not None and not alpha.any():
+        return encode.empty(format, size)
+    return encode.encode(colors, alpha, format, quality=quality)
+
+
+def check_output(image_format: str, size: int, quality: int) -> None:
+    """Whether such a picture is made. Raises: InvalidParameter."""
+    if image_format not in FORMATS:
+        raise InvalidParameter.of("format", "must be png, webp or jpg", "enum")
+    if size not in SIZES:
+        raise InvalidParameter.of("size", "must be 256, 512 or 1024", "enum")
+    if not 1 <= quality <= 100:
+        raise InvalidParameter.of("quality", "must be 1 to 100")
+
+
+def _read(
+    header: datasets.Header, chosen: Style, bounds: tuple[float, float, float, float], size: int
+) -> Pixels | None:
+    request = Request(
+        bounds, size, chosen.bidx, chosen.nodata, chosen.alpha_bidx, chosen.resampling
+    )
+    try:
+        return fast.read(header, request)
+    except NotCovered:
+        return general.read(header, request)
+
+
+def _keep_inside(
+    pixels: Pixels,
+    aoi: Mapping[str, Any],
+    bounds: tuple[float, float, float, float],
+    size: int,
+) -> None:
+    """Hide what lies outside an area."""
+    try:
+        projected = transform_geom("EPSG:4326", "EPSG:3857", area_of(aoi))
+        outside = geometry_mask([projected], (size, size), from_bounds(*bounds, size, size))
+    except (RasterioError, ValueError):
+        raise InvalidParameter.of("aoi", "cannot be placed on the map") from None
+    if pixels.alpha is None:
+        pixels.alpha = np.full((size, size), 255, np.uint8)
+    pixels.alpha[outside] = 0
+
+
+def area_of(aoi: Mapping[str, Any] | str) -> dict[str, Any]:
+    """A GeoJSON Polygon or MultiPolygon, from one, from a Feature, or from its text.
+
+    Raises: InvalidParameter.
+    """
+    found: Any = aoi
+    if isinstance(found, str):
+        try:
+            found = json.loads(found)
+        except ValueError:
+            raise InvalidParameter.of("aoi", "must be GeoJSON") from None
+    if isinstance(found, Mapping) and found.get("type") == "Feature":
+        found = found.get("geometry")
+    if not isinstance(found, Mapping) or found.get("type") not in ("Polygon", "MultiPolygon"):
+        raise InvalidParameter.of("aoi", "must be a GeoJSON Polygon or MultiPolygon")
+    polygons = found.get("coordinates")
+    if found["type"] == "Polygon":
+        polygons = [polygons]
+    try:
+        rings = [ring for polygon in polygons for ring in polygon]
+        positions = [position for ring in rings for position in ring]
+        sound = bool(rings) and all(len(ring) >= 4 for ring in rings)
+        sound = sound and all(
+            len(p) >= 2 and math.isfinite(p[0]) and abs(p[0]) <= 540 and abs(p[1]) <= 90
+            for p in positions
+        )
+    except (TypeError, KeyError, IndexError):
+        sound = False
+    if not sound:
+        raise InvalidParameter.of("aoi", "has coordinates that are not those of a polygon")
+    return {"type": found["type"], "coordinates": found["coordinates"]}
+
+
+def tilejson(source: AssetSource, url_template: str) -> dict[str, Any]:
+    """TileJSON 3.0.0 of an asset; reads only the file's header, once a version.
+
+    Args:
+        url_template: of a tile, with `{z}`, `{x}` and `{y}`.
+
+    Bounds across the antimeridian cannot be said in TileJSON: they are then the whole circle, and
+    the centre tells where the raster is. Raises: Unreadable.
+    """
+    header = datasets.header_of(source)
+    west, south, east, north = source.bounds or header.geographic_bounds
+    limit = grid.MAX_LATITUDE
+    south, north = max(-limit, min(limit, south)), max(-limit, min(limit, north))
+    center = header.center
+    if west > east:
+        west, east = -180.0, 180.0
+    return {
+        "tilejson": "3.0.0",
+        "name": source.name or source.asset_key,
+        "tiles": [url_template],
+        "bounds": [west, south, east, north],
+        "center": [center[0], max(-limit, min(limit, center[1])), header.minzoom],
+        "minzoom": header.minzoom,
+        "maxzoom": header.maxzoom,
+        "scheme": "xyz",
+    }
+
+
+def thumbnail(source: AssetSource, width: int = 256, height: int = 256) -> bytes:
+    """The whole raster on its own grid as a JPEG that fits in width by height pixels.
+
+    Never larger than the raster itself. Raises: InvalidParameter, Unreadable, TileError.
+    """
+    for name, value in (("width", width), ("height", height)):
+        if not 1 <= value <= MAX_THUMBNAIL:
+            raise InvalidParameter.of(name, f"must be 1 to {MAX_THUMBNAIL}")
+    header = datasets.header_of(source)
+    chosen = style(source, header)
+    shrink = max(1.0, header.width / width, header.height / height)
+    shape = max(1, round(header.height / shrink)), max(1, round(header.width / shrink))
+    pixels = fast.overview(
+        header,
+        chosen.bidx,
+        max(shape),
+        nodata=chosen.nodata,
+        alpha_bidx=chosen.alpha_bidx,
+        resampling=chosen.resampling,
+        shape=shape,
+    )
+    colors, alpha = paint(pixels, header, chosen)
+    if header.transform.e > 0:  # rows run from south to north
+        colors = colors[::-1]
+        alpha = None if alpha is None else alpha[::-1]
+    return encode.jpeg(colors, alpha, quality=85)
+
+
+def render_terrain(
+    source: AssetSource,
+    z: int,
+    x: int,
+    y: int,
+    *,
+    invert: bool = False,
+    size: int = 256,
+    aoi: Mapping[str, Any] | None = None,
+) -> bytes:
+    """One tile of heights in Mapbox's Terrain-RGB, as PNG.
+
+    height_m = -10000 + (red * 65536 + green * 256 + blue) * 0.1, from the first band.
+
+    Args:
+        invert: heights change sign, for depths counted downwards.
+        aoi: as `render_tile`.
+
+    Where there is no height it is 0: a renderer would read a transparent pixel as -10,000 m.
+    Raises: OutOfRange, InvalidParameter, Unreadable, TileError.
+    """
+    from rio_tiler.models import ImageData
+    from titiler.core.algorithm.dem import TerrainRGB
+
+    address = grid.tile(z, x, y)
+    check_output("png", size, 82)
+    header = datasets.header_of(source)
+    chosen = style(source, header, bands="1", rescale="0,1")
+    pixels = _read(header, chosen, address.bounds, size)
+    heights = np.zeros((1, size, size), np.float32)
+    if pixels is not None:
+        if aoi is not None:
+            _keep_inside(pixels, aoi, address.bounds, size)
+        band = fast.scaled_bands(header, (1,), pixels)[1]
+        heights[0] = np.nan_to_num(band.filled(0.0))
+    # the code has 24 bits: -10,000 m to 1,667,721.5 m
+    heights = np.clip(-heights if invert else heights, -10000.0, 1_667_721.5)
+    coded = TerrainRGB()(ImageData(np.ma.MaskedArray(heights), bounds=address.bounds))
+    return encode.png(np.ascontiguousarray(coded.data.transpose(1, 2, 0)))
+
+
+def formulas() -> dict[str, dict[str, Any]]:
+    """The index catalogue for a picker: name → formula, bands, colour map and range."""
+    return {
+        index.name: {
+            "formula": index.formula,
+            "bands": list(index.roles),
+            "colormap": index.colormap,
+            "range": list(index.value_range),
+            "long_name": index.long_name,
+            "category": index.category,
+        }
+        for index in INDICES.values()
+    }
