@@ -16,7 +16,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -32,6 +31,8 @@ from psycopg import sql
 from db.accounts import as_account, require_reachable, service_account
 from db.binaries import Binaries, EmbeddedError, find_binaries
 from db.locks import exclusive
+from db.machine import alive, free_port, is_free, last_lines, locale
+from db.server_settings import DISPOSABLE_SETTINGS, SETTINGS
 
 LOGIN = "opstac"
 SUPERUSER = "postgres"
@@ -41,38 +42,6 @@ LONGEST_SOCKET_PATH = 107
 READY_SECONDS = 300
 STOP_SECONDS = 60
 LOG_BYTES = 16 * 1024 * 1024
-
-SETTINGS = {
-    "listen_addresses": "127.0.0.1",
-    "password_encryption": "scram-sha-256",
-    "max_connections": "100",
-    "shared_buffers": "256MB",
-    "work_mem": "16MB",
-    "maintenance_work_mem": "128MB",
-    "effective_cache_size": "1GB",
-    "random_page_cost": "1.1",
-    "max_wal_size": "2GB",
-    "wal_compression": "on",
-    # statements are short; compiling them costs more than it gives
-    "jit": "off",
-    "timezone": "UTC",
-    "log_timezone": "UTC",
-    "log_line_prefix": "%m [%p] %q%u@%d ",
-    "logging_collector": "off",
-    "cluster_name": "opstac",
-}
-
-# loses data when the machine stops; for clusters that are removed anyway
-DISPOSABLE_SETTINGS = {
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
-    "wal_level": "minimal",
-    "max_wal_senders": "0",
-    "max_connections": "200",
-    "shared_buffers": "128MB",
-    "cluster_name": "opstac disposable",
-}
 
 
 @dataclass(frozen=True)
@@ -207,7 +176,7 @@ class Cluster:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGQUIT if at_once else signal.SIGINT)
         deadline = time.monotonic() + STOP_SECONDS
-        while _alive(pid):
+        while alive(pid):
             self._reap()
             if time.monotonic() > deadline:
                 raise EmbeddedError(f"the database does not stop; see {self.log}")
@@ -291,7 +260,7 @@ class Cluster:
         nursery = self.folder / "new"
         shutil.rmtree(nursery, ignore_errors=True)
         nursery.mkdir(mode=0o700)
-        known = Secrets(_free_port(), secrets.token_hex(24), secrets.token_hex(24))
+        known = Secrets(free_port(), secrets.token_hex(24), secrets.token_hex(24))
         password_file = nursery / "password"
         password_file.touch(mode=0o600)
         password_file.write_text(known.superuser_password)
@@ -302,8 +271,9 @@ class Cluster:
             [
                 *(program, "--pgdata", str(nursery / "data"), "--username", SUPERUSER),
                 *("--pwfile", str(password_file), "--auth", "scram-sha-256"),
-                *("--encoding", "UTF8", "--locale", _locale()),
-                *(["--no-sync"] if self.disposable else []),
+                *("--encoding", "UTF8", "--locale", locale()),
+                # small log files make a small folder, which is copied in no time
+                *(["--no-sync", "--wal-segsize=1"] if self.disposable else []),
             ],
             capture_output=True,
             text=True,
@@ -312,7 +282,7 @@ class Cluster:
         )
         if made.returncode != 0:
             shutil.rmtree(nursery, ignore_errors=True)
-            raise EmbeddedError(f"initdb failed: {_last_lines(made.stderr or made.stdout)}")
+            raise EmbeddedError(f"initdb failed: {last_lines(made.stderr or made.stdout)}")
         self._remember(known)
         shutil.rmtree(self.data, ignore_errors=True)
         os.rename(nursery / "data", self.data)
@@ -325,8 +295,8 @@ class Cluster:
         while True:
             self._clear_stale_lock()
             known = self._secrets()
-            if not _is_free(known.port):
-                known = replace(known, port=_free_port())
+            if not is_free(known.port):
+                known = replace(known, port=free_port())
                 self._remember(known)
             said = self._attempt(known.port)
             if said is None:
@@ -335,7 +305,7 @@ class Cluster:
             # backends of a killed server may take a moment to notice
             lingering = "shared memory block" in said and "still in use" in said
             if not (taken or lingering) or time.monotonic() > deadline:
-                raise EmbeddedError(f"the database did not start: {_last_lines(said)}")
+                raise EmbeddedError(f"the database did not start: {last_lines(said)}")
             time.sleep(0.2)
 
     def _attempt(self, port: int) -> str | None:
@@ -348,7 +318,7 @@ class Cluster:
         deadline = time.monotonic() + READY_SECONDS
         while self._pid_file()[-1:] != ["ready"]:
             self._reap()
-            if not _alive(pid):
+            if not alive(pid):
                 return self.log.read_bytes()[begin:].decode(errors="replace") or "no message"
             if time.monotonic() > deadline:
                 raise EmbeddedError(f"the database is not up after {READY_SECONDS} s: {self.log}")
@@ -442,7 +412,7 @@ class Cluster:
         if not lines or not lines[0].lstrip("-").isdigit():
             return None
         pid = abs(int(lines[0]))
-        if not _alive(pid):
+        if not alive(pid):
             return None
         try:
             # a server's working folder is its data folder
@@ -465,45 +435,3 @@ class Cluster:
     def _reap(self) -> None:
         if self._process is not None and self._process.poll() is not None:
             self._process = None
-
-
-def _alive(pid: int) -> bool:
-    """Whether process `pid` runs; a zombie does not."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return not Path("/proc/self").exists()
-    return state != "Z"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        # as the server does: connections that linger after a stop are no hindrance
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
-
-
-def _locale() -> str:
-    """Orders text by code point everywhere; C alone would not know letters beyond ASCII."""
-    return "C.UTF-8" if os.uname().sysname == "Linux" else "C"
-
-
-def _last_lines(text: str) -> str:
-    """The last lines of a message, on one line."""
-    return " / ".join(line.strip() for line in text.strip().splitlines()[-4:])

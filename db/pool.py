@@ -6,8 +6,10 @@ import re
 import select
 from typing import Any
 
+import orjson
 from psycopg import AsyncConnection, sql
 from psycopg.rows import dict_row
+from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
 Connection = AsyncConnection[dict[str, Any]]
@@ -54,6 +56,8 @@ def make_pool(
     """
 
     async def configure(connection: Connection) -> None:
+        # jsonb keeps 1e300 as 301 digits; read as an int it could not be written out again
+        set_json_loads(orjson.loads, connection.adapters)
         await connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
         await refuse_unsafe(connection)
 

@@ -19,8 +19,8 @@ from typing import LiteralString, cast
 
 _NAME = re.compile(r"^-- name: ([a-z][a-z0-9_]*)\s*$", re.MULTILINE)
 # a colon that is neither a cast (::) nor part of a time or an identifier, followed by a name;
-# string literals are matched first so that a colon inside one is left alone
-_PARAMETER = re.compile(r"'(?:[^']|'')*'|(?<![:\w]):([a-z_][a-z0-9_]*)")
+# comments and string literals are matched first so that a colon inside one is left alone
+_PARAMETER = re.compile(r"--[^\n]*|'(?:[^']|'')*'|(?<![:\w]):([a-z_][a-z0-9_]*)")
 
 
 class Queries:

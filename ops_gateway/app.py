@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute
 
 from ops_gateway import domains
 from ops_gateway.kernel.errors import MethodNotAllowed, NotFound, OpError
+from ops_gateway.kernel.failures import translate
 from ops_gateway.kernel.pipeline import Pipeline
 from ops_gateway.surfaces import health, http, openapi
 from ops_gateway.surfaces.edge import problem_response
@@ -30,15 +31,17 @@ def create_app(
     The caller wraps it in `surfaces.edge.Edge`, which authenticates.
     """
     domains.load()
-    return Starlette(
+    app = Starlette(
         routes=[
             *health.routes(checks, draining),
             *openapi.routes(),
             *extra,
             *http.routes(pipeline, RateLimiter(pipeline.services.options.limits)),
         ],
-        exception_handlers={OpError: refuse, HTTPException: refuse_http},
+        exception_handlers=HANDLERS,
     )
+    app.router.redirect_slashes = False  # the published client follows no redirect
+    return app
 
 
 def health_app(
@@ -47,7 +50,7 @@ def health_app(
     """Liveness and readiness alone, for a service that serves another app."""
     return Starlette(
         routes=health.routes(checks, draining),
-        exception_handlers={OpError: refuse, HTTPException: refuse_http},
+        exception_handlers=HANDLERS,
     )
 
 
@@ -69,3 +72,11 @@ async def refuse_http(request: Request, error: Exception) -> Response:
     else:
         refusal = NotFound("no such resource")
     return await refuse(request, refusal)
+
+
+async def refuse_any(request: Request, error: Exception) -> Response:
+    """What nobody expected, or the database gone away; the edge logs it."""
+    return await refuse(request, translate(error))
+
+
+HANDLERS = {OpError: refuse, HTTPException: refuse_http, Exception: refuse_any}

@@ -19,7 +19,7 @@ from brotli_asgi import BrotliMiddleware
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from stac_fastapi.api.app import StacApi
-from stac_fastapi.api.models import CollectionUri, EmptyRequest, JSONResponse
+from stac_fastapi.api.models import CollectionUri, EmptyRequest
 from stac_fastapi.extensions import FieldsExtension, TokenPaginationExtension
 from stac_fastapi.extensions.filter import (
     ItemCollectionFilterExtension,
@@ -32,7 +32,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stac_api.client import Client, Queryables, Service
@@ -83,8 +83,8 @@ def create_app(
             sets them.
         item_links: further links of an item; see `document.Mount`.
 
-    An exception with `status`, `title` and `detail` (and `headers`) raised by `visibility` or
-    `run_op` becomes that problem.
+    An exception with `status`, `title` and `detail` (and `headers`, `slug`, `extra`) raised by
+    `visibility` or `run_op` becomes that problem. `request_id` in the scope becomes its instance.
     """
     settings = Settings(
         stac_fastapi_title=TITLE,
@@ -130,7 +130,7 @@ def create_app(
         response_class=JSONResponse,
         # our client reads requests itself: more lenient than the models, and faster
         search_get_request_model=EmptyRequest,
-        search_post_request_model=EmptyRequest,
+        search_post_request_model=EmptyRequest,  # type: ignore[arg-type]
         collections_get_request_model=EmptyRequest,
         items_get_request_model=CollectionUri,
         exceptions={},
@@ -221,12 +221,17 @@ def _refusal(error: Exception, scope: Scope) -> Response:
     status, title = getattr(error, "status", None), getattr(error, "title", None)
     if not isinstance(status, int) or not isinstance(title, str):
         logger.exception("unexpected error in the STAC API")
-        return problem(500, "Internal Server Error", "an unexpected error; it has been logged")
+        status, title = 500, "Internal Server Error"
+        error = RuntimeError("an unexpected error; it has been logged")
+    slug, base = getattr(error, "slug", None), scope.get("base_url")
     return problem(
         status,
         title,
         getattr(error, "detail", str(error)),
+        kind=f"{base}/problems/{slug}" if slug and base else "about:blank",
+        instance=scope.get("request_id"),
         headers=getattr(error, "headers", None),
+        extra=getattr(error, "extra", None),
     )
 
 
@@ -234,7 +239,10 @@ async def _http_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     titles = {404: "Not Found", 405: "Method Not Allowed"}
     title = titles.get(error.status_code, "Error")
-    return problem(error.status_code, title, str(error.detail), headers=error.headers)
+    instance = request.scope.get("request_id")
+    return problem(
+        error.status_code, title, str(error.detail), instance=instance, headers=error.headers
+    )
 
 
 async def _validation_problem(request: Request, error: Exception) -> Response:
@@ -243,4 +251,5 @@ async def _validation_problem(request: Request, error: Exception) -> Response:
         {"loc": list(part["loc"]), "msg": str(part["msg"]), "type": str(part["type"])}
         for part in error.errors()
     ]
-    return problem(422, "Unprocessable Content", detail)
+    instance = request.scope.get("request_id")
+    return problem(422, "Unprocessable Content", detail, instance=instance)

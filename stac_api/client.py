@@ -108,7 +108,7 @@ class Client(CoreCrudClient):
             }
         )
 
-    async def all_collections(self, request: Request, **kwargs: Any) -> Any:
+    async def all_collections(self, request: Request, **kwargs: Any) -> Any:  # type: ignore[override]
         """GET /collections, in order of making."""
         visibility, mount = await self.service.visibility(request), self.service.mount(request)
         limit = whole(request, "limit", COLLECTIONS_PAGE, 1, COLLECTIONS_LIMIT)
@@ -132,7 +132,7 @@ class Client(CoreCrudClient):
         mount = self.service.mount(request)
         return json_response(await self.service.collections.one(visibility, collection_id, mount))
 
-    async def item_collection(self, collection_id: str, request: Request, **kwargs: Any) -> Any:
+    async def item_collection(self, collection_id: str, request: Request, **kwargs: Any) -> Any:  # type: ignore[override]
         """GET /collections/{id}/items."""
         visibility = await self.service.visibility(request)
         ids = (await self.service.searcher.ids(visibility, [collection_id])).get(collection_id)
@@ -155,7 +155,7 @@ class Client(CoreCrudClient):
         found = await self.service.item(visibility, collection_id, item_id, mount)
         return Response(orjson.dumps(found), media_type=GEOJSON)
 
-    async def get_search(self, request: Request, **kwargs: Any) -> Any:
+    async def get_search(self, request: Request, **kwargs: Any) -> Any:  # type: ignore[override]
         """GET /search."""
         visibility = await self.service.visibility(request)
         search = from_query(request.query_params)
@@ -163,7 +163,7 @@ class Client(CoreCrudClient):
         page = await self.service.searcher.search(visibility, search, mount)
         return _page_response(page, request, mount, f"{mount.root}/search", None)
 
-    async def post_search(self, request: Request, **kwargs: Any) -> Any:
+    async def post_search(self, request: Request, **kwargs: Any) -> Any:  # type: ignore[override]
         """POST /search."""
         visibility = await self.service.visibility(request)
         body = await read_body(request)

@@ -83,9 +83,10 @@ def problem(
     kind: str = "about:blank",
     instance: str | None = None,
     headers: Mapping[str, str] | None = None,
+    extra: Mapping[str, Any] | None = None,
 ) -> Response:
     """An RFC 9457 response; `instance` is the request's id where there is one."""
-    body = {"type": kind, "title": title, "status": status, "detail": detail}
+    body = {**(extra or {}), "type": kind, "title": title, "status": status, "detail": detail}
     if instance:
         body["instance"] = instance
     return Response(

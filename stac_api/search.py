@@ -180,14 +180,15 @@ class Searcher:
         collections = {item["properties"]["opstac:collection"] for item in stored}
         unknown = {c for c in collections if (organization, c) not in self._slugs}
         if unknown and organization:
-            for row in await self._all(
+            named = await self._all(
                 sql.names, organization=organization, projects=None, names=sorted(unknown)
-            ):
-                if row["name"] == row["id"]:
-                    self._remember(organization, row["id"], row["slug"])
+            )
+            slugs = {row["id"]: row["slug"] for row in named}
+            for id_ in unknown:  # one that is gone shows its id, and never comes back
+                self._remember(organization, id_, slugs.get(id_, id_))
         features = []
         for item in stored:
-            collection = item["properties"]["opstac:collection"]
+            collection: str = item["properties"]["opstac:collection"]
             shown = self._slugs.get((organization, collection), collection)
             document = feature(item, shown, mount)
             if request.include or request.exclude:

@@ -142,9 +142,15 @@ test_settings.__test__ = False  # type: ignore[attr-defined]
 
 
 @pytest.fixture
-async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
+def service() -> str:
+    """Which part of the platform `api` is; a folder of tests may ask for less than the whole."""
+    return "all"
+
+
+@pytest.fixture
+async def api(dsn: str, tmp_path: Path, service: str) -> AsyncIterator[Api]:
     """The whole platform without workers."""
-    async with compose.embedded(test_settings(dsn, tmp_path)) as platform:
+    async with compose.embedded(test_settings(dsn, tmp_path), service=service) as platform:
         transport = httpx.ASGITransport(platform.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
             yield Api(platform, client)

@@ -55,7 +55,7 @@ class _Query:
     asset_key: str | None
     key: str | None
     quality: int
-    style: dict[str, str]
+    style: dict[str, Any]
     errors: tuple[dict[str, Any], ...]
 
 
@@ -133,7 +133,7 @@ def routes(
             key=key,
             parameters={n: request.query_params[n] for n in request.query_params if n != "key"},
         )
-        document = await pool.run(render.tilejson, source, template)
+        document = await pool.run(render.tilejson, source, template, **query.style)
         headers = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
         return Response(orjson.dumps(document), headers=headers, media_type="application/json")
 

@@ -194,7 +194,7 @@ def _place(
     middle = width / 2, height / 2
     columns = np.array([middle[0], middle[0] - 0.5, middle[0] + 0.5, middle[0], middle[0]])
     rows = np.array([middle[1], middle[1], middle[1], middle[1] - 0.5, middle[1] + 0.5])
-    lon, lat = project.transform(*(transform * (columns, rows)))
+    lon, lat = project.transform(*_apply(transform, columns, rows))
     if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
         raise Unreadable("the asset cannot be drawn on a map: it lies outside its CRS")
     _, _, side_x = _GEOD.inv(lon[1], lat[1], lon[2], lat[2])
@@ -204,7 +204,7 @@ def _place(
     along = np.linspace(0.0, 1.0, 33)
     edge_c = np.concatenate([along, along, np.zeros(33), np.ones(33)]) * width
     edge_r = np.concatenate([np.zeros(33), np.ones(33), along, along]) * height
-    edge_lon, edge_lat = project.transform(*(transform * (edge_c, edge_r)))
+    edge_lon, edge_lat = project.transform(*_apply(transform, edge_c, edge_r))
     known = np.isfinite(edge_lon) & np.isfinite(edge_lat)
     if not known.any():
         raise Unreadable("the asset cannot be drawn on a map: it lies outside its CRS")
@@ -221,6 +221,16 @@ def _place(
     else:
         west, east = _wrap(west), _wrap(east, upper=True)
     return (west, south, east, north), (_wrap(float(lon[0])), float(lat[0])), resolution_m
+
+
+def _apply(
+    transform: Affine, columns: np.ndarray, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pixel coordinates to those of the CRS."""
+    return (
+        transform.a * columns + transform.b * rows + transform.c,
+        transform.d * columns + transform.e * rows + transform.f,
+    )
 
 
 def _boxes(
@@ -272,7 +282,7 @@ def dataset(found: Header, level: int) -> DatasetReader:
     if handle is not None:
         _handles.open.move_to_end(key)
         return handle
-    options = {"overview_level": level - 1} if level else {}
+    options: dict[str, Any] = {"overview_level": level - 1} if level else {}
     try:
         handle = rasterio.open(found.path, driver="GTiff", sharing=False, **options)
     except RasterioError:

@@ -97,7 +97,7 @@ def _aligned(
         return None
     if column < 0 or row < 0 or column + size > handle.width or row + size > handle.height:
         return None
-    window = Window(column, row, size, size)
+    window = Window(column, row, size, size)  # type: ignore[call-arg]
     data, masked, alpha = _window(header, request, handle, window, None)
     return Pixels(data, masked, alpha)
 
@@ -128,7 +128,7 @@ def _warped(
     read_height, read_width = shape or (height, width)
     if max(read_height, read_width) > _MAX_REMAP_SIDE:
         raise NotCovered
-    window = Window(c0, r0, width, height)
+    window = Window(c0, r0, width, height)  # type: ignore[call-arg]
     data, masked, alpha = _window(header, request, handle, window, shape)
 
     map_x = spread((found.columns / fx - c0) / sx - 0.5, size)
@@ -305,20 +305,18 @@ def overview(
         shape = (max(1, int(handle.height / shrink)), max(1, int(handle.width / shrink)))
     request = Request((0, 0, 0, 0), 0, bidx, nodata, alpha_bidx, resampling)
     try:
-        window = Window(0, 0, handle.width, handle.height)
+        window = Window(0, 0, handle.width, handle.height)  # type: ignore[call-arg]
         return Pixels(*_window(header, request, handle, window, shape))
     except RasterioError:
         datasets.forget(header)
         raise Unreadable("the asset's pixels cannot be read") from None
 
 
-def scaled_bands(
-    header: Header, bidx: tuple[int, ...], pixels: Pixels
-) -> dict[int, np.ma.MaskedArray]:
+def scaled_bands(header: Header, bidx: tuple[int, ...], pixels: Pixels) -> dict[int, np.ndarray]:
     """1-based band → float32 values with scale and offset applied, as formulas take them."""
-    found: dict[int, np.ma.MaskedArray] = {}
+    found: dict[int, np.ndarray] = {}
     for position, index in enumerate(bidx):
-        band = pixels.band(position).astype(np.float32)
+        band: np.ndarray = pixels.band(position).astype(np.float32)
         scale, offset = header.scales[index - 1], header.offsets[index - 1]
         if (scale, offset) != (1.0, 0.0):
             band = band * np.float32(scale) + np.float32(offset)

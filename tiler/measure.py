@@ -193,9 +193,9 @@ def _pieces(
         out_shape=shape,
         transform=Affine.translation(area.window.col_off, area.window.row_off) * steps,
         dtype="uint8",
-    ).astype(bool)
+    )
     yield (
-        inside,
+        np.asarray(inside, dtype=bool),
         reader.read(
             dataset, indexes, window=area.window, layout=layout, scaled=scaled, out_shape=shape
         ),

@@ -5,6 +5,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from raster.formula import Formula
 from tiler import fast
 from tiler.datasets import Header
 from tiler.pixels import Pixels
@@ -23,7 +24,7 @@ def paint(pixels: Pixels, header: Header, style: Style) -> tuple[np.ndarray, np.
         colors = style.palette[_indices(pixels.data[..., 0], len(style.palette))]
         return _with_table_alpha(colors, pixels.opacity())
     if style.formula is not None:
-        return _paint_formula(pixels, header, style)
+        return _paint_formula(pixels, header, style, style.formula)
     alpha = pixels.opacity()
     if pixels.data.dtype.name in _ENTRIES:
         grey = _by_table(pixels.data, style)
@@ -37,10 +38,9 @@ def paint(pixels: Pixels, header: Header, style: Style) -> tuple[np.ndarray, np.
 
 
 def _paint_formula(
-    pixels: Pixels, header: Header, style: Style
+    pixels: Pixels, header: Header, style: Style, formula: Formula
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    assert style.formula is not None
-    values = style.formula.evaluate(fast.scaled_bands(header, style.bidx, pixels))
+    values = formula.evaluate(fast.scaled_bands(header, style.bidx, pixels))
     grey = np.stack(
         [_linear(block, style.rescale[i]) for i, block in enumerate(values.data)], axis=2
     )

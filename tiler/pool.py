@@ -4,7 +4,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from tiler.errors import Busy
@@ -56,14 +56,14 @@ class TilePool:
         except RuntimeError:  # closed
             self._done()
             raise Busy("the tile server is stopping") from None
-        future.add_done_callback(self._done)
+        future.add_done_callback(lambda _: self._done())
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 return await asyncio.wrap_future(future)
         except TimeoutError:
             raise Busy("the tile took too long to draw", retry_after_seconds=5) from None
 
-    def _done(self, _: "Future[object] | None" = None) -> None:
+    def _done(self) -> None:
         with self._lock:
             self._pending -= 1
 

@@ -1,7 +1,7 @@
 """The tiler's work as plain functions: a tile, TileJSON, statistics, a thumbnail, terrain.
 
-Called by the HTTP routes of `tiler.app` and by operations. All but `tilejson`, `colormaps` and
-`formulas` read pixels: run them in a `tiler.pool.TilePool`, never on an event loop.
+Called by the HTTP routes of `tiler.app` and by operations. All but `colormaps` and `formulas` read
+files: run them in a `tiler.pool.TilePool`, never on an event loop.
 """
 
 import json
@@ -140,7 +140,7 @@ def area_of(aoi: Mapping[str, Any] | str) -> dict[str, Any]:
         found = found.get("geometry")
     if not isinstance(found, Mapping) or found.get("type") not in ("Polygon", "MultiPolygon"):
         raise InvalidParameter.of("aoi", "must be a GeoJSON Polygon or MultiPolygon")
-    polygons = found.get("coordinates")
+    polygons: Any = found.get("coordinates")
     if found["type"] == "Polygon":
         polygons = [polygons]
     try:
@@ -158,16 +158,26 @@ def area_of(aoi: Mapping[str, Any] | str) -> dict[str, Any]:
     return {"type": found["type"], "coordinates": found["coordinates"]}
 
 
-def tilejson(source: AssetSource, url_template: str) -> dict[str, Any]:
+def tilejson(
+    source: AssetSource,
+    url_template: str,
+    *,
+    bands: str | None = None,
+    expression: str | None = None,
+    rescale: str | None = None,
+    colormap: str | None = None,
+) -> dict[str, Any]:
     """TileJSON 3.0.0 of an asset; reads only the file's header, once a version.
 
     Args:
         url_template: of a tile, with `{z}`, `{x}` and `{y}`.
+        bands, expression, rescale, colormap: what that URL asks for; refused here as a tile would.
 
     Bounds across the antimeridian cannot be said in TileJSON: they are then the whole circle, and
-    the centre tells where the raster is. Raises: Unreadable.
+    the centre tells where the raster is. Raises: InvalidParameter, Unreadable.
     """
     header = datasets.header_of(source)
+    style(source, header, bands=bands, expression=expression, rescale=rescale, colormap=colormap)
     west, south, east, north = source.bounds or header.geographic_bounds
     limit = grid.MAX_LATITUDE
     south, north = max(-limit, min(limit, south)), max(-limit, min(limit, north))
@@ -248,10 +258,11 @@ def render_terrain(
         if aoi is not None:
             _keep_inside(pixels, aoi, address.bounds, size)
         band = fast.scaled_bands(header, (1,), pixels)[1]
-        heights[0] = np.nan_to_num(band.filled(0.0))
+        heights[0] = np.nan_to_num(np.ma.filled(band, 0.0))
     # the code has 24 bits: -10,000 m to 1,667,721.5 m
     heights = np.clip(-heights if invert else heights, -10000.0, 1_667_721.5)
-    coded = TerrainRGB()(ImageData(np.ma.MaskedArray(heights), bounds=address.bounds))
+    image = ImageData(np.ma.MaskedArray(heights), bounds=address.bounds)  # type: ignore[call-arg]
+    coded = TerrainRGB()(image)  # type: ignore[call-arg]
     return encode.png(np.ascontiguousarray(coded.data.transpose(1, 2, 0)))
 
 

@@ -230,15 +230,21 @@ language plpgsql volatile set search_path = opstac, public as $$
 begin
   perform set_config('opstac.org', coalesce(nullif(p_org, ''), '-'), true);
   return query
-    select n.name, c.id, c.slug
-    from unnest(p_names) n (name)
-    join opstac.collection c on c.id = n.name or c.slug = n.name
-    where c.deleted_at is null and (p_projects is null or c.project_id = any (p_projects))
+    -- two look-ups by index: one with "id or slug" would read every collection
+    select c.id, c.id, c.slug
+    from opstac.collection c
+    where c.id = any (p_names)
+      and c.deleted_at is null and (p_projects is null or c.project_id = any (p_projects))
     union all
-    select n.name, p.id, p.id
-    from unnest(p_names) n (name)
-    join opstac.project p on p.id = n.name
-    where p.deleted_at is null and (p_projects is null or p.id = any (p_projects));
+    select c.slug, c.id, c.slug
+    from opstac.collection c
+    where c.organization_id = p_org and c.slug = any (p_names) and c.slug <> c.id
+      and c.deleted_at is null and (p_projects is null or c.project_id = any (p_projects))
+    union all
+    select p.id, p.id, p.id
+    from opstac.project p
+    where p.id = any (p_names) and p.deleted_at is null
+      and (p_projects is null or p.id = any (p_projects));
 end $$;
 comment on function stac_names is 'What names of collections (id or slug) and of projects stand for; unknown ones are left out.';
 
@@ -258,7 +264,7 @@ begin
       from opstac.collection c join opstac.project p on p.id = c.project_id
       where c.deleted_at is null and p.deleted_at is null
         and (p_projects is null or c.project_id = any (p_projects))
-        and (p_names is null or c.id = any (p_names) or c.slug = any (p_names))
+        and (p_names is null or c.id in (select named.id from opstac.stac_names(p_org, p_projects, p_names) named))
       union all
       -- items in no collection are shown in one that is named after their project
       select p.id, p.id, p.id, p.name, p.description, '{}'::jsonb, p.created_at, p.updated_at

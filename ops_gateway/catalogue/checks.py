@@ -36,7 +36,7 @@ def instant(value: datetime | str | None, field: str) -> datetime | None:
     except (ValueError, OverflowError):
         raise Invalid.at(field, f"{str(value)[:60]!r} is not an ISO 8601 date-time") from None
     if not _FIRST <= moment <= _LAST:
-        raise Invalid.at(field, "the year must be 1000 to 2999")
+        raise Invalid.at(field, "must be from 1000-01-02 to 2999-12-31")
     return moment
 
 

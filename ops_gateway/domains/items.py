@@ -159,17 +159,19 @@ async def origin_of(ctx: Context, body: ItemCreateInput) -> tuple[str, str]:
 
     Raises NotFound: there is no such upload, job or order that the caller may see.
     """
-    if body.job_id is not None:
-        job = await ctx.one("job", sql.job_project, id=body.job_id)
-        require_sight(ctx, job["project_id"], "job")
-        return "processing_job", body.job_id
+    origin = "project", body.project_id
+    if body.order_id is not None:
+        raise NotFound.of("order")
+    # each is kept with the item, so each is looked at; the job says most of where it came from
     if body.upload_id is not None:
         upload = await ctx.one("upload", sql.upload_project, id=body.upload_id)
         require_sight(ctx, upload["project_id"], "upload")
-        return "upload", body.upload_id
-    if body.order_id is not None:
-        raise NotFound.of("order")
-    return "project", body.project_id
+        origin = "upload", body.upload_id
+    if body.job_id is not None:
+        job = await ctx.one("job", sql.job_project, id=body.job_id)
+        require_sight(ctx, job["project_id"], "job")
+        origin = "processing_job", body.job_id
+    return origin
 
 
 def require_sight(ctx: Context, project_id: str, kind: str) -> None:

@@ -35,9 +35,7 @@ class ItemLineageOutput(Output):
     children: list[Relative]
 
 
-async def relatives(
-    ctx: Context, item_id: str, direction: Literal["up", "down"]
-) -> list[Relative]:
+async def relatives(ctx: Context, item_id: str, direction: Literal["up", "down"]) -> list[Relative]:
     """The entities up or down from an item that the caller may see; files are not told."""
     found = []
     for edge in await provenance.walk(

@@ -175,7 +175,8 @@ class RemoveMemberOutput(Output):
 
 def respond(row: dict[str, Any]) -> ProjectResponse:
     """A project's row as the wire has it."""
-    return ProjectResponse.model_validate({**row, "gcs_bucket_name": row["organization_id"]})
+    shown = {name: row[name] for name in ProjectResponse.model_fields if name in row}
+    return ProjectResponse.model_validate({**shown, "gcs_bucket_name": row["organization_id"]})
 
 
 def check_role(role: str) -> str:

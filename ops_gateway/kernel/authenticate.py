@@ -13,11 +13,13 @@ from typing import Any
 from uuid import UUID
 
 import jwt
+import psycopg
 
 from db.pool import Pool
 from db.queries import queries
 from ops_gateway.kernel.context import Principal
 from ops_gateway.kernel.errors import Unauthenticated
+from ops_gateway.kernel.failures import connection_lost
 from ops_gateway.kernel.secrets import Keys, SigningKey
 
 sql = queries(__file__)
@@ -125,6 +127,14 @@ class Authenticator:
         raise Unauthenticated("the credential is not valid")
 
     async def _one(self, query: Any, **params: Any) -> dict[str, Any] | None:
+        try:
+            return await self._ask(query, params)
+        except psycopg.OperationalError as error:
+            if not connection_lost(error):
+                raise
+        return await self._ask(query, params)
+
+    async def _ask(self, query: Any, params: dict[str, Any]) -> dict[str, Any] | None:
         async with self._pool.connection() as connection:
             return await (await connection.execute(query, params)).fetchone()
 

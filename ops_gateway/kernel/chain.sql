@@ -69,7 +69,7 @@ select j.organization_id, 'journal ' || j.id,
 from journal j left join sums s on s.journal_id = j.id
 where coalesce(s.total, 0) <> 0 or coalesce(s.lines, 0) < 2
 union all
-select e.organization_id, format('entry %s of %s', e.account_id, e.journal_id),
+select coalesce(j.organization_id, e.organization_id), format('entry %s of %s', e.account_id, e.journal_id),
        case when j.id is null then 'belongs to no journal'
             when a.id is null then 'names an account that is not there'
             else 'names another organization than its journal or account' end

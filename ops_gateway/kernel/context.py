@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from db.pool import Connection
 from ops_gateway.kernel.errors import BadRequest, Forbidden, NotFound
+from ops_gateway.kernel.events import EVENT_TYPES
 from ops_gateway.kernel.ids import new_id
 
 if TYPE_CHECKING:
@@ -234,6 +235,8 @@ class Context:
 
     def emit(self, event: Event) -> None:
         """Publish `event` when the transaction commits."""
+        if event.type not in EVENT_TYPES:
+            raise KeyError(f"there is no event type '{event.type}'")
         self.events.append(event)
 
     def hold(

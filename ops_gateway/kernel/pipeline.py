@@ -98,9 +98,16 @@ class Call:
 class Pipeline:
     """Runs operations on one pool."""
 
-    def __init__(self, pool: Pool, services: Services) -> None:
-        """`pool` acts as opstac_app."""
+    def __init__(
+        self,
+        pool: Pool,
+        services: Services,
+        *,
+        observe: Callable[[str, int, float], None] = lambda op_id, outcome, seconds: None,
+    ) -> None:
+        """`pool` acts as opstac_app; `observe` is told of each run: id, status, seconds."""
         self.pool = pool
+        self._observe = observe
         self.services = services
         # what runs in this process: its duplicates wait here and hold no connection
         self._flights: dict[tuple[str, str, str], asyncio.Future[Done | None]] = {}
@@ -123,7 +130,9 @@ class Pipeline:
         outcome = 499  # the caller went away
         try:
             self.admit(op, call.principal)
-            body = self.validate(op, await raw() if callable(raw) else raw)
+            if callable(raw):
+                raw = await raw()
+            body = self.validate(op, raw)
             if op.is_read:
                 answer = await self._read(op, body, call)
             else:
@@ -142,13 +151,15 @@ class Pipeline:
             await self._audit_refusal(op, call, refusal)
             raise refusal from error
         finally:
+            seconds = time.perf_counter() - started
+            self._observe(op.id, outcome, seconds)
             logger.info(
                 "operation",
                 extra={
                     "op": op.id,
                     "organization": call.principal.organization_id,
                     "request_id": call.request_id,
-                    "duration_ms": round((time.perf_counter() - started) * 1000, 2),
+                    "duration_ms": round(seconds * 1000, 2),
                     "outcome": outcome,
                 },
             )
@@ -319,6 +330,7 @@ class Pipeline:
         deadline = time.monotonic() + WAIT_SECONDS
         pause = 0.02
         failures = 0
+        begun = retried = False
         while True:
             context = self._context(op, call, read_only=False)
             context.price = amount
@@ -327,6 +339,7 @@ class Pipeline:
                     claim = await self._begin(
                         op, connection, key, fingerprint, call, amount, intent, finishing
                     )
+                    begun = True
                     if isinstance(claim, Done):
                         return claim
                     context.attach(connection, intent=claim)
@@ -349,6 +362,13 @@ class Pipeline:
                 if failures > RETRIES:
                     raise
                 await asyncio.sleep(0.02 * failures)
+                continue
+            except psycopg.OperationalError as error:
+                # where nothing was begun another connection may do; afterwards only the caller
+                # may try again, with its key
+                if begun or retried or not connection_lost(error):
+                    raise
+                retried = True
                 continue
             fault("committed")
             await self._after_commit(context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -58,9 +58,17 @@ class Edge:
     """Wraps an ASGI app; puts `principal`, `request_id` and `base_url` into the scope."""
 
     def __init__(
-        self, app: ASGIApp, authenticator: Authenticator, *, public_url: str | None = None
+        self,
+        app: ASGIApp,
+        authenticator: Authenticator,
+        *,
+        public_url: str | None = None,
+        observe: Callable[[str, int, float], None] = lambda method, status, seconds: None,
     ) -> None:
-        """`public_url`: the base of every link, where a proxy stands in front."""
+        """`public_url`: the base of every link, where a proxy stands in front; `observe` is told of
+        each request: method, status, seconds.
+        """
+        self._observe = observe
         self.app = app
         self.authenticator = authenticator
         self.public_url = public_url.rstrip("/") if public_url else None
@@ -77,14 +85,16 @@ class Edge:
         scope["request_id"] = request_id
         scope["base_url"] = base_url(scope, self.public_url)
         status = 500
-        begun = False
+        begun = ended = False
 
         async def answer(message: Message) -> None:
-            nonlocal status, begun
+            nonlocal status, begun, ended
             if message["type"] == "http.response.start":
                 begun = True
                 status = message["status"]
                 MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            elif message["type"] == "http.response.body":
+                ended = not message.get("more_body", False)
             await send(message)
 
         async def refuse(error: OpError) -> None:
@@ -105,11 +115,14 @@ class Edge:
             refusal = translate(error)
             if isinstance(refusal, Internal):
                 logger.exception("unhandled", extra={"request_id": request_id})
-            if begun:
+            if not begun:
+                await refuse(refusal)
+            elif not ended:  # the connection must break, or half an answer would look whole
                 raise
-            await refuse(refusal)
         finally:
             principal: Any = scope.get("principal", ANONYMOUS)
+            seconds = time.perf_counter() - started
+            self._observe(scope["method"], status, seconds)
             logger.info(
                 "request",
                 extra={
@@ -117,7 +130,7 @@ class Edge:
                     "method": scope["method"],
                     "path": scope["path"],
                     "status": status,
-                    "duration_ms": round((time.perf_counter() - started) * 1000, 2),
+                    "duration_ms": round(seconds * 1000, 2),
                     "organization": principal.organization_id,
                     "principal": principal.kind,
                 },

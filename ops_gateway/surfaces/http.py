@@ -28,7 +28,12 @@ def routes(pipeline: Pipeline, limiter: RateLimiter) -> list[Route]:
 
 def by_id(request: Request) -> tuple[Operation | None, dict[str, Any]]:
     """The operation an id names."""
-    return REGISTRY.get(request.path_params["op_id"]), {}
+    return REGISTRY.get(path_after(request, "/v1/op/")), {}
+
+
+def path_after(request: Request, prefix: str) -> str:
+    """The decoded path behind `prefix`. The router's own pattern lets a last line feed slip."""
+    return request.scope["path"].partition(prefix)[2]
 
 
 class ResourcePaths:
@@ -43,7 +48,7 @@ class ResourcePaths:
         """The operation a path names, and the body fields taken from the path."""
         if not self._literal:
             self._build()
-        path = request.path_params["path"].strip("/")
+        path = path_after(request, "/v1/").strip("/")
         if request.method == "POST":
             return REGISTRY.get(path.replace("/", ".").replace("-", "_")), {}
         name = path.replace("-", "_")

@@ -81,10 +81,10 @@ class Run:
             with suppress(*DATABASE_AWAY):  # else its lease runs out
                 await claim.release(self._pool, self.job, delay_seconds=0, refund=True)
             raise
-        except LeaseLost as error:
-            stop_failed(error)
         except JobEnded:
             outcome = "ended elsewhere"
+        except LeaseLost as error:  # the end of the job was refused
+            stop_failed(error)
         except Exception:
             # its end could not be told; the lease runs out and the reaper decides
             logger.exception("job %s was left behind", self.job.id, extra=self._extra(outcome))
@@ -109,10 +109,33 @@ class Run:
             if isinstance(error, OSError) and not _passes(error):
                 return await self._fail_internal(error)
             return await self._later(error)
-        except (LeaseLost, JobEnded):
+        except JobEnded:
             raise
+        except LeaseLost as error:
+            # what the platform refuses may also be the output of a job that was just cancelled
+            return await self._fail_internal(await self._unless_lost(error))
         except Exception as error:
             return await self._fail_internal(error)
+
+    async def _unless_lost(self, error: LeaseLost) -> LeaseLost:
+        """The error, where the lease is still ours. Exits the process where it is not.
+
+        Raises: JobEnded: the job ended at this epoch, which is no reason to stop.
+        """
+        try:
+            await self._extend()
+        except (LeaseLost, *DATABASE_AWAY):
+            stop_failed(error)
+        return error
+
+    async def _extend(self) -> bool:
+        return await claim.extend(
+            self._pool,
+            self.job,
+            lease_seconds=self._limits.lease_seconds,
+            progress=self._progress,
+            stage=self._stage,
+        )
 
     async def _fail_internal(self, error: Exception) -> str:
         logger.error("job failed", exc_info=error, extra=self._extra("internal_error"))
@@ -191,13 +214,7 @@ class Run:
         while True:
             await asyncio.sleep(self._limits.beat_seconds)
             try:
-                cancel = await claim.extend(
-                    self._pool,
-                    self.job,
-                    lease_seconds=self._limits.lease_seconds,
-                    progress=self._progress,
-                    stage=self._stage,
-                )
+                cancel = await self._extend()
             except DATABASE_AWAY as error:
                 # the epoch guards the outputs; the work is not thrown away for a short outage
                 logger.warning("no heartbeat: %s", error, extra=self._extra("heartbeat"))

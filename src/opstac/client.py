@@ -1,7 +1,7 @@
 """A small Python client: every operation by its id, plain dicts in and out.
 
-    client = Geopera("gpra_…", base_url="http://127.0.0.1:8080")
-    item = client.op("items.get", {"item_id": "it_…"})["item"]
+client = Geopera("gpra_…", base_url="http://127.0.0.1:8080")
+item = client.op("items.get", {"item_id": "it_…"})["item"]
 """
 
 from __future__ import annotations

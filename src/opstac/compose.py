@@ -20,6 +20,7 @@ from ops_gateway.kernel.secrets import Keys
 from ops_gateway.kernel.services import ChildRefused, Options, Services
 from ops_gateway.surfaces import assets, job_outputs, storage
 from ops_gateway.surfaces.edge import Edge
+from ops_gateway.surfaces.metrics import Metrics
 from ops_gateway.worker import queue
 from opstac import tiles
 from opstac.ogc import ogc_app
@@ -46,6 +47,7 @@ class Platform:
     services: Services
     pipeline: Pipeline
     authenticator: Authenticator
+    metrics: Metrics
     app: ASGIApp
 
 
@@ -87,7 +89,8 @@ async def core(
             searching(settings, keys, readers) as searcher,
         ):
             services = replace(make_services(settings, keys, tile_pool), searcher=searcher)
-            pipeline = Pipeline(pool, services)
+            metrics = Metrics({"opstac_app": pool})
+            pipeline = Pipeline(pool, services, observe=metrics.operation)
             authenticator = Authenticator(
                 pool, keys, issuer=settings.issuer, cron_token=settings.cron_token
             )
@@ -95,7 +98,9 @@ async def core(
             async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
                 raise RuntimeError("this process serves no requests")
 
-            yield Platform(settings, keys, pool, services, pipeline, authenticator, nothing)
+            yield Platform(
+                settings, keys, pool, services, pipeline, authenticator, metrics, nothing
+            )
     finally:
         tile_pool.close()
 
@@ -132,7 +137,10 @@ async def embedded(
             else health_app(checks, draining)
         )
         app = Edge(
-            Dispatch(mounted, gateway), platform.authenticator, public_url=settings.public_url
+            Dispatch(mounted, gateway),
+            platform.authenticator,
+            public_url=settings.public_url,
+            observe=platform.metrics.request,
         )
         yield replace(platform, app=app)
 

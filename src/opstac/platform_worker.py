@@ -15,8 +15,10 @@ from ops_gateway.domains import jobs
 from ops_gateway.kernel.authenticate import Authenticator, issue_job_token
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import Conflict, Invalid, OpError, Unauthenticated
+from ops_gateway.kernel.events import REACTIONS
 from ops_gateway.kernel.pipeline import Call, Pipeline
 from ops_gateway.worker.claim import ClaimedJob, JobEnded, LeaseLost
+from ops_gateway.worker.relay import find_event
 from ops_gateway.worker.services import JobFailed, PassingError
 from processes.process import Source, discover
 
@@ -64,9 +66,7 @@ class PlatformWorker:
                     if key not in by_key:
                         raise JobFailed("scene_unreadable", f"asset '{key}' is gone")
                     path = objects.gdal_path(by_key[key]["object_path"])
-                    found.append(
-                        Source(ref.item_id, key, path, plain(item), plain(by_key[key]))
-                    )
+                    found.append(Source(ref.item_id, key, path, plain(item), plain(by_key[key])))
             return found
 
         principal = jobs.platform_for(job.organization_id, "worker")
@@ -100,7 +100,9 @@ class PlatformWorker:
         await self._pipeline.act("jobs.outputs", principal, note)
         return object_path
 
-    async def register(self, token: str, job: ClaimedJob, outputs: Sequence[dict[str, Any]]) -> None:
+    async def register(
+        self, token: str, job: ClaimedJob, outputs: Sequence[dict[str, Any]]
+    ) -> None:
         """`processing.job.register` with the job's token, like any worker."""
         call = Call(await self._principal(token), request_id=f"job-{job.id}-{job.epoch}")
         try:
@@ -143,10 +145,21 @@ def plain(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def react(pipeline: Pipeline, system: Pool, subject: str, reaction: str) -> None:
-    """Run one queued reaction; safe to repeat."""
+    """Run one queued reaction to an event (or to a job that waits to be dispatched)."""
     if reaction == jobs.DISPATCH_REACTION:
         async with system.connection() as connection:
             cursor = await connection.execute(sql.job_organization, {"id": subject})
             row = await cursor.fetchone()
         if row is not None:
             await jobs.dispatch_pending(pipeline, row["organization_id"], subject)
+        return
+    event = await find_event(system, subject)
+    if event is None or reaction not in REACTIONS:
+        return  # dropped with its month, or by a version that has the reaction no more
+    _, function = REACTIONS[reaction]
+
+    async def work(ctx: Context) -> None:
+        await function(ctx, event)
+
+    principal = jobs.platform_for(event.organization_id, "relay")
+    await pipeline.act(f"reaction.{reaction}", principal, work)

@@ -7,8 +7,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -81,10 +81,10 @@ async def serve(
     server: Server | None = None
     async with AsyncExitStack() as stack:
         platform = await stack.enter_async_context(
-            embedded(
-                settings, service=service, draining=lambda: bool(server and server.draining)
-            )
+            embedded(settings, service=service, draining=lambda: bool(server and server.draining))
         )
+        if settings.metrics_port is not None:
+            await stack.enter_async_context(metrics_served(platform, settings.metrics_port))
         if worker:
             argv = [sys.executable, "-P", "-m", "opstac", "worker"]
             await stack.enter_async_context(
@@ -128,6 +128,35 @@ async def serve(
             await asyncio.gather(beside, return_exceptions=True)
     if errors:
         raise errors[0]
+
+
+@asynccontextmanager
+async def metrics_served(platform: Platform, port: int) -> AsyncIterator[None]:
+    """`/metrics` on a loopback port of its own, and a look at the ledger now and then."""
+    with listen("127.0.0.1", port) as listener:
+        config = uvicorn.Config(
+            platform.metrics.app(), log_config=None, access_log=False, lifespan="off"
+        )
+        server = MetricsServer(config)
+        tasks = [
+            asyncio.create_task(server.serve(sockets=[listener])),
+            asyncio.create_task(platform.metrics.watch_ledger(platform.pool)),
+        ]
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            tasks[1].cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class MetricsServer(uvicorn.Server):
+    """A server beside the main one, which alone answers to signals."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them to the main server."""
+        yield
 
 
 def worker_environment(settings: Settings, home: Path) -> dict[str, str]:

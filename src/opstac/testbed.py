@@ -55,9 +55,7 @@ def run_testbed(out: str, port: int) -> None:
             os.replace(written, out)
             print(f"ready: {url}", flush=True)
 
-        asyncio.run(
-            serve(settings, listener, worker_env=env, drain_seconds=0, ready=ready)
-        )
+        asyncio.run(serve(settings, listener, worker_env=env, drain_seconds=0, ready=ready))
 
 
 async def furnish(platform: Platform, url: str) -> dict[str, Any]:
@@ -94,9 +92,9 @@ def fill(client: Geopera) -> tuple[dict[str, str], str]:
         datetime="2019-09-04T17:00:00Z",
         collection_id=collection,
     )
-    scenes = client.op(
-        "collections.create", {"name": "sentinel-2-l2a", "project_id": project}
-    )["id"]
+    scenes = client.op("collections.create", {"name": "sentinel-2-l2a", "project_id": project})[
+        "id"
+    ]
     found = {}
     for when, file in SCENES.items():
         stac_id = file.removesuffix("_10m.tif")

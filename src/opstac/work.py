@@ -7,6 +7,7 @@ import asyncio
 from db.pool import make_pool
 from ops_gateway.worker import worker
 from ops_gateway.worker.compute import make_compute
+from ops_gateway.worker.relay import relay_forever
 from ops_gateway.worker.runner import Limits
 from opstac import chores, platform_worker
 from opstac.compose import core
@@ -28,19 +29,22 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         async def react(subject: str, reaction: str) -> None:
             await platform_worker.react(platform.pipeline, system, subject, reaction)
 
-        await worker.work(
-            system,
-            services,
-            make_compute(platform.services.objects.gdal_options()),
-            worker.Settings(
-                types=types,
-                slots=settings.worker_concurrency,
-                limits=Limits(
-                    running_per_organization=settings.org_running,
-                    job_seconds=settings.job_timeout_seconds,
+        async with asyncio.TaskGroup() as side:
+            relaying = side.create_task(relay_forever(system))
+            await worker.work(
+                system,
+                services,
+                make_compute(platform.services.objects.gdal_options()),
+                worker.Settings(
+                    types=types,
+                    slots=settings.worker_concurrency,
+                    limits=Limits(
+                        running_per_organization=settings.org_running,
+                        job_seconds=settings.job_timeout_seconds,
+                    ),
                 ),
-            ),
-            react=react,
-            chores=chores.all_of(platform, system),
-            stop=stop,
-        )
+                react=react,
+                chores=chores.all_of(platform, system),
+                stop=stop,
+            )
+            relaying.cancel()

@@ -158,7 +158,7 @@ def test_a_taken_port_is_exchanged(lasting: Cluster):
 
 
 def test_a_half_made_folder_is_made_anew(folder: Path):
-    cluster = Cluster(folder / "postgres")
+    cluster = Cluster(folder / "postgres", disposable=True)
     nursery = cluster.folder / "new"
     nursery.mkdir(parents=True)
     (nursery / "rubbish").touch()
@@ -166,11 +166,12 @@ def test_a_half_made_folder_is_made_anew(folder: Path):
     assert cluster.start() is True
     assert not nursery.exists()
     assert ask(cluster.dsn(), "select 1") == [(1,)]
+    cluster.stop(at_once=True)
 
 
 def test_a_path_too_long_for_a_socket_still_serves(folder: Path):
     deep = folder / ("long folder's name " * 4) / ("x" * 60)
-    cluster = Cluster(deep / "postgres")
+    cluster = Cluster(deep / "postgres", disposable=True)
     cluster.start()
     assert ask(cluster.superuser_dsn(), "show unix_socket_directories") == [("",)]
     cluster.stop(at_once=True)
@@ -188,7 +189,7 @@ def test_data_of_another_version_is_not_touched(folder: Path):
 
 
 def test_a_start_that_fails_says_what_the_server_said(folder: Path):
-    cluster = Cluster(folder / "postgres")
+    cluster = Cluster(folder / "postgres", disposable=True)
     cluster.start()
     cluster.stop()
     configuration = cluster.data / "postgresql.conf"

@@ -19,72 +19,115 @@ class Stock:
     def __init__(self, api) -> None:
         self.api = api
 
-    async def item(self, owner, project_id: str, *, collection_id: str | None = None) -> dict[str, str]:
+    async def item(
+        self, owner, project_id: str, *, collection_id: str | None = None
+    ) -> dict[str, str]:
         """An item with one asset, its object and its pgstac row; `id`, `asset_id`, `path`."""
         item_id, asset_id = new_id("it"), new_id("as")
         path = f"{owner.organization_id}/{item_id}/{asset_id}.tif"
         await self.api.platform.services.objects.put(path, b"x" * 1000)
         self.api.sql(
-            "insert into item (id, organization_id, project_id, collection_id, stac_id, type, name, datetime)"
-            " values (%s, %s, %s, %s, %s, 'raster', 'scene', now())",
-            item_id, owner.organization_id, project_id, collection_id, item_id,
-        )  # fmt: skip
+            "insert into item (id, organization_id, project_id, collection_id, stac_id,"
+            " type, name, datetime)"
+            " values (%s, %s, %s, %s, %s, 'user_raster', 'scene', now())",
+            item_id,
+            owner.organization_id,
+            project_id,
+            collection_id,
+            item_id,
+        )
         self.asset(owner, item_id, path, asset_id)
         self.api.sql(
-            "update organization set storage_used_bytes = storage_used_bytes + 1000 where organization_id = %s",
+            "update organization set storage_used_bytes = storage_used_bytes + 1000 where"
+            " organization_id = %s",
             owner.organization_id,
         )
         document = {
-            "type": "Feature", "stac_version": "1.0.0", "id": item_id, "geometry": {"type": "Point", "coordinates": [1, 2]},
-            "bbox": [1, 2, 1, 2], "assets": {}, "links": [],
-            "properties": {"datetime": "2026-01-01T00:00:00Z", "opstac:project": project_id,
-                           "opstac:collection": collection_id or project_id, "opstac:stac_id": item_id},
-        }  # fmt: skip
+            "type": "Feature",
+            "stac_version": "1.0.0",
+            "id": item_id,
+            "geometry": {"type": "Point", "coordinates": [1, 2]},
+            "bbox": [1, 2, 1, 2],
+            "assets": {},
+            "links": [],
+            "properties": {
+                "datetime": "2026-01-01T00:00:00Z",
+                "opstac:project": project_id,
+                "opstac:collection": collection_id or project_id,
+                "opstac:stac_id": item_id,
+            },
+        }
         self.api.sql(
             "select opstac.put_items(slot, %s) from organization_slot where organization_id = %s",
-            Jsonb([document]), owner.organization_id,
-        )  # fmt: skip
+            Jsonb([document]),
+            owner.organization_id,
+        )
         return {"id": item_id, "asset_id": asset_id, "path": path}
 
-    def asset(self, owner, item_id: str, path: str, asset_id: str | None = None, key: str = "data") -> str:
+    def asset(
+        self, owner, item_id: str, path: str, asset_id: str | None = None, key: str = "data"
+    ) -> str:
         """An asset row for an object that may be another's too."""
         asset_id = asset_id or new_id("as")
         self.api.sql(
-            "insert into asset (id, organization_id, item_id, key, object_path, media_type, size_bytes, checksum)"
-            " values (%s, %s, %s, %s, %s, 'image/tiff', 1000, 'sha256:0')",
-            asset_id, owner.organization_id, item_id, key, path,
-        )  # fmt: skip
+            "insert into asset (id, organization_id, item_id, key, object_path, media_type,"
+            " size_bytes, checksum,"
+            " band_count, band_names, width, height, epsg, dtype, is_cog)"
+            " values (%s, %s, %s, %s, %s, 'image/tiff', 1000, 'sha256:0', 1, '{b1}', 10,"
+            " 10, 4326, 'uint8', true)",
+            asset_id,
+            owner.organization_id,
+            item_id,
+            key,
+            path,
+        )
         return asset_id
 
-    def job(self, owner, project_id: str, status: str = "running", hold_id: str | None = None) -> str:
+    def job(
+        self, owner, project_id: str, status: str = "running", hold_id: str | None = None
+    ) -> str:
         job_id = new_id("job")
         self.api.sql(
             "insert into job (id, organization_id, project_id, job_type_id, status, hold_id)"
             " values (%s, %s, %s, 'clip', %s, %s)",
-            job_id, owner.organization_id, project_id, status, hold_id,
-        )  # fmt: skip
+            job_id,
+            owner.organization_id,
+            project_id,
+            status,
+            hold_id,
+        )
         return job_id
 
     def upload(self, owner, project_id: str, status: str = "uploading", reserved: int = 0) -> str:
         upload_id = new_id("up")
         self.api.sql(
-            "insert into upload (id, organization_id, project_id, status, transfer_method, file_count,"
+            "insert into upload (id, organization_id, project_id, status, transfer_method,"
+            " file_count,"
             " total_bytes, reserved_bytes) values (%s, %s, %s, %s, 'signed_url', 1, 10, %s)",
-            upload_id, owner.organization_id, project_id, status, reserved,
-        )  # fmt: skip
+            upload_id,
+            owner.organization_id,
+            project_id,
+            status,
+            reserved,
+        )
         self.api.sql(
             "update organization set storage_reserved_bytes = storage_reserved_bytes + %s"
             " where organization_id = %s",
-            reserved, owner.organization_id,
-        )  # fmt: skip
+            reserved,
+            owner.organization_id,
+        )
         return upload_id
 
     def collection(self, owner, project_id: str) -> str:
         collection_id = new_id("col")
         self.api.sql(
-            "insert into collection (id, organization_id, project_id, slug, name) values (%s, %s, %s, %s, 'c')",
-            collection_id, owner.organization_id, project_id, collection_id,
-        )  # fmt: skip
+            "insert into collection (id, organization_id, project_id, slug, name) values"
+            " (%s, %s, %s, %s, 'c')",
+            collection_id,
+            owner.organization_id,
+            project_id,
+            collection_id,
+        )
         return collection_id
 
     async def edges(self, owner, *edges: tuple[tuple[str, str], str, tuple[str, str]]) -> None:
@@ -106,7 +149,8 @@ class Stock:
     def stored(self, owner) -> set[str]:
         """Ids of the organization's pgstac items."""
         rows = self.api.sql(
-            "select i.id from pgstac.items i join opstac.organization_slot s on s.slot = i.collection"
+            "select i.id from pgstac.items i join opstac.organization_slot s on s.slot ="
+            " i.collection"
             " where s.organization_id = %s",
             owner.organization_id,
             role="opstac_owner",

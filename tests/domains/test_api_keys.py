@@ -16,37 +16,58 @@ def maker(*scopes: str, kind: str = "api_key") -> Principal:
 
 async def test_a_key_is_shown_once_and_works_in_both_headers(api):
     owner = await api.organization()
-    made = await api.ok("api_keys.create", {"name": "ci", "permissions": ["organizations:read", "alerts:*"], "expires_in_days": 1}, as_=owner)
+    made = await api.ok(
+        "api_keys.create",
+        {"name": "ci", "permissions": ["organizations:read", "alerts:*"], "expires_in_days": 1},
+        as_=owner,
+    )
     assert made["key"].startswith(made["prefix"]) and made["prefix"].startswith("gpra_")
     assert made["permissions"] == ["organizations:read", "alerts:*"]
     for headers in ({"Authorization": f"Bearer {made['key']}"}, {"X-API-Key": made["key"]}):
-        assert (await api.client.get("/v1/op/organizations.get", headers=headers)).status_code == 200
+        assert (
+            await api.client.get("/v1/op/organizations.get", headers=headers)
+        ).status_code == 200
     listed = await api.ok("api_keys.list", as_=owner)
     assert made["key"] not in json.dumps(listed) and listed["count"] == 1
     row = listed["api_keys"][0]
     assert row["id"] == made["id"] and "key" not in row and row["created_by"] == owner.user_id
     assert row["last_used_at"] is not None and row["revoked_at"] is None
-    secrets = api.sql("select secret_sha256::text || lookup as kept from api_key where id = %s", made["id"])
+    secrets = api.sql(
+        "select secret_sha256::text || lookup as kept from api_key where id = %s", made["id"]
+    )
     assert made["key"].removeprefix(made["prefix"]) not in secrets[0]["kept"]
 
 
 async def test_a_key_without_permissions_reads(api):
     owner = await api.organization()
-    for body in ({"name": "a"}, {"name": "b", "permissions": []}, {"name": "c", "permissions": None}):
+    for body in (
+        {"name": "a"},
+        {"name": "b", "permissions": []},
+        {"name": "c", "permissions": None},
+    ):
         assert (await api.ok("api_keys.create", body, as_=owner))["permissions"] == ["*:read"]
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        {}, {"name": ""}, {"name": "n" * 201}, {"name": "x", "expires_in_days": 0}, {"name": "x", "rate_limit": 0},
-        {"name": "x", "expires_in_days": 10**9}, {"name": "x", "rate_limit": 10**12},
-        {"name": "x", "permissions": "items:read"}, {"name": "x", "permissions": ["items"]},
-        {"name": "x", "permissions": ["items:eat"]}, {"name": "x", "permissions": ["ghosts:read"]},
-        {"name": "x", "permissions": ["*:*"]}, {"name": "x", "permissions": ["items:read\n"]},
-        {"name": "x", "permissions": [""]}, {"name": "x", "permissions": ["items:read"] * 101},
+        {},
+        {"name": ""},
+        {"name": "n" * 201},
+        {"name": "x", "expires_in_days": 0},
+        {"name": "x", "rate_limit": 0},
+        {"name": "x", "expires_in_days": 10**9},
+        {"name": "x", "rate_limit": 10**12},
+        {"name": "x", "permissions": "items:read"},
+        {"name": "x", "permissions": ["items"]},
+        {"name": "x", "permissions": ["items:eat"]},
+        {"name": "x", "permissions": ["ghosts:read"]},
+        {"name": "x", "permissions": ["*:*"]},
+        {"name": "x", "permissions": ["items:read\n"]},
+        {"name": "x", "permissions": [""]},
+        {"name": "x", "permissions": ["items:read"] * 101},
     ],
-)  # fmt: skip
+)
 async def test_a_key_that_cannot_be_is_refused(api, body):
     await api.refused(422, "api_keys.create", body, as_=await api.organization())
 
@@ -83,7 +104,9 @@ async def test_a_key_makes_no_key_above_itself(api):
     owner = await api.organization()
     minter = await api.key(owner, "api_keys:*", "items:read")
     for permissions in (["items:write"], ["*:read"], ["*"], ["admin:read"], []):
-        await api.refused(403, "api_keys.create", {"name": "x", "permissions": permissions}, as_=minter)
+        await api.refused(
+            403, "api_keys.create", {"name": "x", "permissions": permissions}, as_=minter
+        )
     made = await api.ok("api_keys.create", {"name": "x", "permissions": ["items:read"]}, as_=minter)
     listed = (await api.ok("api_keys.list", as_=minter))["api_keys"]
     assert next(k for k in listed if k["id"] == made["id"])["created_by"] is None
@@ -101,7 +124,9 @@ async def test_an_owner_gives_everything_but_admin(api):
 @pytest.mark.parametrize("role", ["member", "billing", "viewer"])
 async def test_who_does_not_run_the_organization_makes_no_keys(api, role):
     owner = await api.organization()
-    problem = await api.refused(403, "api_keys.create", {"name": "x"}, as_=await api.member(owner, role))
+    problem = await api.refused(
+        403, "api_keys.create", {"name": "x"}, as_=await api.member(owner, role)
+    )
     assert "api_keys:write" in problem["detail"]
 
 
@@ -112,7 +137,10 @@ async def test_a_revoked_key_is_refused_at_once(api):
     await api.refused(404, "api_keys.revoke", {"key_id": "key_missing"}, as_=owner)
     headers = {"X-API-Key": key["key"]}
     assert (await api.client.post("/v1/op/organizations.get", headers=headers)).status_code == 200
-    assert await api.ok("api_keys.revoke", {"key_id": key["id"]}, as_=owner) == {"ok": True, "id": key["id"]}
+    assert await api.ok("api_keys.revoke", {"key_id": key["id"]}, as_=owner) == {
+        "ok": True,
+        "id": key["id"],
+    }
     response = await api.client.post("/v1/op/organizations.get", headers=headers)
     assert response.status_code == 401 and response.headers["www-authenticate"] == "Bearer"
     when = (await api.ok("api_keys.list", as_=owner))["api_keys"][0]["revoked_at"]
@@ -124,7 +152,10 @@ async def test_an_expired_key_is_refused(api):
     owner = await api.organization()
     key = await api.key(owner, "*:read")
     await api.ok("organizations.get", as_=key)
-    api.sql("update api_key set expires_at = now() - interval '1 second' where organization_id = %s", owner.organization_id)
+    api.sql(
+        "update api_key set expires_at = now() - interval '1 second' where organization_id = %s",
+        owner.organization_id,
+    )
     await api.refused(401, "organizations.get", as_=key)
 
 
@@ -133,5 +164,8 @@ async def test_a_replay_shows_the_same_secret_and_the_table_does_not(api):
     first = await api.call("api_keys.create", {"name": "x"}, as_=owner, key="once")
     again = await api.call("api_keys.create", {"name": "x"}, as_=owner, key="once")
     assert first.content == again.content
-    kept = api.sql("select body, encrypted from idempotency_key where organization_id = %s", owner.organization_id)
+    kept = api.sql(
+        "select body, encrypted from idempotency_key where organization_id = %s",
+        owner.organization_id,
+    )
     assert kept[0]["encrypted"] and first.json()["key"].encode() not in bytes(kept[0]["body"])

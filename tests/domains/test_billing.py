@@ -25,11 +25,18 @@ async def test_the_balance_says_what_is_owned_set_aside_and_available(api, stock
     await act(api, stock, owner, reserve)
     shown = await balance(api, owner)
     assert shown | {"updated_at": ""} == {
-        "organization_id": owner.organization_id, "balance": 1000, "reserved": 250, "available": 750,
-        "credits_per_aud": 100, "balance_aud": 10.0, "updated_at": "",
-    }  # fmt: skip
+        "organization_id": owner.organization_id,
+        "balance": 1000,
+        "reserved": 250,
+        "available": 750,
+        "credits_per_aud": 100,
+        "balance_aud": 10.0,
+        "updated_at": "",
+    }
     assert (await api.ok("billing.balance", as_=owner)) == shown
-    response = await api.client.get("/v1/op/billing.credits.balance", headers={"X-API-Key": owner.token})
+    response = await api.client.get(
+        "/v1/op/billing.credits.balance", headers={"X-API-Key": owner.token}
+    )
     assert response.json() == shown
 
 
@@ -67,7 +74,9 @@ async def test_movements_are_paged_and_filtered(api):
     owner = await api.organization()
     for n in range(1, 4):
         await grant_credits(api.platform.pipeline, owner.organization_id, n, "more", by="operator")
-    grants = await api.ok("billing.credits.transactions", {"reason": "grant", "limit": 2}, as_=owner)
+    grants = await api.ok(
+        "billing.credits.transactions", {"reason": "grant", "limit": 2}, as_=owner
+    )
     assert [r["amount"] for r in grants["transactions"]] == [3, 2] and grants["total"] == 4
     rest = await api.ok("billing.credits.transactions", {"limit": 2, "offset": 2}, as_=owner)
     assert [r["amount"] for r in rest["transactions"]] == [1, 1000]
@@ -81,17 +90,26 @@ async def test_movements_are_paged_and_filtered(api):
 def test_each_kind_of_journal_has_one_name_on_the_wire():
     reasons = [reason for reason, _ in REASONS.values()]
     assert sorted(reasons) == sorted(
-        "grant topup reservation charge release refund expiry adjustment".split()
+        ["grant", "topup", "reservation", "charge", "release", "refund", "expiry", "adjustment"]
     )
 
 
 async def test_a_grant_is_recorded_like_an_operation(api):
     owner = await api.organization()
-    journal = await grant_credits(api.platform.pipeline, owner.organization_id, 500, "pilot", by="operator")
-    newest = (await api.ok("billing.credits.transactions", {"limit": 1}, as_=owner))["transactions"][0]
+    journal = await grant_credits(
+        api.platform.pipeline, owner.organization_id, 500, "pilot", by="operator"
+    )
+    newest = (await api.ok("billing.credits.transactions", {"limit": 1}, as_=owner))[
+        "transactions"
+    ][0]
     assert (newest["id"], newest["amount"], newest["description"]) == (journal, 500, "pilot")
-    audit = api.sql("select * from audit where organization_id = %s and operation = 'billing.credits.grant'", owner.organization_id)
-    assert [(a["principal_kind"], a["principal_id"], a["outcome"]) for a in audit] == [("service", "operator", "ok")]
+    audit = api.sql(
+        "select * from audit where organization_id = %s and operation = 'billing.credits.grant'",
+        owner.organization_id,
+    )
+    assert [(a["principal_kind"], a["principal_id"], a["outcome"]) for a in audit] == [
+        ("service", "operator", "ok")
+    ]
     assert api.sql("select * from verify_chains(%s)", owner.organization_id) == []
 
 

@@ -18,9 +18,14 @@ async def test_an_item_is_read_back_as_it_was_made(api, catalogue):
         name="Harbour",
         geometry=SQUARE,
         datetime="2025-01-15T12:00:00+02:00",
-        properties={"eo:cloud_cover": 12, "opstac:project": "proj_other", "updated": "never", "a": {"b": [1]}},
+        properties={
+            "eo:cloud_cover": 12,
+            "opstac:project": "proj_other",
+            "updated": "never",
+            "a": {"b": [1]},
+        },
         stac_extensions=["https://stac-extensions.github.io/view/v1.0.0/schema.json"],
-    )  # fmt: skip
+    )
     assert made["stac_id"] == made["id"] and made["id"].startswith("it_")
     assert made["bbox"] == [4, 51, 5, 52]
     assert made["datetime"] == "2025-01-15T10:00:00Z"
@@ -91,11 +96,26 @@ POLYGON = {"type": "Polygon"}
 )
 async def test_what_cannot_be_is_refused_with_its_place(api, catalogue, field, value):
     owner = await api.organization()
-    body = {"name": "x", "type": "user_raster", "project_id": await api.project(owner), field: value}
+    body = {
+        "name": "x",
+        "type": "user_raster",
+        "project_id": await api.project(owner),
+        field: value,
+    }
     problem = await api.refused(422, "items.create", body, as_=owner)
     assert problem["detail"] and problem["detail"][0]["loc"][0] == "body"
     if field != "start_datetime":
         assert problem["detail"][0]["loc"][1] == field
+
+
+async def test_numbers_beyond_64_bits_come_back(api, catalogue):
+    owner = await api.organization()
+    numbers = {"large": 1e308, "small": 1e-300, "whole": 2**53 - 1}
+    made = await catalogue.item(owner, await api.project(owner), properties=numbers)
+    got = (await api.ok("items.get", {"item_id": made["id"]}, as_=owner))["item"]
+    assert got["properties"] == numbers
+    feature = (await api.ok("stac.search", {}, as_=owner))["features"][0]
+    assert {name: feature["properties"][name] for name in numbers} == numbers
 
 
 async def test_a_box_goes_the_short_way_round_the_antimeridian(api, catalogue):
@@ -105,7 +125,11 @@ async def test_a_box_goes_the_short_way_round_the_antimeridian(api, catalogue):
     fiji = {"type": "MultiPolygon", "coordinates": [east, west]}
     made = await catalogue.item(owner, await api.project(owner), geometry=fiji)
     assert made["bbox"] == [178, -18, -179, -16]
-    for box, found in (([-180, -20, -179.5, -10], 1), ([179, -17, -179.5, -16.5], 1), ([0, -20, 10, -10], 0)):
+    for box, found in (
+        ([-180, -20, -179.5, -10], 1),
+        ([179, -17, -179.5, -16.5], 1),
+        ([0, -20, 10, -10], 0),
+    ):
         answer = await api.ok("stac.search", {"bbox": box}, as_=owner)
         assert answer["numberMatched"] == found, box
 
@@ -122,7 +146,10 @@ async def test_a_client_s_own_id_is_unique_in_its_collection(api, catalogue):
     await api.refused(409, "items.create", {**body, "stac_id": first["id"]}, as_=owner)
     # moving the second out of its collection would give the project two of that id
     await api.refused(
-        409, "collections.delete", {"project_id": project, "collection_id": collection["id"]}, as_=owner
+        409,
+        "collections.delete",
+        {"project_id": project, "collection_id": collection["id"]},
+        as_=owner,
     )
     await api.ok("items.delete", {"item_id": first["id"]}, as_=owner)
     again = await api.ok("items.create", body, as_=owner)
@@ -133,7 +160,12 @@ async def test_a_client_s_own_id_is_unique_in_its_collection(api, catalogue):
 
 async def test_fifty_at_once_with_one_id_make_one_item(api, catalogue):
     owner = await api.organization()
-    body = {"name": "x", "type": "user_raster", "project_id": await api.project(owner), "stac_id": "one"}
+    body = {
+        "name": "x",
+        "type": "user_raster",
+        "project_id": await api.project(owner),
+        "stac_id": "one",
+    }
     answers = await asyncio.gather(*(api.call("items.create", body, as_=owner) for _ in range(50)))
     assert sorted({a.status_code for a in answers}) == [200, 409]
     assert sum(a.status_code == 200 for a in answers) == 1
@@ -156,9 +188,13 @@ async def test_an_update_keeps_the_version_before(api, catalogue):
     assert after["updated_at"] > made["updated_at"]
     kept = api.sql("select version, snapshot from item_version where item_id = %s", made["id"])
     assert [(k["version"], k["snapshot"]["name"]) for k in kept] == [(1, "scene")]
-    feature = (await catalogue.stac(owner, f"/collections/{collection['id']}/items/{made['id']}")).json()
+    feature = (
+        await catalogue.stac(owner, f"/collections/{collection['id']}/items/{made['id']}")
+    ).json()
     assert feature["geometry"] == point and feature["properties"]["title"] == "new"
-    assert (await catalogue.stac(owner, f"/collections/{project}/items/{made['id']}")).status_code == 404
+    assert (
+        await catalogue.stac(owner, f"/collections/{project}/items/{made['id']}")
+    ).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -189,7 +225,10 @@ async def test_a_deleted_item_is_nowhere(api, catalogue):
     owner = await api.organization()
     project = await api.project(owner)
     made, assets = await catalogue.scene(owner, project)
-    assert await api.ok("items.delete", {"item_id": made["id"]}, as_=owner) == {"ok": True, "id": made["id"]}
+    assert await api.ok("items.delete", {"item_id": made["id"]}, as_=owner) == {
+        "ok": True,
+        "id": made["id"],
+    }
     item, asset = {"item_id": made["id"]}, {"item_id": made["id"], "asset_id": assets[0]["id"]}
     for op_id, body in (
         ("items.get", item),
@@ -207,9 +246,13 @@ async def test_a_deleted_item_is_nowhere(api, catalogue):
         assert problem["detail"] == "item not found"
     assert (await api.ok("items.list", {"project_id": project}, as_=owner))["total"] == 0
     assert (await api.ok("items.search_org", {}, as_=owner))["numberMatched"] == 0
-    assert (await catalogue.stac(owner, f"/collections/{project}/items/{made['id']}")).status_code == 404
+    assert (
+        await catalogue.stac(owner, f"/collections/{project}/items/{made['id']}")
+    ).status_code == 404
     headers = {"Authorization": f"Bearer {owner.token}"}
-    assert (await api.client.get(f"/v2/assets/{assets[0]['id']}", headers=headers)).status_code == 404
+    assert (
+        await api.client.get(f"/v2/assets/{assets[0]['id']}", headers=headers)
+    ).status_code == 404
     kept = api.sql("select lifecycle_state from item where id = %s", made["id"])
     assert kept == [{"lifecycle_state": "deleted"}]
 
@@ -231,7 +274,12 @@ async def test_a_copy_shares_the_file_until_the_last_lets_go(api, catalogue):
     assert [p["config"] for p in copied["profiles"]] == [p["config"] for p in original["profiles"]]
     assert copied["profiles"][0]["is_default"]
     parents = (await api.ok("items.lineage", {"item_id": copy["id"]}, as_=owner))["parents"]
-    assert {"entity_type": "item", "entity_id": made["id"], "relation": "derived_from", "depth": 1} in parents
+    assert {
+        "entity_type": "item",
+        "entity_id": made["id"],
+        "relation": "derived_from",
+        "depth": 1,
+    } in parents
     children = (await api.ok("items.lineage", {"item_id": made["id"]}, as_=owner))["children"]
     assert [c["entity_id"] for c in children] == [copy["id"]]
 
@@ -246,7 +294,8 @@ async def test_a_copy_shares_the_file_until_the_last_lets_go(api, catalogue):
     assert (await api.ok("assets.delete", last, as_=owner))["freed_bytes"] == size
     assert await objects.head(path) is None
     used = api.sql(
-        "select storage_used_bytes from organization where organization_id = %s", owner.organization_id
+        "select storage_used_bytes from organization where organization_id = %s",
+        owner.organization_id,
     )
     assert used == [{"storage_used_bytes": 0}]
     stac = await api.call("items.get_stac", {"item_id": copy["id"]}, as_=owner)
@@ -292,11 +341,16 @@ async def test_items_are_listed_newest_first(api, catalogue):
     page = await api.ok("items.list", {"project_id": project, "limit": 2, "offset": 1}, as_=owner)
     assert [i["id"] for i in page["items"]] == [loose[2], loose[1]]
     assert {k: page[k] for k in ("count", "total", "limit", "offset")} == {
-        "count": 2, "total": 4, "limit": 2, "offset": 1,
-    }  # fmt: skip
+        "count": 2,
+        "total": 4,
+        "limit": 2,
+        "offset": 1,
+    }
     page = await api.ok("items.list", {"project_id": project, "uncollected": True}, as_=owner)
     assert page["total"] == 3
-    page = await api.ok("items.list", {"project_id": project, "collection_id": collection["id"]}, as_=owner)
+    page = await api.ok(
+        "items.list", {"project_id": project, "collection_id": collection["id"]}, as_=owner
+    )
     assert [i["id"] for i in page["items"]] == [kept]
     by_collection = {"collection_id": collection["id"], "limit": 10**12, "offset": -1}
     page = await api.ok("items.list_by_collection", by_collection, as_=owner)
@@ -312,15 +366,24 @@ async def test_the_stac_form_tells_where_the_item_came_from(api, catalogue):
     response = await api.call("items.get_stac", body, as_=owner)
     assert response.headers["content-type"].startswith("application/geo+json")
     feature = response.json()
-    assert (feature["type"], feature["stac_version"], feature["id"]) == ("Feature", "1.0.0", copy["id"])
+    assert (feature["type"], feature["stac_version"], feature["id"]) == (
+        "Feature",
+        "1.0.0",
+        copy["id"],
+    )
     provenance = feature["properties"]["opstac:provenance"]
-    assert provenance["derived_from"] == [made["id"]] and provenance["operation"] == "items.duplicate"
+    assert (
+        provenance["derived_from"] == [made["id"]] and provenance["operation"] == "items.duplicate"
+    )
     assert provenance["invocation_id"].startswith("inv_")
     assert all(link["href"].startswith("https://maps.example.org/") for link in feature["links"])
     assert {"self", "collection", "root", "tilejson"} <= {link["rel"] for link in feature["links"]}
     data = feature["assets"]["data"]
     assert data["type"] == "image/tiff; application=geotiff; profile=cloud-optimized"
-    assert data["proj:code"] == f"EPSG:{assets[0]['epsg']}" and data["file:size"] == assets[0]["size_bytes"]
+    assert (
+        data["proj:code"] == f"EPSG:{assets[0]['epsg']}"
+        and data["file:size"] == assets[0]["size_bytes"]
+    )
     for bad in ("ftp://x", "javascript:alert(1)", "https://x/?a=", "https://x y"):
         await api.refused(422, "items.get_stac", {**body, "base_url": bad}, as_=owner)
     import pystac
@@ -368,11 +431,16 @@ async def test_another_organization_s_things_are_not_found(api, catalogue):
     assert (await api.ok("stac.search", {"ids": [made["id"]]}, as_=stranger))["features"] == []
     shown = (await api.ok("stac.collections.list", {}, as_=stranger))["collections"]
     assert collection["id"] not in {c["id"] for c in shown}
-    for path in (f"/collections/{project}", f"/collections/{collection['id']}",
-                 f"/collections/{project}/items/{made['id']}"):  # fmt: skip
+    for path in (
+        f"/collections/{project}",
+        f"/collections/{collection['id']}",
+        f"/collections/{project}/items/{made['id']}",
+    ):
         assert (await catalogue.stac(stranger, path)).status_code == 404
     headers = {"Authorization": f"Bearer {stranger.token}"}
-    assert (await api.client.get(f"/v2/assets/{assets[0]['id']}", headers=headers)).status_code == 404
+    assert (
+        await api.client.get(f"/v2/assets/{assets[0]['id']}", headers=headers)
+    ).status_code == 404
 
 
 async def test_roles_in_the_project_decide(api, catalogue):
@@ -389,7 +457,9 @@ async def test_roles_in_the_project_decide(api, catalogue):
     await api.refused(403, "items.get", item, as_=outsider)
     assert (await api.ok("items.search_org", {}, as_=outsider))["numberMatched"] == 0
     assert (await api.ok("items.search_org", {}, as_=viewer))["numberMatched"] == 1
-    assert (await catalogue.stac(outsider, f"/collections/{project}/items/{made['id']}")).status_code == 404
+    assert (
+        await catalogue.stac(outsider, f"/collections/{project}/items/{made['id']}")
+    ).status_code == 404
     key = await api.key(owner, "items:read")
     await api.ok("items.get", item, as_=key)
     await api.refused(403, "items.update", {**item, "name": "x"}, as_=key)
@@ -401,7 +471,8 @@ async def test_what_is_done_to_an_item_is_published_and_audited(api, catalogue):
     await api.ok("items.update", {"item_id": made["id"], "name": "new"}, as_=owner)
     await api.ok("items.delete", {"item_id": made["id"]}, as_=owner)
     events = api.sql(
-        "select type, project_id, data from event where entity_id = %s order by created_at", made["id"]
+        "select type, project_id, data from event where entity_id = %s order by created_at",
+        made["id"],
     )
     assert [e["type"] for e in events] == ["item.created", "item.updated", "item.deleted"]
     assert events[1]["data"]["name"] == "new"

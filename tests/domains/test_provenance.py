@@ -21,7 +21,13 @@ async def clip(api, stock, owner, project):
         (("item", output["id"]), "generated_by", ("processing_job", job)),
         (("item", output["id"]), "derived_from", ("item", source["id"])),
     )
-    return {"source": source["id"], "output": output["id"], "upload": upload, "job": job, "asset": source["asset_id"]}
+    return {
+        "source": source["id"],
+        "output": output["id"],
+        "upload": upload,
+        "job": job,
+        "asset": source["asset_id"],
+    }
 
 
 def short(answer):
@@ -31,7 +37,9 @@ def short(answer):
 async def test_an_output_leads_to_its_job_its_source_and_its_upload(api, stock):
     owner = await api.organization()
     made = await clip(api, stock, owner, await api.project(owner))
-    up = await api.ok("provenance.get", {"entity_type": "item", "entity_id": made["output"]}, as_=owner)
+    up = await api.ok(
+        "provenance.get", {"entity_type": "item", "entity_id": made["output"]}, as_=owner
+    )
     assert up["root"] == {"entity_type": "item", "entity_id": made["output"]}
     assert up["direction"] == "up"
     assert sorted(short(up)) == [
@@ -41,31 +49,65 @@ async def test_an_output_leads_to_its_job_its_source_and_its_upload(api, stock):
         (2, "processing_job", "used", "item"),
     ]
     assert {(n["entity_id"], n["depth"]) for n in up["nodes"]} == {
-        (made["output"], 0), (made["job"], 1), (made["source"], 1), (made["upload"], 2),
-    }  # fmt: skip
+        (made["output"], 0),
+        (made["job"], 1),
+        (made["source"], 1),
+        (made["upload"], 2),
+    }
     assert all(e["invocation_id"].startswith("inv_") for e in up["edges"])
-    down = await api.ok("provenance.get", {"entity_type": "upload", "entity_id": made["upload"], "direction": "down"}, as_=owner)
-    assert {n["entity_id"] for n in down["nodes"]} == {made[k] for k in ("upload", "source", "job", "output")}
-    both = await api.ok("provenance.get", {"entity_type": "item", "entity_id": made["source"], "direction": "both"}, as_=owner)
-    assert {n["entity_id"] for n in both["nodes"]} == {made[k] for k in ("upload", "source", "job", "output")}
+    down = await api.ok(
+        "provenance.get",
+        {"entity_type": "upload", "entity_id": made["upload"], "direction": "down"},
+        as_=owner,
+    )
+    assert {n["entity_id"] for n in down["nodes"]} == {
+        made[k] for k in ("upload", "source", "job", "output")
+    }
+    both = await api.ok(
+        "provenance.get",
+        {"entity_type": "item", "entity_id": made["source"], "direction": "both"},
+        as_=owner,
+    )
+    assert {n["entity_id"] for n in both["nodes"]} == {
+        made[k] for k in ("upload", "source", "job", "output")
+    }
 
 
 async def test_depth_limits_how_far_it_walks(api, stock):
     owner = await api.organization()
     made = await clip(api, stock, owner, await api.project(owner))
-    near = await api.ok("provenance.get", {"entity_type": "item", "entity_id": made["output"], "max_depth": 1}, as_=owner)
+    near = await api.ok(
+        "provenance.get",
+        {"entity_type": "item", "entity_id": made["output"], "max_depth": 1},
+        as_=owner,
+    )
     assert {n["entity_id"] for n in near["nodes"]} == {made["output"], made["job"], made["source"]}
     for depth in (0, 51, -1):
-        await api.refused(422, "provenance.get", {"entity_type": "item", "entity_id": "x", "max_depth": depth}, as_=owner)
-    await api.refused(422, "provenance.get", {"entity_type": "item", "entity_id": "x", "direction": "sideways"}, as_=owner)
+        await api.refused(
+            422,
+            "provenance.get",
+            {"entity_type": "item", "entity_id": "x", "max_depth": depth},
+            as_=owner,
+        )
+    await api.refused(
+        422,
+        "provenance.get",
+        {"entity_type": "item", "entity_id": "x", "direction": "sideways"},
+        as_=owner,
+    )
 
 
 async def test_a_circle_ends(api, stock):
     owner = await api.organization()
     project = await api.project(owner)
     a, b, c = [(await stock.item(owner, project))["id"] for _ in range(3)]
-    await stock.edges(owner, *[(("item", x), "derived_from", ("item", y)) for x, y in [(a, b), (b, c), (c, a), (a, a)]])
-    answer = await api.ok("provenance.get", {"entity_type": "item", "entity_id": a, "max_depth": 50}, as_=owner)
+    await stock.edges(
+        owner,
+        *[(("item", x), "derived_from", ("item", y)) for x, y in [(a, b), (b, c), (c, a), (a, a)]],
+    )
+    answer = await api.ok(
+        "provenance.get", {"entity_type": "item", "entity_id": a, "max_depth": 50}, as_=owner
+    )
     assert len(answer["edges"]) == 4
     assert {(n["entity_id"], n["depth"]) for n in answer["nodes"]} == {(a, 0), (b, 1), (c, 2)}
 
@@ -75,10 +117,16 @@ async def test_roots_of_every_kind_are_found_and_no_others(api, stock):
     project = await api.project(owner)
     made = await clip(api, stock, owner, project)
     roots = [
-        ("item", made["output"]), ("asset", made["asset"]), ("processing_job", made["job"]),
-        ("upload", made["upload"]), ("project", project), ("collection", stock.collection(owner, project)),
-    ]  # fmt: skip
-    unknown = await api.refused(404, "provenance.get", {"entity_type": "item", "entity_id": "it_x"}, as_=other)
+        ("item", made["output"]),
+        ("asset", made["asset"]),
+        ("processing_job", made["job"]),
+        ("upload", made["upload"]),
+        ("project", project),
+        ("collection", stock.collection(owner, project)),
+    ]
+    unknown = await api.refused(
+        404, "provenance.get", {"entity_type": "item", "entity_id": "it_x"}, as_=other
+    )
     for kind, entity_id in roots:
         body = {"entity_type": kind, "entity_id": entity_id, "direction": "both"}
         await api.ok("provenance.get", body, as_=owner)
@@ -88,7 +136,9 @@ async def test_roots_of_every_kind_are_found_and_no_others(api, stock):
         await api.refused(403, "provenance.get", body, as_=await api.member(owner, "member"))
     await api.ok("projects.delete", {"project_id": project}, as_=owner)
     for kind, entity_id in roots[:2] + roots[3:]:
-        await api.refused(404, "provenance.get", {"entity_type": kind, "entity_id": entity_id}, as_=owner)
+        await api.refused(
+            404, "provenance.get", {"entity_type": kind, "entity_id": entity_id}, as_=owner
+        )
 
 
 async def test_what_is_in_a_project_of_others_does_not_appear_and_is_not_walked_through(api, stock):
@@ -114,7 +164,10 @@ async def test_any_graph_is_walked_as_a_breadth_first_search_walks_it(api, stock
     project = await api.project(owner)
 
     @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=14), st.integers(1, 6))
+    @given(
+        st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=14),
+        st.integers(1, 6),
+    )
     def draw(pairs, depth):
         graphs.append((pairs, depth))
 
@@ -124,10 +177,16 @@ async def test_any_graph_is_walked_as_a_breadth_first_search_walks_it(api, stock
         names = [new_id("it") for _ in range(7)]
         for name in names[:1]:
             api.sql(
-                "insert into item (id, organization_id, project_id, stac_id, type, name) values (%s, %s, %s, %s, 'raster', 'x')",
-                name, owner.organization_id, project, name,
-            )  # fmt: skip
-        await stock.edges(owner, *[(("item", names[a]), "derived_from", ("item", names[b])) for a, b in pairs])
+                "insert into item (id, organization_id, project_id, stac_id, type, name)"
+                " values (%s, %s, %s, %s, 'user_raster', 'x')",
+                name,
+                owner.organization_id,
+                project,
+                name,
+            )
+        await stock.edges(
+            owner, *[(("item", names[a]), "derived_from", ("item", names[b])) for a, b in pairs]
+        )
         for direction, step in (("up", pairs), ("down", [(b, a) for a, b in pairs])):
             found, queue = {0: 0}, deque([0])
             while queue:
@@ -138,7 +197,14 @@ async def test_any_graph_is_walked_as_a_breadth_first_search_walks_it(api, stock
                         queue.append(b)
             answer = await api.ok(
                 "provenance.get",
-                {"entity_type": "item", "entity_id": names[0], "direction": direction, "max_depth": depth},
+                {
+                    "entity_type": "item",
+                    "entity_id": names[0],
+                    "direction": direction,
+                    "max_depth": depth,
+                },
                 as_=owner,
             )
-            assert {n["entity_id"]: n["depth"] for n in answer["nodes"]} == {names[k]: d for k, d in found.items()}
+            assert {n["entity_id"]: n["depth"] for n in answer["nodes"]} == {
+                names[k]: d for k, d in found.items()
+            }

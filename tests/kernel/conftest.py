@@ -32,6 +32,12 @@ def load_trial() -> Any:
 
 
 @pytest.fixture
+def service() -> str:
+    """The operations alone."""
+    return "gateway"
+
+
+@pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The test operations are declared, and every member may call them."""
     trial = load_trial()
@@ -81,14 +87,12 @@ class Trial:
 
     def rows(self) -> dict[str, Any]:
         """How many rows each table has for the organization, and what its wallet holds."""
-        counts = {
-            table: self.api.sql(
-                f"select count(*) as n from {table} where organization_id = %s", self.organization_id
-            )[0]["n"]
-            for table in RECORDS
-        }
-        counts["queue"] = self.api.sql("select count(*) as n from queue.procrastinate_jobs")[0]["n"]
-        return counts | {"wallet": self.wallet()}
+        counts = ", ".join(
+            f"(select count(*) from {table} where organization_id = %s) as {table}" for table in RECORDS
+        )
+        queued = "(select count(*) from queue.procrastinate_jobs) as queued"
+        found = self.api.sql(f"select {counts}, {queued}", *[self.organization_id] * len(RECORDS))
+        return found[0] | {"wallet": self.wallet()}
 
     def keys(self) -> int:
         """How many idempotency keys are stored."""

@@ -15,7 +15,7 @@ from opstac import compose
 @asynccontextmanager
 async def second_process(trial):
     """The same platform composed again: nothing is shared but the database."""
-    async with compose.embedded(trial.api.platform.settings) as platform:
+    async with compose.embedded(trial.api.platform.settings, service="gateway") as platform:
         transport = httpx.ASGITransport(platform.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
             yield client

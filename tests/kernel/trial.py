@@ -63,7 +63,7 @@ async def effect(ctx: Context, body: SpendInput) -> SpendOutput:
         ctx.void(hold)
     ctx.produced("project", made)
     ctx.edge(("project", made), "derived_from", ("organization", ctx.organization_id))
-    ctx.emit(Event("trial.spent", "project", made, {"note": body.note}))
+    ctx.emit(Event("test.ping", "project", made, {"note": body.note}))
     return SpendOutput(id=made, hold_id=hold)
 
 
@@ -280,7 +280,7 @@ async def serve(dsn: str, home: str, port: int) -> None:
         dsn=dsn, home=Path(home), storage=str(Path(home) / "objects"),
         master_secret=b"a master secret of the tests, 32+", public_url="http://testserver",
     )  # fmt: skip
-    async with compose.embedded(settings) as platform:
+    async with compose.embedded(settings, service="gateway") as platform:
         config = uvicorn.Config(platform.app, host="127.0.0.1", port=port, log_level="warning")
         await uvicorn.Server(config).serve()
 

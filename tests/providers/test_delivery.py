@@ -357,7 +357,7 @@ async def test_a_slow_receiver_is_cut_off() -> None:
             result = await local(port, total_seconds=0.5).send(
                 f"http://127.0.0.1:{port}/", b"{}", secrets=[SECRET], **EVENT
             )
-            assert asyncio.get_running_loop().time() - began < 2
+            assert asyncio.get_running_loop().time() - began < 10
             assert (result.status, result.error) == (None, "the receiver took too long")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import threading
 import time
@@ -19,6 +18,7 @@ from psycopg.rows import dict_row
 from starlette.applications import Starlette
 from starlette.requests import Request
 
+from db.disposable import migrated_cluster
 from stac_api import writes
 from stac_api.app import Prefixed, create_app
 from stac_api.document import Mount, item_document
@@ -28,24 +28,12 @@ from stac_api.tenancy import Visibility
 KEY = b"a key for the tests"
 
 
-# LOCAL for now: the root conftest's `dsn` (a migrated database) takes its place
+# LOCAL for now: the same as the root conftest's fixture, which takes its place
 @pytest.fixture(scope="session")
 def dsn() -> Iterator[str]:
-    base = os.environ.get("TEST_STAC_SERVER", "postgresql://opstac:opstac@127.0.0.1:54329")
-    admin = os.environ.get("TEST_STAC_ADMIN", "postgresql://postgres@127.0.0.1:54329")
-    name = f"dev_stac_test_{os.getpid()}"
-    with psycopg.connect(f"{admin}/postgres", autocommit=True) as conn:
-        conn.execute(f"create database {name} owner opstac".encode())
-    with psycopg.connect(f"{admin}/{name}", autocommit=True) as conn:
-        conn.execute(
-            "create extension postgis; create extension btree_gist; create extension unaccent"
-        )
-    from db.migrate import migrate
-
-    migrate(f"{base}/{name}")
-    yield f"{base}/{name}"
-    with psycopg.connect(f"{admin}/postgres", autocommit=True) as conn:
-        conn.execute(f"drop database {name} with (force)".encode())
+    """The owner's connection string to a migrated database."""
+    with migrated_cluster() as cluster:
+        yield cluster.dsn()
 
 
 @dataclass
@@ -121,8 +109,8 @@ class Organization:
         async with await self.aconnect() as conn, conn.transaction():
             for row in rows:
                 await conn.execute(
-                    "insert into item (id, organization_id, project_id, collection_id, stac_id, type,"
-                    " name) values (%(id)s, %(organization_id)s, %(project_id)s, %(collection_id)s,"
+                    "insert into item (id, organization_id, project_id, collection_id, stac_id,"
+                    " type, name) values (%(id)s, %(organization_id)s, %(project_id)s, %(collection_id)s,"
                     " %(stac_id)s, %(type)s, %(name)s)",
                     row,
                 )

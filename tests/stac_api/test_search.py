@@ -237,7 +237,8 @@ def test_large_counts_are_marked_as_estimates(organization: Any, server: Any) ->
     with big.connect("opstac_system") as conn:
         table = conn.execute("select slot_partition(%s) as name", (big.slot,)).fetchone()["name"]
         conn.execute(
-            f"""insert into pgstac.{table} (id, geometry, collection, datetime, end_datetime, content)
+            f"""insert into pgstac.{table}
+              (id, geometry, collection, datetime, end_datetime, content)
             select 'it_' || n, st_makepoint(0, 0)::geometry, %s, now(), now(),
               jsonb_build_object('properties', jsonb_build_object('opstac:project', %s::text,
                 'opstac:collection', %s::text, 'opstac:stac_id', 'it_' || n))

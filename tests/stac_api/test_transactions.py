@@ -79,13 +79,13 @@ def test_changing_an_item_is_items_update(http: httpx.Client, server: Any, acme:
         {"op": "test", "path": "/properties/platform", "value": "x"},
         {"op": "replace", "path": "/properties/platform", "value": "y"},
         {"op": "copy", "from": "/properties/platform", "path": "/properties/a~1b"},
-        {"op": "remove", "path": "/bbox"},
+        {"op": "remove", "path": "/properties/title"},
     ]
     assert http.patch(address, json=steps).status_code == 200
     put, merged, patched = [body for operation, body in server.calls if operation == "items.update"]
     assert put["item_id"] == merged["item_id"] == acme.item["id"] and put["name"] == "A title"
     assert merged["gsd"] == 5 and merged["properties"] == {} and merged["name"] == "B"
-    assert patched["properties"] == {"platform": "y", "a/b": "y"} and patched["bbox"] is None
+    assert patched["properties"] == {"platform": "y", "a/b": "y"} and patched["name"] == "mine"
 
 
 def test_deleting_an_item_is_items_delete(http: httpx.Client, server: Any, acme: Any) -> None:

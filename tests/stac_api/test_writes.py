@@ -170,23 +170,22 @@ async def test_searches_do_not_wait_for_an_open_operation(
     await other.put(other.row())
     if when.startswith("2999"):
         await acme.put(acme.row())
-    async with await acme.aconnect() as conn:
-        async with conn.transaction():
-            row = acme.row(datetime=when)
-            await writes.put_items(conn, acme.slot, [item_document(row, ())])
-            begin = time.monotonic()
-            assert len(await _seen(searcher, other)) == 1
-            assert row["id"] not in await _seen(searcher, acme)
-            # another operation of the same organization does not wait either
-            async with await acme.aconnect() as second, second.transaction():
-                await second.execute("set local lock_timeout = '900ms'")
-                await writes.put_items(second, acme.slot, [item_document(acme.row(), ())])
-            assert time.monotonic() - begin < 1
-            held = await conn.execute(
-                "select count(*) from pg_locks where pid = pg_backend_pid() and mode in"
-                " ('AccessExclusiveLock', 'ShareRowExclusiveLock', 'ShareUpdateExclusiveLock')"
-            )
-            assert await held.fetchone() == (0,)
+    async with await acme.aconnect() as conn, conn.transaction():
+        row = acme.row(datetime=when)
+        await writes.put_items(conn, acme.slot, [item_document(row, ())])
+        begin = time.monotonic()
+        assert len(await _seen(searcher, other)) == 1
+        assert row["id"] not in await _seen(searcher, acme)
+        # another operation of the same organization does not wait either
+        async with await acme.aconnect() as second, second.transaction():
+            await second.execute("set local lock_timeout = '900ms'")
+            await writes.put_items(second, acme.slot, [item_document(acme.row(), ())])
+        assert time.monotonic() - begin < 1
+        held = await conn.execute(
+            "select count(*) from pg_locks where pid = pg_backend_pid() and mode in"
+            " ('AccessExclusiveLock', 'ShareRowExclusiveLock', 'ShareUpdateExclusiveLock')"
+        )
+        assert await held.fetchone() == (0,)
     assert row["id"] in await _seen(searcher, acme)
 
 

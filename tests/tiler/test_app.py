@@ -180,6 +180,12 @@ async def test_tilejson_urls_open_without_a_header(client):
     assert drawn.headers["content-type"] == "image/webp"
 
 
+@pytest.mark.parametrize("query", ["bands=9", "expression=b9", "colormap=nosuch", "tilesize=512"])
+async def test_tilejson_refuses_what_its_tiles_would(client, query):
+    answer = await client.get(f"/api/v1/items/it_scene/tiles/tilejson.json?{query}")
+    assert answer.status_code == 422
+
+
 async def test_a_public_item_needs_no_token(client):
     answer = await client.get("/api/v1/items/it_public/tiles/tilejson.json")
     assert "key=" not in answer.json()["tiles"][0]

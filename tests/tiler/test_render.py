@@ -2,10 +2,13 @@
 
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from rasterio.enums import ColorInterp
 from rasterio.warp import transform
@@ -381,3 +384,59 @@ def test_pickers(scene):
     assert set(render.formulas()["NDVI"]) >= {"formula", "bands", "colormap", "range"}
     for formula in render.formulas().values():
         assert chosen(scene, bands="1", colormap=formula["colormap"]).colors is not None
+
+
+# -- anything at all ----------------------------------------------------------------------------
+
+WORDS = [
+    "b1",
+    "b4",
+    "nir",
+    "red",
+    "(",
+    ")",
+    "+",
+    "-",
+    "/",
+    "**",
+    ",",
+    ";",
+    "0",
+    "1e9",
+    "where",
+    " ",
+]
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "bands": st.text(max_size=20),
+            "expression": st.lists(st.sampled_from(WORDS), max_size=12).map("".join),
+            "rescale": st.text(alphabet="0123456789.,-einfa", max_size=20),
+            "colormap": st.text(max_size=12),
+        },
+    )
+)
+@settings(max_examples=150, deadline=None)
+def test_any_choice_gives_a_picture_or_a_refusal(photo, choices):
+    try:
+        body = render.render_tile(photo, 12, 2219, 1426, format="png", **choices)
+    except TileError as refused:
+        assert refused.status == 422
+    else:
+        assert body.startswith(b"\x89PNG")
+
+
+def test_a_damaged_block_is_refused_and_does_not_stay_open(tmp_path, photo, tile_at):
+    whole = Path(photo.path).read_bytes()
+    path = tmp_path / "damaged.tif"
+    path.write_bytes(whole[: len(whole) // 2] + bytes(len(whole) // 2))
+    damaged = replace(photo, path=str(path))
+    header = datasets.header_of(damaged)
+    with pytest.raises(Unreadable):
+        for x in range(8):  # some of these lie in the zeroed half
+            z, column, row = tile_at(damaged)
+            render.render_tile(damaged, z, column - 4 + x, row, format="png")
+    assert header.path not in {key[0] for key in datasets._handles.open}

@@ -133,7 +133,7 @@ class Process:
                 stdout=log,
             )
 
-    def ended(self, seconds: float = 30) -> int:
+    def ended(self, seconds: float = 90) -> int:
         return self.popen.wait(seconds)
 
     def signal(self, number: int) -> None:

@@ -42,6 +42,12 @@ class Services:
         return []
 
     async def put_output(self, token: str, job: ClaimedJob, file_name: str, path: Path) -> str:
+        async with self.pool.connection() as connection:
+            cursor = await connection.execute("select status from job where id = %s", (job.id,))
+            row = await cursor.fetchone()
+        if row is not None and row["status"] != "running":
+            # as the platform's tokens: one of an ended job does not hold, whoever asks
+            raise LeaseLost(job.id)
         target = self.store / "jobs" / token / file_name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)

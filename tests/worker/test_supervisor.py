@@ -35,7 +35,7 @@ def alive(pid: int) -> bool:
 
 
 async def lines(log: Path, count: int) -> list[str]:
-    for _ in range(200):
+    for _ in range(1000):
         found = log.read_text().splitlines() if log.exists() else []
         if len(found) >= count:
             return found
@@ -59,10 +59,11 @@ async def test_a_killed_child_is_started_anew_under_the_same_name(tmp_path) -> N
 
 
 async def test_pauses_between_starts_grow(tmp_path) -> None:
+    began = time.monotonic()
     async with Supervisor(["false"], first_pause_seconds=0.1) as supervisor:
-        await asyncio.sleep(1)
-        starts = supervisor.starts
-    assert 2 <= starts <= 4  # at 0, 0.1, 0.3 and 0.7 s
+        while supervisor.starts < 4:
+            await asyncio.sleep(0.01)
+    assert time.monotonic() - began >= 0.1 + 0.2 + 0.4
 
 
 async def test_a_child_that_ignores_sigterm_is_killed(tmp_path) -> None:
@@ -75,7 +76,7 @@ async def test_a_child_that_ignores_sigterm_is_killed(tmp_path) -> None:
     async with Supervisor(argv, stop_seconds=0.3) as supervisor:
         await lines(log, 1)
         began = time.monotonic()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert supervisor.child is not None
     assert supervisor.child.returncode == -signal.SIGKILL
 

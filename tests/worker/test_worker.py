@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 ENDED = ("completed", "failed", "cancelled")
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 30) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = 90) -> Any:
     """The first true value of `condition`; fails after `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -161,6 +161,18 @@ def test_cancelling_a_running_job_stops_its_work(platform, start) -> None:
 def test_a_job_ended_from_outside_is_left_alone(platform, start) -> None:
     process = start()
     job = platform.job(platform.organization(), input_params={"fails": "hang"})
+    wait_until(lambda: platform.state(job)["status"] == "running")
+    platform.sql("update job set status = 'cancelled', completed_at = now() where id = %s", job)
+    after = platform.job(platform.organization())
+    assert ended(platform, after)["status"] == "completed"
+    assert process.popen.poll() is None
+    assert platform.settlements(job) == []
+
+
+def test_a_job_cancelled_before_its_upload_does_not_stop_the_worker(platform, start) -> None:
+    process = start()
+    # shorter than a heartbeat, so that the upload is what finds out
+    job = platform.job(platform.organization(), input_params={"seconds": 0.2})
     wait_until(lambda: platform.state(job)["status"] == "running")
     platform.sql("update job set status = 'cancelled', completed_at = now() where id = %s", job)
     after = platform.job(platform.organization())

@@ -36,6 +36,7 @@ export function makeMap(container) {
     // no labels are drawn: no fonts are asked for
     localIdeographFontFamily: false,
   });
+  ready.set(map, new Promise((done) => map.once("load", done)));
   map.addControl(new maplibregl.NavigationControl(), "top-right");
   map.addControl(new maplibregl.ScaleControl(), "bottom-right");
   const state = document.documentElement.dataset;
@@ -44,8 +45,9 @@ export function makeMap(container) {
   return map;
 }
 
-const styled = (map) =>
-  map.isStyleLoaded() ? Promise.resolve() : new Promise((done) => map.once("load", done));
+// `isStyleLoaded()` is false again whenever a source loads: what counts is the first time
+const ready = new WeakMap();
+const styled = (map) => ready.get(map);
 
 /** Show a TileJSON document's tiles; returns when the layer is there, not when it is drawn. */
 export async function showRaster(map, document) {

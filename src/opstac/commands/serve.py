@@ -16,7 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default=None, help="address to listen on (OPSTAC_HOST)")
     parser.add_argument("--port", type=int, default=None, help="port (OPSTAC_PORT, 8080)")
     parser.add_argument(
-        "--no-worker", action="store_true", help="no worker beside it; run `opstac worker` elsewhere"
+        "--no-worker",
+        action="store_true",
+        help="no worker beside it; run `opstac worker` elsewhere",
     )
 
 

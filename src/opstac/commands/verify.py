@@ -75,9 +75,7 @@ def _live(args: argparse.Namespace) -> list[Finding]:
     key = _key(args.public_key) if args.public_key else None
     organizations, findings = asyncio.run(check_database(configuration, head=head, public=key))
     if not findings:
-        print(
-            f"nothing found: {organizations} organizations, their chains and the ledger are whole"
-        )
+        print(f"nothing found: {organizations} organizations and the ledger are whole")
     return findings
 
 

@@ -32,7 +32,9 @@ def run(args: argparse.Namespace) -> int:
     if row is None:
         raise CommandError(f"there is no job {args.job}")
     if row["job_type_id"] != "external":
-        raise CommandError(f"{args.job} is a {row['job_type_id']} job; its own worker has its token")
+        raise CommandError(
+            f"{args.job} is a {row['job_type_id']} job; its own worker has its token"
+        )
     if row["status"] not in ("dispatched", "running"):
         raise CommandError(f"the job is {row['status']}; a token is minted once it is dispatched")
     print(

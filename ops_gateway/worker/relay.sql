@@ -1,0 +1,33 @@
+-- name: relay
+-- Committed events that nobody has passed on: delivery rows for the subscriptions that match, and
+-- the events' names for the reactions. Never "newer than the last one": commits are not in order.
+with due as (
+  select id, created_at from event
+  where relayed_at is null
+  order by created_at
+  limit :limit
+  for update skip locked
+),
+passed as (
+  update event e set relayed_at = now()
+  from due d where e.id = d.id and e.created_at = d.created_at
+  returning e.id, e.organization_id, e.type, e.entity_type, e.entity_id, e.project_id, e.data, e.created_at
+),
+announced as (
+  insert into delivery (id, organization_id, event_id, subscription_id)
+  select 'dlv_' || replace(gen_random_uuid()::text, '-', ''), p.organization_id, p.id, s.id
+  from passed p
+  join event_subscription s on s.organization_id = p.organization_id and s.active
+   and (s.event_type in ('*', p.type) or (right(s.event_type, 2) = '.*'
+        and starts_with(p.type, left(s.event_type, -1))))
+  where not exists (
+    select 1 from jsonb_each(s.filter_config) f
+    where jsonb_build_object('event_type', p.type, 'entity_type', p.entity_type, 'entity_id', p.entity_id,
+                             'organization_id', p.organization_id, 'data',
+                             p.data || jsonb_build_object('project_id', p.project_id))
+          #> string_to_array(f.key, '.') is distinct from f.value)
+)
+select id, type from passed order by created_at;
+
+-- name: event
+select id, type, organization_id, entity_type, entity_id, project_id, data from event where id = :id;

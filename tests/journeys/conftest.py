@@ -1,0 +1,134 @@
+"""Imagery brought in over the wire, and workers as processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opstac.journey import SAMPLES, area_inside
+from opstac.server import worker_environment
+
+FIELDS = SAMPLES / "s2-flanders_2021-04_10m.tif"
+
+
+class Workers:
+    """Worker processes of one test; what is left of them is killed at its end."""
+
+    def __init__(self, api: Any) -> None:
+        self._api = api
+        self.processes: list[asyncio.subprocess.Process] = []
+
+    async def start(self, fault: str | None = None, name: str = "w", **env: str) -> Any:
+        """Start a worker process, optionally with a fault point."""
+        settings = self._api.platform.settings
+        environment = {
+            **os.environ,
+            **worker_environment(settings, settings.home),
+            "OPSTAC_TESTING": "1",
+            "OPSTAC_WORKER_NAME": name,
+            "OPSTAC_PARENT_PID": str(os.getpid()),
+            **({"OPSTAC_FAULT": fault} if fault else {}),
+            **env,
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-m", "opstac", "worker",
+            env=environment, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        self.processes.append(process)
+        return process
+
+    async def stop(self) -> None:
+        for process in self.processes:
+            if process.returncode is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+            await process.wait()
+
+
+@pytest.fixture
+async def workers(api: Any) -> AsyncIterator[Workers]:
+    # what earlier tests of this process left in line would be run first
+    api.sql("update job set status = 'cancelled' where status in ('dispatched', 'running')")
+    api.sql("delete from queue.procrastinate_jobs")
+    started = Workers(api)
+    yield started
+    await started.stop()
+
+
+async def until(what: Callable[[], Any], seconds: float = 60) -> Any:
+    """What `what` gives once it is true."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = what()
+        if asyncio.iscoroutine(found):
+            found = await found
+        if found:
+            return found
+        assert time.monotonic() < deadline, "timed out"
+        await asyncio.sleep(0.1)
+
+
+@pytest.fixture(name="until")
+def until_fixture() -> Any:
+    return until
+
+
+class Scene:
+    """An organization with credits, a project and one item of real imagery."""
+
+    def __init__(self, api: Any, owner: Any, project: str, item: dict[str, Any]) -> None:
+        self.api, self.owner, self.project, self.item = api, owner, project, item
+
+    async def ok(self, op: str, body: Any = None, **kwargs: Any) -> Any:
+        return await self.api.ok(op, body, as_=self.owner, **kwargs)
+
+    async def clip(self, **more: Any) -> str:
+        body = {
+            "source_item_id": self.item["id"],
+            "project_id": self.project,
+            "aoi_geometry": area_inside(self.item),
+            "output_name": "clip",
+            **more,
+        }
+        return (await self.ok("clip.create_from_item", body))["job"]["id"]
+
+    async def job(self, job_id: str) -> dict[str, Any]:
+        return (await self.ok("processing.project_job.get", {"job_id": job_id}))["job"]
+
+    async def ended(self, job_id: str, seconds: float = 60) -> dict[str, Any]:
+        async def look() -> dict[str, Any] | None:
+            job = await self.job(job_id)
+            return job if job["status"] in ("completed", "failed", "cancelled") else None
+
+        return await until(look, seconds)
+
+
+async def bring_in(api: Any, owner: Any, project: str, path: Path, **complete: Any) -> dict[str, Any]:
+    """Upload `path` as any client would; the answer of uploads.complete."""
+    size = path.stat().st_size
+    upload = await api.ok(
+        "uploads.initiate", {"project_id": project, "total_bytes": size}, as_=owner
+    )
+    place = await api.ok(
+        "uploads.signed_url", {"upload_id": upload["id"], "file_name": path.name}, as_=owner
+    )
+    put = await api.client.put(place["upload_url"], content=path.read_bytes())
+    assert put.status_code in (200, 201), put.text
+    return await api.ok("uploads.complete", {"upload_id": upload["id"], **complete}, as_=owner)
+
+
+@pytest.fixture
+async def scene(api: Any) -> Scene:
+    owner = await api.organization()
+    project = await api.project(owner)
+    done = await bring_in(api, owner, project, FIELDS, name="fields", datetime="2021-04-01")
+    return Scene(api, owner, project, done["items"][0])
+

@@ -1,0 +1,95 @@
+"""`opstac grant`, `opstac export` and `opstac verify` as an operator uses them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from opstac.cli import main
+
+
+@pytest.fixture
+def cli(api, monkeypatch, capsys):
+    """Runs the command line on the test's platform: status, output, errors."""
+    settings = api.platform.settings
+    monkeypatch.setenv("DATABASE_URL", settings.dsn)
+    monkeypatch.setenv("OPSTAC_HOME", str(settings.home))
+    monkeypatch.setenv("OPSTAC_STORAGE", settings.storage)
+    monkeypatch.setenv("OPSTAC_SECRET_KEY", settings.master_secret.decode())
+
+    async def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = await asyncio.to_thread(main, list(arguments))
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run
+
+
+async def test_credits_are_granted_from_the_command_line(api, cli):
+    owner = await api.organization()
+    status, out, _ = await cli("grant", owner.organization_id, "250", "--reason", "pilot")
+    assert status == 0 and "250 credits" in out
+    newest = (await api.ok("billing.credits.transactions", {"limit": 1}, as_=owner))[
+        "transactions"
+    ][0]
+    assert newest["id"] in out and newest["description"] == "pilot"
+    for arguments in (("org_missing", "5"), (owner.organization_id, "0")):
+        status, _, err = await cli("grant", *arguments)
+        assert status == 1 and err.startswith("opstac: ")
+
+
+async def test_an_export_is_checked_offline_and_shows_what_was_done_to_it(
+    api, cli, tmp_path, monkeypatch
+):
+    owner = await api.organization()
+    await api.project(owner)
+    file = tmp_path / "record.ndjson"
+    status, out, _ = await cli("export", owner.organization_id, "--out", str(file))
+    assert status == 0
+    key = out.split("public key: ")[1].strip()
+    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/nowhere")
+    status, out, _ = await cli("verify", "--export", str(file), "--public-key", key)
+    assert status == 0 and "whole and signed" in out
+    pem = tmp_path / "key.txt"
+    pem.write_text(key + "\n")
+    assert (await cli("verify", "--export", str(file), "--public-key", str(pem)))[0] == 0
+    status, _, err = await cli("verify", "--export", str(file))
+    assert status == 1 and "--public-key" in err
+    lines = file.read_text().splitlines()
+    row = json.loads(lines[0])
+    lines[0] = json.dumps(
+        row | {"text": row["text"].replace("organizations.create", "organizations.steal")}
+    )
+    file.write_text("\n".join(lines))
+    status, out, _ = await cli("verify", "--export", str(file), "--public-key", key)
+    assert status == 1 and "altered" in out
+    file.write_text("nonsense\n")
+    status, _, err = await cli("verify", "--export", str(file), "--public-key", key)
+    assert status == 1 and "line 1: not JSON" in err
+
+
+async def test_an_export_of_nobody_leaves_no_file(cli, tmp_path):
+    file = tmp_path / "record.ndjson"
+    status, _, err = await cli("export", "org_missing", "--out", str(file))
+    assert status == 1 and "no organization" in err
+    assert list(tmp_path.glob("record*")) == []
+    status, _, err = await cli("export", "org_missing", "--out", str(tmp_path / "no" / "file"))
+    assert status == 1 and "no such folder" in err
+
+
+async def test_a_database_nobody_touched_verifies_also_against_an_export(api, cli, tmp_path):
+    owner = await api.organization()
+    file = tmp_path / "record.ndjson"
+    assert (await cli("export", owner.organization_id, "--out", str(file)))[0] == 0
+    await api.project(owner)
+    status, out, _ = await cli("verify", "--since", str(file))
+    # other tests of this process may have left rows made by hand in other organizations
+    assert owner.organization_id not in out
+    head = json.loads(file.read_text().splitlines()[-1])
+    head["chains"]["audit"]["seq"] += 1
+    file.write_text(json.dumps(head))
+    status, out, _ = await cli("verify", "--since", str(file))
+    assert status == 1 and "signature" in out
