@@ -322,7 +322,7 @@ def growth(dsn: str, slot: str, seconds: float, steps: int) -> None:
 
 def main() -> None:
     """Load, compare, time, print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--items", type=int, default=20_000)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--rounds", type=int, default=3)

@@ -150,6 +150,17 @@ language sql immutable as $$ select sha256(prev || convert_to(content, 'UTF8')) 
 
 -- ---------------------------------------------------------------- begin and finish
 
+create function stored_answer(p_org text, p_operation text, p_key text)
+returns table (
+  fingerprint bytea, state text, status integer, content_type text, body bytea, encrypted boolean,
+  project_id text, lapsed boolean
+)
+language sql stable security definer set search_path = opstac, pg_temp as $$
+  select k.fingerprint, k.state, k.status, k.content_type, k.body, k.encrypted, k.project_id, k.lease_until < now()
+  from idempotency_key k
+  where k.organization_id = p_org and k.operation = p_operation and k.key = p_key and k.expires_at > now()
+$$;
+
 create function kernel_begin(
   p_org text, p_operation text, p_key text, p_fingerprint bytea, p_amount bigint, p_intent text,
   p_finishing boolean
@@ -483,7 +494,7 @@ begin
 end $$;
 grant insert, update on account, hold to opstac_system;
 grant execute on function authenticate_key, authenticate_user, authenticate_job, touch_keys, public_slot, take_slot,
-  organization_people, free_slug, open_wallet, resolve_asset, count_usage, kernel_begin, kernel_finish, verify_chains,
-  ledger_faults to opstac_app;
+  organization_people, free_slug, open_wallet, resolve_asset, count_usage, stored_answer, kernel_begin, kernel_finish,
+  verify_chains, ledger_faults to opstac_app;
 grant execute on function resolve_asset, count_usage, authenticate_key, authenticate_user to opstac_tiler;
 grant execute on function public_slot to opstac_stac;

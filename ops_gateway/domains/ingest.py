@@ -6,16 +6,27 @@ import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pydantic import Field
 
 from db.paths import StorageFull
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import Conflict, Invalid, Unavailable
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.services import ChildRefused
+from ops_gateway.kernel.operation import Input
 
-if TYPE_CHECKING:
-    from ops_gateway.domains.uploads import UploadedFile
+
+class UploadedFile(Input):
+    """One of the session's files and what becomes of it."""
+
+    file_name: str | None = None
+    object_path: str | None = None
+    asset_key: str | None = Field(default=None, min_length=1, max_length=100)
+    title: str | None = None
+    band_names: list[str] | None = None
+    datetime: str | None = None
 
 
 @dataclass(frozen=True)

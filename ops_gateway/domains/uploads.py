@@ -6,6 +6,7 @@ initiate → (signed_url → PUT)* → [progress]* → complete | fail
 from __future__ import annotations
 
 import time
+import unicodedata
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -32,6 +33,7 @@ LEASE_SECONDS = 900
 SUFFIXES = (".tif", ".tiff", ".gtif", ".gtiff", ".geotiff")
 MEDIA_TYPES = ("image/tiff", "image/geotiff", "image/x-geotiff", "application/octet-stream")
 OPEN = ("pending", "uploading")
+MAX_FILES = 100
 
 
 def _transfer(value: object) -> object:
@@ -46,7 +48,7 @@ class UploadInitiate(Input):
     transfer_method: Annotated[
         str, Field(pattern="^(browser|cli|cloud_transfer)$"), BeforeValidator(_transfer)
     ] = "browser"
-    file_count: int = Field(default=1, ge=1, le=100)
+    file_count: int = Field(default=1, ge=1)
     total_bytes: int = Field(default=0, ge=0)
     target_collection_id: str | None = None
     target_item_id: str | None = None
@@ -91,22 +93,11 @@ class UploadGetInput(Input):
     upload_id: str
 
 
-class UploadedFile(Input):
-    """One of the session's files and what becomes of it."""
-
-    file_name: str | None = None
-    object_path: str | None = None
-    asset_key: str | None = Field(default=None, min_length=1, max_length=100)
-    title: str | None = None
-    band_names: list[str] | None = None
-    datetime: str | None = None
-
-
 class UploadCompleteInput(Input):
     """Input of uploads.complete; without `files` every file of the session is taken."""
 
     upload_id: str
-    files: list[UploadedFile] | None = Field(default=None, min_length=1, max_length=100)
+    files: list[ingest.UploadedFile] | None = Field(default=None, min_length=1, max_length=100)
     name: str | None = Field(default=None, min_length=1, max_length=500)
     description: str | None = None
     datetime: str | None = None
@@ -176,8 +167,6 @@ def require_open(row: dict[str, Any]) -> None:
 
 def check_file_name(name: str) -> str:
     """The name as a label: one path segment without control or direction characters."""
-    import unicodedata
-
     label = unicodedata.normalize("NFC", name)
     if len(label.encode("utf-8", "surrogatepass")) > 255:
         raise Invalid.at("file_name", "a file name has at most 255 bytes")
@@ -222,6 +211,8 @@ async def initiate_upload(ctx: Context, body: UploadInitiate) -> UploadOutput:
         item = await access.item(ctx, body.target_item_id, "editor")
         if item["project_id"] != body.project_id:
             raise NotFound.of("item")
+    if body.file_count > MAX_FILES:
+        raise Invalid.at("file_count", f"a session takes at most {MAX_FILES} files")
     limit = ctx.services.options.upload_max_bytes
     if body.total_bytes > limit * body.file_count:
         raise PaymentRequired(f"a file may have at most {limit} bytes here")

@@ -145,7 +145,7 @@ class HeadsExported:
     """What a run of `export_heads` did."""
 
     written: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list[Finding])
 
 
 async def export_heads(

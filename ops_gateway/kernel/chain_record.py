@@ -12,7 +12,7 @@ import binascii
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from cryptography.exceptions import InvalidSignature
@@ -101,9 +101,9 @@ class Record:
     """What the check of a record found out."""
 
     organization_id: str = ""
-    head: dict[str, Any] = field(default_factory=dict)
+    head: dict[str, Any] = field(default_factory=dict[str, Any])
     rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(CHAINS, 0))
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list[Finding])
 
 
 @dataclass
@@ -170,7 +170,7 @@ def _parse(line: bytes, number: int) -> dict[str, Any]:
         raise NotARecord(f"line {number}: not JSON") from None
     if not isinstance(entry, dict):
         raise NotARecord(f"line {number}: not an object")
-    return entry
+    return cast(dict[str, Any], entry)
 
 
 def _check_ends(

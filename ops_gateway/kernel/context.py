@@ -199,6 +199,11 @@ class Context:
             await lease.__aexit__(None, None, None)
 
     @property
+    def holds_connection(self) -> bool:
+        """Whether `release` has something to give back."""
+        return self._lease is not None
+
+    @property
     def is_bound(self) -> bool:
         """Whether this acts for an organization."""
         return self._bound is not None

@@ -231,9 +231,11 @@ class Pipeline:
         flight = self._flights[name] = loop.create_future()
         done: Done | None = None
         try:
-            done = await self._look_up(op, fingerprint, call)
-            if done is not None:
-                return self._replay(done, fingerprint, call.principal)
+            # what prepares or acts outside looks first; for all others claiming the key tells
+            if op.prepare is not None or op.phases is not None:
+                done = await self._look_up(op, fingerprint, call)
+                if done is not None:
+                    return self._replay(done, fingerprint, call.principal)
             done = await self._write(op, body, call.key, fingerprint, call)
             return done.answer
         finally:
@@ -244,11 +246,10 @@ class Pipeline:
         """The stored answer, read without a lock; None where the key is free."""
         if call.principal.organization_id is None:
             return None
-        context = self._context(op, call, read_only=True)
-        try:
-            row = await records.stored(context, op.alias_of or op.id, call.key or "")
-        finally:
-            await asyncio.shield(context.release())
+        async with self.pool.connection() as connection:
+            row = await records.stored(
+                connection, call.principal.organization_id, op.alias_of or op.id, call.key or ""
+            )
         if row is None:
             return None
         if row["fingerprint"] != fingerprint:
@@ -285,25 +286,37 @@ class Pipeline:
     ) -> Done:
         if op.phases is not None:
             return await self._phased(op, op.phases, body, key, fingerprint, call)
-        prepared: list[Any] = []
-        amount = 0
-        if op.prepare is not None or op.price is not None:
-            fault("prepare")
-            context = self._context(op, call, read_only=True)
-            try:
-                if op.prepare is not None:
-                    prepared = [await op.prepare(context, body)]
-                if op.price is not None:
-                    amount = await op.price(context, body, *prepared)
-                    if amount > CREDITS_LIMIT:
-                        raise BadRequest(f"this would cost more than {CREDITS_LIMIT} credits")
-            finally:
-                await asyncio.shield(context.release())
+        try:
+            prepared, amount = await self._prepare(op, body, call)
+        except OpError:
+            # what could be priced when the key was first used may be gone by now
+            if key is not None and (done := await self._look_up(op, fingerprint, call)) is not None:
+                self._replay(done, fingerprint, call.principal)
+                return done
+            raise
         done = await self._transaction(
             op, op.handler, body, prepared, key, fingerprint, call, amount=amount
         )
         assert isinstance(done, Done)
         return done
+
+    async def _prepare(self, op: Operation, body: Input, call: Call) -> tuple[list[Any], int]:
+        """What the handler gets beside the body, and the price; before any transaction."""
+        if op.prepare is None and op.price is None:
+            return [], 0
+        fault("prepare")
+        context = self._context(op, call, read_only=True)
+        try:
+            prepared = [await op.prepare(context, body)] if op.prepare is not None else []
+            amount = 0
+            if op.price is not None:
+                amount = await op.price(context, body, *prepared)
+                if amount > CREDITS_LIMIT:
+                    raise BadRequest(f"this would cost more than {CREDITS_LIMIT} credits")
+            return prepared, amount
+        finally:
+            if context.holds_connection:
+                await asyncio.shield(context.release())
 
     async def _transaction(
         self,

@@ -21,9 +21,14 @@ if TYPE_CHECKING:
 sql = queries(__file__)
 
 
-async def stored(context: Context, operation: str, key: str) -> dict[str, Any] | None:
+async def stored(
+    connection: Connection, organization_id: str, operation: str, key: str
+) -> dict[str, Any] | None:
     """The committed row of an idempotency key, or None."""
-    return await context.row(None, sql.stored, operation=operation, key=key)
+    cursor = await connection.execute(
+        sql.stored, {"org": organization_id, "operation": operation, "key": key}
+    )
+    return await cursor.fetchone()
 
 
 async def forget(context: Context, operation: str, key: str, intent: str) -> None:

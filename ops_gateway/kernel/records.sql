@@ -1,7 +1,7 @@
 -- name: stored
-select fingerprint, state, status, content_type, body, encrypted, project_id, lease_until < now() as lapsed
-from idempotency_key
-where organization_id = :org and operation = :operation and key = :key and expires_at > now();
+-- Outside a transaction, so the function is told the organization.
+select fingerprint, state, status, content_type, body, encrypted, project_id, lapsed
+from stored_answer(:org, :operation, :key);
 
 -- name: begin
 select outcome, status, content_type, body, encrypted, project_id, intent

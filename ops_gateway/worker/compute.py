@@ -21,6 +21,8 @@ def make_compute(env: Mapping[str, str] | None = None) -> Compute:
     Args:
         env: for the children, e.g. read-only storage keys; never a signing or database secret.
     """
+    # importing the processes takes seconds, in which no heartbeat could be sent: not during a job
+    catalogue = engine.discover()
 
     async def compute(
         job: ClaimedJob,
@@ -30,7 +32,7 @@ def make_compute(env: Mapping[str, str] | None = None) -> Compute:
         progress: Progress,
         seconds: float,
     ) -> list[Output]:
-        process = engine.discover().get(job.job_type_id)
+        process = catalogue.get(job.job_type_id)
         bound = min(seconds, process.max_seconds) if process else seconds
         try:
             return await engine.run(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from opstac import __version__
+from opstac.variables import BadVariable
 
 COMMANDS = (
     "demo",
@@ -22,6 +23,7 @@ COMMANDS = (
     "grant",
     "op",
     "worker-token",
+    "docs",
     "db",
     "setup",
     "test",
@@ -89,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def is_for_the_user(error: Exception) -> bool:
     """True where the message alone is what a user needs."""
-    if isinstance(error, CommandError):
+    if isinstance(error, CommandError | BadVariable):
         return True
     # looked up, not imported: a command that never touched the cluster has no such error
     embedded = sys.modules.get("db.embedded")

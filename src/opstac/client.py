@@ -32,16 +32,16 @@ class Geopera:
 
     def __init__(
         self,
-        token: str,
+        token: str | None,
         base_url: str = "http://127.0.0.1:8080",
         *,
         timeout_seconds: float = 60,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """`token`: an API key or a session token."""
+        """`token`: an API key or a session token; None calls what is public."""
         self._http = httpx.Client(
             base_url=base_url,
-            headers={"Authorization": f"Bearer {token}"},
+            headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=timeout_seconds,
             transport=transport,
         )
@@ -96,10 +96,12 @@ class Geopera:
 
     @staticmethod
     def _answer(name: str, response: httpx.Response) -> Any:
-        kind = response.headers.get("content-type", "")
+        kind = response.headers.get("content-type", "").partition(";")[0].strip()
+        # application/geo+json too, but not the lines of application/x-ndjson
+        is_json = kind == "application/json" or kind.endswith("+json")
         if response.is_success:
-            return response.json() if "json" in kind and response.content else response.content
-        if "json" in kind:
+            return response.json() if is_json and response.content else response.content
+        if is_json:
             raise OperationError(name, response.json())
         raise OperationError(
             name, {"status": response.status_code, "title": "Error", "detail": response.text[:200]}

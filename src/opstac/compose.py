@@ -18,7 +18,7 @@ from ops_gateway.kernel.authenticate import Authenticator
 from ops_gateway.kernel.pipeline import Pipeline
 from ops_gateway.kernel.secrets import Keys
 from ops_gateway.kernel.services import ChildRefused, Options, Services
-from ops_gateway.surfaces import assets, job_outputs, storage
+from ops_gateway.surfaces import assets, job_outputs, pages, storage
 from ops_gateway.surfaces.edge import Edge
 from ops_gateway.surfaces.metrics import Metrics
 from ops_gateway.worker import queue
@@ -182,6 +182,7 @@ def gateway_app(
             ),
             *job_outputs.routes(platform.pipeline),
             *assets.routes(platform.pipeline),
+            *pages.routes(),
         ],
     )
 

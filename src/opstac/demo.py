@@ -23,6 +23,7 @@ from opstac.compose import Platform
 from opstac.people import make_user, session
 from opstac.server import listen, serve, worker_environment
 from opstac.settings import Settings
+from opstac.variables import LOG_LEVEL
 
 CREDITS = 10_000
 SESSION_SECONDS = 3600
@@ -65,7 +66,7 @@ def run_demo(*, image: str | None, host: str | None, port: int | None, once: boo
     """
     from ops_gateway.kernel.logs import configure_logging
 
-    configure_logging(level=os.environ.get("OPSTAC_LOG_LEVEL", "ERROR"))
+    configure_logging(level=LOG_LEVEL.text())
     path = Path(image).expanduser().resolve() if image else journey.PHOTOGRAPH
     if not path.is_file():
         raise CommandError(f"there is no file {path}")

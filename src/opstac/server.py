@@ -98,6 +98,9 @@ async def serve(
                 lifespan="off",
                 server_header=False,
                 date_header=True,
+                # else uvicorn believes whoever is on the same machine
+                proxy_headers=settings.trusted_proxy,
+                forwarded_allow_ips="*",
                 timeout_graceful_shutdown=FINISH_SECONDS,
                 timeout_keep_alive=30,
                 h11_max_incomplete_event_size=64 << 10,

@@ -477,7 +477,8 @@ async def test_what_is_done_to_an_item_is_published_and_audited(api, catalogue):
     assert [e["type"] for e in events] == ["item.created", "item.updated", "item.deleted"]
     assert events[1]["data"]["name"] == "new"
     audited = api.sql(
-        "select operation from audit where organization_id = %s and entities @> %s::jsonb order by seq",
+        "select operation from audit where organization_id = %s and entities @> %s::jsonb"
+        " order by seq",
         owner.organization_id,
         f'[{{"type": "item", "id": "{made["id"]}"}}]',
     )

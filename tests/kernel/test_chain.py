@@ -29,8 +29,8 @@ OTHER = {
     ("journal", "kind"): "expiry",
 }
 COLUMNS = {
-    "lineage": "organization_id seq src_type src_id relation dst_type dst_id invocation_id operation"
-    " at prev hash",
+    "lineage": "organization_id seq src_type src_id relation dst_type dst_id invocation_id"
+    " operation at prev hash",
     "audit": "organization_id seq at request_id invocation_id operation principal_kind principal_id"
     " outcome status entities detail prev hash",
     "journal": "organization_id id kind hold_id amount charged available_after held_after"

@@ -18,7 +18,6 @@ from psycopg.rows import dict_row
 from starlette.applications import Starlette
 from starlette.requests import Request
 
-from db.disposable import migrated_cluster
 from stac_api import writes
 from stac_api.app import Prefixed, create_app
 from stac_api.document import Mount, item_document
@@ -26,14 +25,6 @@ from stac_api.search import Searcher, reader_pool
 from stac_api.tenancy import Visibility
 
 KEY = b"a key for the tests"
-
-
-# LOCAL for now: the same as the root conftest's fixture, which takes its place
-@pytest.fixture(scope="session")
-def dsn() -> Iterator[str]:
-    """The owner's connection string to a migrated database."""
-    with migrated_cluster() as cluster:
-        yield cluster.dsn()
 
 
 @dataclass
@@ -110,8 +101,8 @@ class Organization:
             for row in rows:
                 await conn.execute(
                     "insert into item (id, organization_id, project_id, collection_id, stac_id,"
-                    " type, name) values (%(id)s, %(organization_id)s, %(project_id)s, %(collection_id)s,"
-                    " %(stac_id)s, %(type)s, %(name)s)",
+                    " type, name) values (%(id)s, %(organization_id)s, %(project_id)s,"
+                    " %(collection_id)s, %(stac_id)s, %(type)s, %(name)s)",
                     row,
                 )
             await writes.put_items(conn, self.slot, [item_document(row, assets) for row in rows])

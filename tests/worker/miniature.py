@@ -131,7 +131,7 @@ async def main(stop: asyncio.Event, dsn: str, store: str, name: str) -> None:
         settings = worker.Settings(
             types=[("test", "1.0"), ("echo", "1.0")],
             name=name,
-            limits=Limits(lease_seconds=1.5, beat_seconds=0.3),
+            limits=Limits(lease_seconds=3, beat_seconds=0.3),
             poll_seconds=1,
             reap_seconds=0.3,
             stop_seconds=3,

@@ -1,0 +1,195 @@
+"""Every variable of the environment that means something here: its name, default and meaning.
+
+`settings.py` and the commands read them through this table, and the reference page is made of it.
+Light to import: the standard library alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T", covariant=True)
+Environ = Mapping[str, str]
+
+
+class BadVariable(ValueError):
+    """A variable's text is not what it must be; the message names it."""
+
+
+@dataclass(frozen=True)
+class Variable(Generic[T]):
+    """One variable.
+
+    Attributes:
+        default: what an unset or empty one means.
+        shown: the default in words, where it depends on something.
+    """
+
+    name: str
+    default: T
+    meaning: str
+    shown: str | None = None
+
+    def text(self, environ: Environ = os.environ) -> str | T:
+        """Its text, or the default."""
+        return environ.get(self.name) or self.default
+
+    def number(self: Variable[int], environ: Environ = os.environ) -> int:
+        """Its whole number, or the default; raises BadVariable."""
+        text = environ.get(self.name)
+        if not text:
+            return self.default
+        try:
+            return int(text)
+        except ValueError:
+            raise BadVariable(f"{self.name} must be a whole number, not {text!r}") from None
+
+    def on(self: Variable[bool], environ: Environ = os.environ) -> bool:
+        """True where it is 1, false where it is anything else."""
+        text = environ.get(self.name)
+        return text == "1" if text else self.default
+
+    @property
+    def in_words(self) -> str:
+        """The default as the reference shows it."""
+        if self.shown is not None:
+            return self.shown
+        return "" if self.default in (None, "", False) else f"`{self.default}`"
+
+
+DATABASE_URL = Variable(
+    "DATABASE_URL",
+    None,
+    "The PostgreSQL database to use, as `postgresql://user:password@host:port/name`. "
+    "Its user needs no superuser rights.",
+    "the private cluster of `OPSTAC_HOME`",
+)
+HOME = Variable(
+    "OPSTAC_HOME",
+    None,
+    "The data folder: private cluster, objects, master secret, notes of the demo.",
+    "`/var/lib/opstac` for root, else `opstac` in the user's data folder",
+)
+STORAGE = Variable(
+    "OPSTAC_STORAGE",
+    None,
+    "Where objects are kept: a folder, or `s3://bucket/prefix`. The usual `AWS_*` variables "
+    "(`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL`) give the "
+    "credentials and the endpoint.",
+    "`objects` in `OPSTAC_HOME`",
+)
+SECRET_KEY = Variable(
+    "OPSTAC_SECRET_KEY",
+    None,
+    "The master secret that all keys are derived from. Every process of one platform needs the "
+    "same.",
+    "the file `secret.key` of `OPSTAC_HOME`, made at first use",
+)
+
+HOST = Variable("OPSTAC_HOST", "127.0.0.1", "The address the server listens on.")
+PORT = Variable("OPSTAC_PORT", 8080, "The port the server listens on.")
+PUBLIC_URL = Variable(
+    "OPSTAC_PUBLIC_URL",
+    None,
+    "The URL that clients reach the platform by; links and signed URLs begin with it.",
+    "what each request says",
+)
+TRUSTED_PROXY = Variable(
+    "OPSTAC_TRUSTED_PROXY",
+    False,
+    "1: the proxy in front is believed about the client's address (`X-Forwarded-For`). Only "
+    "where nobody else can reach the server.",
+)
+METRICS_PORT = Variable(
+    "OPSTAC_METRICS_PORT",
+    0,
+    "A loopback port for `GET /metrics` in Prometheus' text format.",
+    "none",
+)
+POOL_SIZE = Variable(
+    "OPSTAC_POOL_SIZE", 12, "Database connections of a server process for operations."
+)
+ISSUER = Variable("OPSTAC_ISSUER", "opstac", "Issuer of session and job tokens.")
+LOG_LEVEL = Variable("OPSTAC_LOG_LEVEL", "ERROR", "How much `opstac demo` logs.")
+
+LIMIT_ORGANIZATION = Variable(
+    "OPSTAC_LIMIT_ORGANIZATION", 600, "Calls a minute of one organisation."
+)
+LIMIT_SPEND = Variable("OPSTAC_LIMIT_SPEND", 30, "Calls a minute that spend credits.")
+LIMIT_PLACEMENT = Variable("OPSTAC_LIMIT_PLACEMENT", 60, "Calls a minute that place an order.")
+LIMIT_PUBLIC = Variable(
+    "OPSTAC_LIMIT_PUBLIC", 60, "Calls a minute of one address without a credential."
+)
+UPLOAD_MAX_BYTES = Variable("OPSTAC_UPLOAD_MAX_BYTES", 10 << 30, "The largest file taken in.")
+STORAGE_QUOTA_BYTES = Variable(
+    "OPSTAC_STORAGE_QUOTA_BYTES", 1 << 40, "Storage of an organisation, set when it is made."
+)
+SIGNUP_CREDITS = Variable("OPSTAC_SIGNUP_CREDITS", 1000, "Credits a new organisation is given.")
+
+ORG_RUNNING = Variable(
+    "OPSTAC_ORG_RUNNING", 2, "Jobs of one organisation that run at the same time."
+)
+WORKER_CONCURRENCY = Variable(
+    "OPSTAC_WORKER_CONCURRENCY",
+    max(1, os.cpu_count() or 1),
+    "Jobs that one worker process runs at the same time.",
+    "one a processor",
+)
+JOB_TIMEOUT_SECONDS = Variable(
+    "OPSTAC_JOB_TIMEOUT_SECONDS", 3600, "How long a job may run, and its token lives."
+)
+WORKER_NAME = Variable(
+    "OPSTAC_WORKER_NAME", None, "The name of a worker process.", "host name and process id"
+)
+WEBHOOK_ALLOW = Variable(
+    "OPSTAC_WEBHOOK_ALLOW",
+    "",
+    "Private networks that event deliveries may be sent to, as `127.0.0.1/32:8000-8999`, separated "
+    "by commas. Deliveries themselves come in a later version.",
+)
+CRON_TOKEN = Variable(
+    "BILLING_CRON_TOKEN", None, "The token that a scheduler of yours calls the platform with."
+)
+
+SERVER = Variable("OPSTAC_URL", "http://127.0.0.1:8080", "The platform that `opstac op` calls.")
+SERVER_SDK = Variable("GEOPERA_API_URL", None, "The same, where `OPSTAC_URL` is not set.")
+TOKEN = Variable("OPSTAC_TOKEN", None, "The API key or session token that `opstac op` uses.")
+TOKEN_SDK = Variable("GEOPERA_API_TOKEN", None, "The same, where `OPSTAC_TOKEN` is not set.")
+
+PYTHON = Variable("OPSTAC_PYTHON", None, "The Python that `./opstac` uses.", "the first one found")
+VENV = Variable(
+    "OPSTAC_VENV",
+    None,
+    "The virtual environment that `./opstac` makes.",
+    "`.venv` beside it, or in `OPSTAC_HOME` where that cannot be written",
+)
+YES = Variable("OPSTAC_YES", None, "1: `./opstac` installs system packages without asking.")
+
+GROUPS: dict[str, tuple[Variable[object], ...]] = {
+    "Where things are": (DATABASE_URL, HOME, STORAGE, SECRET_KEY),
+    "Serving": (
+        HOST, PORT, PUBLIC_URL, TRUSTED_PROXY, METRICS_PORT, POOL_SIZE, ISSUER, LOG_LEVEL,
+    ),
+    "Limits": (
+        LIMIT_ORGANIZATION, LIMIT_SPEND, LIMIT_PLACEMENT, LIMIT_PUBLIC, UPLOAD_MAX_BYTES,
+        STORAGE_QUOTA_BYTES, SIGNUP_CREDITS,
+    ),
+    "Work": (
+        ORG_RUNNING, WORKER_CONCURRENCY, JOB_TIMEOUT_SECONDS, WORKER_NAME, WEBHOOK_ALLOW, CRON_TOKEN,
+    ),
+    "The command line": (SERVER, SERVER_SDK, TOKEN, TOKEN_SDK),
+    "Installing": (PYTHON, VENV, YES),
+}  # fmt: skip
+
+
+def server_url(environ: Environ = os.environ) -> str:
+    """The platform that the command line calls."""
+    return environ.get(SERVER.name) or SERVER_SDK.text(environ) or SERVER.default
+
+
+def server_token(environ: Environ = os.environ) -> str | None:
+    """The credential that the command line calls with; None for none."""
+    return TOKEN.text(environ) or TOKEN_SDK.text(environ)
