@@ -12,7 +12,6 @@ One organization measures the wait for its chain's lock; several measure the wor
 """
 
 import argparse
-import asyncio
 import json
 import os
 import re
@@ -254,7 +253,9 @@ def main() -> None:
     parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        asyncio.run(serve(options.serve[0], options.serve[1], int(options.serve[2])))
+        from opstac.server import on_uvloop
+
+        on_uvloop(serve(options.serve[0], options.serve[1], int(options.serve[2])))
         return
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is needed: apt-get install wrk")

@@ -6,6 +6,7 @@ import os
 
 os.environ["OPSTAC_TESTING"] = "1"
 
+import asyncio
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -16,12 +17,14 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+import uvicorn
 from psycopg.rows import dict_row
 
 from db.disposable import migrated_cluster
 from ops_gateway.kernel.authenticate import issue_session
 from ops_gateway.kernel.services import Limits
 from opstac import compose
+from opstac.server import MetricsServer, listen
 from opstac.settings import Settings
 
 
@@ -154,3 +157,23 @@ async def api(dsn: str, tmp_path: Path, service: str) -> AsyncIterator[Api]:
         transport = httpx.ASGITransport(platform.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
             yield Api(platform, client)
+
+
+@pytest.fixture
+async def live(dsn: str, tmp_path: Path, service: str) -> AsyncIterator[Api]:
+    """The platform on a port of its own, for clients that are programs; `client.base_url` is it."""
+    with listen("127.0.0.1", 0) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        settings = test_settings(dsn, tmp_path, public_url=url)
+        async with compose.embedded(settings, service=service) as platform:
+            config = uvicorn.Config(
+                platform.app, log_config=None, access_log=False, lifespan="off", ws="none"
+            )
+            server = MetricsServer(config)  # leaves the signals to pytest
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            while not server.started and not serving.done():
+                await asyncio.sleep(0.01)
+            async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+                yield Api(platform, client)
+            server.should_exit = True
+            await serving

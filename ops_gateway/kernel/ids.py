@@ -6,6 +6,7 @@ import secrets
 import time
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
+_PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]  # two characters a step
 
 
 def new_id(prefix: str) -> str:
@@ -14,4 +15,4 @@ def new_id(prefix: str) -> str:
     The layout is that of a UUIDv7 (RFC 9562) without its fixed version and variant bits.
     """
     number = (time.time_ns() // 1_000_000 & (1 << 48) - 1) << 62 | secrets.randbits(62)
-    return f"{prefix}_" + "".join(_ALPHABET[number >> shift & 31] for shift in range(105, -1, -5))
+    return f"{prefix}_" + "".join([_PAIRS[number >> shift & 1023] for shift in range(100, -1, -10)])

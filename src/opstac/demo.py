@@ -21,7 +21,7 @@ from opstac.cli import CommandError
 from opstac.client import Geopera
 from opstac.compose import Platform
 from opstac.people import make_user, session
-from opstac.server import listen, serve, worker_environment
+from opstac.server import listen, on_uvloop, serve, worker_environment
 from opstac.settings import Settings
 from opstac.variables import LOG_LEVEL
 
@@ -103,7 +103,7 @@ def run_demo(*, image: str | None, host: str | None, port: int | None, once: boo
 
         say("server and worker")
         try:
-            asyncio.run(
+            on_uvloop(
                 serve(
                     made,
                     listener,

@@ -7,10 +7,11 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -56,6 +57,16 @@ class Server(uvicorn.Server):
         self.draining = True
         loop = asyncio.get_running_loop()
         loop.call_later(self._drain_seconds, super().handle_exit, sig, frame)
+
+
+def on_uvloop(main: Coroutine[Any, Any, None]) -> None:
+    """Run `main` on uvloop: a statement costs the server about half of what it does on asyncio's own
+    loop.
+    """
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
 
 
 async def serve(

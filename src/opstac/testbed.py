@@ -18,7 +18,7 @@ from opstac import journey
 from opstac.client import Geopera
 from opstac.compose import Platform
 from opstac.people import make_user, session
-from opstac.server import listen, serve, worker_environment
+from opstac.server import listen, on_uvloop, serve, worker_environment
 from opstac.settings import Settings
 
 SESSION_SECONDS = 3600
@@ -55,7 +55,7 @@ def run_testbed(out: str, port: int) -> None:
             os.replace(written, out)
             print(f"ready: {url}", flush=True)
 
-        asyncio.run(serve(settings, listener, worker_env=env, drain_seconds=0, ready=ready))
+        on_uvloop(serve(settings, listener, worker_env=env, drain_seconds=0, ready=ready))
 
 
 async def furnish(platform: Platform, url: str) -> dict[str, Any]:

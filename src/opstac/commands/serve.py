@@ -24,11 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal."""
-    import asyncio
     from dataclasses import replace
 
     from opstac import database, settings
-    from opstac.server import listen, serve, worker_environment
+    from opstac.server import listen, on_uvloop, serve, worker_environment
 
     found = database.find()
     made = settings.read(dsn=found.dsn, home=found.home)
@@ -37,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         database.migrate(found)
     listener = listen(made.host, made.port)
     worker = args.service == "all" and not args.no_worker
-    asyncio.run(
+    on_uvloop(
         serve(
             made,
             listener,

@@ -1,0 +1,117 @@
+"""The page of operations, from the registry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ops_gateway.kernel.operation import Operation
+from ops_gateway.surfaces import openapi
+from opstac.flags import Schema, flag
+from opstac.reference.markdown import code, table
+from opstac.reference.tables import default_of, type_of
+
+INTRODUCTION = """# Operations
+
+Everything a client can change goes through one of these. Call one with
+`POST /v1/op/{id}` and a JSON body, with `POST /v1/{resource}/{action}` (dots as slashes), or from
+the command line with `opstac op ID`. A `read` also answers `GET` with its input in the query.
+
+- **Scope**: what the key or the person must hold.
+- **Effect**: `read` changes nothing; `compute` changes rows of ours; `external_spend` reserves or
+  spends credits; `share_export` lets something out; `destructive` takes something away.
+- Every other operation than a read takes an `Idempotency-Key`: the same call again gives the first
+  answer and does nothing.
+- Any operation may be refused with one of the [errors](errors.md); 402 where credits are spent.
+- Inputs may be written in camelCase. Unknown ones are ignored.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    from ops_gateway import domains
+    from ops_gateway.kernel.operation import REGISTRY
+
+    domains.load()
+    document = openapi.document()
+    schemas = document["components"]["schemas"]
+    chosen = sorted(REGISTRY.values(), key=lambda op: op.id)
+    parts = [INTRODUCTION.strip(), contents(chosen)]
+    domain = ""
+    for op in chosen:
+        if op.domain != domain:
+            domain = op.domain
+            parts.append(f"## {domain}")
+        parts += entry(op, document["paths"][f"/v1/op/{op.id}"]["post"], schemas)
+    return "\n\n".join(parts)
+
+
+def contents(chosen: list[Operation]) -> str:
+    """A line for each operation."""
+    rows = [[f"[`{op.id}`](#{anchor(op.id)})", code(op.effect.value), op.summary] for op in chosen]
+    return table(["operation", "effect", "what it does"], rows)
+
+
+def anchor(op_id: str) -> str:
+    """The anchor that a heading of that id gets."""
+    return op_id.replace(".", "")
+
+
+def entry(op: Operation, published: dict[str, Any], schemas: Schema) -> list[str]:
+    """The parts of one operation's entry."""
+    if op.alias_of:
+        return [f"### `{op.id}`", f"Another name of [`{op.alias_of}`](#{anchor(op.alias_of)})."]
+    facts = [f"scope `{op.scope}`", f"`{op.effect.value}`", f"answers {op.status}"]
+    if op.public:
+        facts.append("needs no credential")
+    if op.human_only:
+        facts.append("only for people, not for keys")
+    if op.produces:
+        facts.append(f"makes a `{op.produces}` with its lineage")
+    if op.phases:
+        facts.append("works outside the database in between, and can be resumed")
+    if op.secret:
+        facts.append("its answer holds a secret that is shown once")
+    parts = [f"### `{op.id}`", op.summary, " · ".join(facts)]
+    if op.description:
+        parts.append(" ".join(op.description.split()))
+    body = published["requestBody"]["content"]["application/json"]["schema"]
+    parts.append(fields("input", body, schemas) or "No input.")
+    success = published["responses"][str(op.status)]["content"]
+    for media_type, answer in success.items():
+        found = fields("output", answer["schema"], schemas)
+        if found:
+            parts.append(found)
+    kinds = [kind for kind in success if kind != "application/json"]
+    if kinds:
+        parts.append("Answers " + " or ".join(map(code, kinds)) + ".")
+    return parts
+
+
+def fields(title: str, schema: Schema, schemas: Schema) -> str:
+    """A table of a schema's fields; nothing where it has none."""
+    target = resolve(schema, schemas)
+    required = target.get("required", ())
+    rows = [
+        [
+            code(name) if title == "output" else f"{code(name)} {code(flag(name))}",
+            type_of(field, dict(schemas)),
+            "yes" if name in required else default_of(field),
+            field.get("description", ""),
+        ]
+        for name, field in target.get("properties", {}).items()
+    ]
+    if title == "output":
+        rows = [row[:2] for row in rows]
+        return table(["output", "type"], rows) if rows else ""
+    if not any(row[3] for row in rows):
+        rows = [row[:3] for row in rows]
+        return table(["input", "type", "required"], rows) if rows else ""
+    return table(["input", "type", "required", "meaning"], rows) if rows else ""
+
+
+def resolve(schema: Schema, schemas: Schema) -> Schema:
+    """The schema itself: without its reference, without `or null`."""
+    if "$ref" in schema:
+        return resolve(schemas[schema["$ref"].rpartition("/")[2]], schemas)
+    choices = [s for s in schema.get("anyOf", ()) if s.get("type") != "null"]
+    return resolve(choices[0], schemas) if len(choices) == 1 else schema

@@ -1,0 +1,222 @@
+"""Jobs from their creation to what they leave behind, with real workers and with one outside."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import rasterio
+
+from opstac.journey import SAMPLES, area_inside
+from opstac.server import worker_environment
+
+FIELDS = SAMPLES / "s2-flanders_2021-04_10m.tif"
+
+
+async def start(scene, **body):
+    made = await scene.ok("processing.create", {"project_id": scene.project, **body})
+    return made["job"]
+
+
+async def test_a_clip_waits_for_its_task_then_runs_and_is_paid_once(scene, workers):
+    answer = await scene.api.call(
+        "clip.create_from_item",
+        {
+            "source_item_id": scene.item["id"],
+            "project_id": scene.project,
+            "aoi_geometry": area_inside(scene.item),
+        },
+        as_=scene.owner,
+    )
+    body = answer.json()
+    assert answer.status_code == 200
+    assert body["job"]["status"] == "pending" and body["asset_keys"] == ["data"]
+    held = await scene.ok("billing.credits.balance")
+    assert held["reserved"] == body["job"]["credits_reserved"] > 0
+    await workers.start()
+    job = await scene.ended(body["job"]["id"])
+    assert (job["status"], job["progress"]) == ("completed", 100)
+    output = (await scene.ok("items.get", {"item_id": job["output_item_ids"][0]}))["item"]
+    assert (output["type"], output["job_id"]) == ("clip", job["id"])
+    assert output["datetime"] == scene.item["datetime"]  # the clip shows the same moment
+    edges = (
+        await scene.ok("provenance.get", {"entity_type": "item", "entity_id": output["id"]})
+    )["edges"]
+    found = {(e["depth"], e["src_type"], e["relation"], e["dst_type"]) for e in edges}
+    assert {
+        (1, "item", "generated_by", "processing_job"),
+        (1, "item", "derived_from", "item"),
+        (2, "processing_job", "used", "item"),
+        (2, "item", "generated_by", "upload"),
+    } <= found
+    rows = (await scene.ok("billing.credits.transactions"))["transactions"]
+    reasons = [row["reason"] for row in rows if row["reference_id"] == job["id"]]
+    assert sorted(reasons) == ["charge", "reservation"]
+    pixels = await picture(scene, output)
+    with rasterio.open(io.BytesIO(pixels)) as clip, rasterio.open(FIELDS) as source:
+        window = rasterio.windows.from_bounds(*clip.bounds, source.transform).round()
+        expected = source.read(window=window)
+        valid = clip.dataset_mask().astype(bool)
+        assert valid.any() and (clip.read()[:, valid] == expected[:, valid]).all()
+        assert "STATISTICS_MEAN" in clip.tags(1)
+
+
+async def picture(scene, item):
+    link = await scene.ok(
+        "items.asset.download", {"item_id": item["id"], "asset_id": item["assets"][0]["id"]}
+    )
+    response = await scene.api.client.get(link["url"])
+    assert response.status_code == 200
+    part = await scene.api.client.get(link["url"], headers={"Range": "bytes=0-15"})
+    assert (part.status_code, part.content) == (206, response.content[:16])
+    return response.content
+
+
+async def test_ndvi_is_the_formula_on_every_pixel(scene, workers):
+    job = (
+        await scene.ok(
+            "processing.execute",
+            {
+                "process_id": "ndvi",
+                "workspaceId": scene.project,
+                "inputs": {"source_item_id": scene.item["id"]},
+            },
+        )
+        if await workers.start() and await registered(scene, "ndvi")
+        else None
+    )
+    assert job["status"] in ("accepted", "running", "successful")
+    done = await scene.ended(job["jobID"])
+    assert done["status"] == "completed", done["error"]
+    output = (await scene.ok("items.get", {"item_id": done["output_item_ids"][0]}))["item"]
+    with rasterio.open(io.BytesIO(await picture(scene, output))) as made, rasterio.open(FIELDS) as s:
+        red, nir = (s.read(i, masked=True).astype("float32") for i in (3, 4))
+        expected = np.ma.divide(nir - red, nir + red)
+        got = made.read(1, masked=True)
+        assert np.allclose(got.compressed(), expected.compressed(), atol=1e-6)
+
+
+async def registered(scene, job_type):
+    for _ in range(300):
+        if scene.api.sql("select 1 from registered_worker where job_type_id = %s", job_type):
+            return True
+        await asyncio.sleep(0.1)
+    return False
+
+
+async def test_without_a_worker_a_job_stays_pending_and_keeps_its_hold(scene, workers):
+    job = await start(
+        scene, job_type_id="ndvi", input_params={"source_item_id": scene.item["id"]}
+    )
+    problem = await scene.api.refused(
+        409, "processing.dispatch", {"job_id": job["id"], "version": "9.9"}, as_=scene.owner
+    )
+    assert problem["type"].endswith("/problems/no-registered-worker")
+    assert (await scene.job(job["id"]))["status"] == "pending"
+    assert (await scene.ok("billing.credits.balance"))["reserved"] == job["credits_reserved"]
+
+
+async def test_too_few_credits_make_no_job(scene, workers):
+    scene.api.sql(
+        "update price set credits_per_unit = 1000000 where subject = 'external'", role="opstac_owner"
+    )
+    try:
+        body = {"project_id": scene.project, "job_type_id": "external"}
+        problem = await scene.api.refused(402, "processing.create", body, as_=scene.owner)
+        assert problem["type"].endswith("/problems/insufficient-credits")
+        listed = await scene.ok("processing.project_jobs.list", {"project_id": scene.project})
+        assert listed["total"] == 0
+    finally:
+        scene.api.sql(
+            "update price set credits_per_unit = 5 where subject = 'external'", role="opstac_owner"
+        )
+
+
+@pytest.mark.parametrize(
+    ("job_type", "params", "status"),
+    [
+        ("nonsense", {}, 404),
+        ("clip", {}, 422),
+        ("ndvi", {"source_item_id": "it_missing"}, 404),
+        ("clip", {"source_item_id": "@", "aoi_geometry": {"type": "Point"}}, 422),
+        ("ndvi", {"source_item_id": "@", "colormap": "rainbow"}, 422),
+    ],
+)
+async def test_bad_inputs_are_refused_before_anything_is_held(scene, job_type, params, status):
+    params = {k: scene.item["id"] if v == "@" else v for k, v in params.items()}
+    body = {"project_id": scene.project, "job_type_id": job_type, "input_params": params}
+    await scene.api.refused(status, "processing.create", body, as_=scene.owner)
+    assert (await scene.ok("billing.credits.balance"))["reserved"] == 0
+
+
+async def test_a_worker_outside_hands_in_its_files_once(scene, workers):
+    settings = scene.api.platform.settings
+    made = await scene.ok(
+        "processing.create_and_dispatch", {"project_id": scene.project, "job_type_id": "external"}
+    )
+    job = made["job"]
+    assert (job["status"], made["dispatch"]["accepted"]) == ("dispatched", True)
+    token = (
+        await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-P", "-m", "opstac", "worker-token", job["id"]],
+            env={**worker_environment(settings, settings.home), "PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    ).stdout.strip()
+    headers = {"Authorization": f"Bearer {token}"}
+    put = await scene.api.client.put(
+        f"/v1/jobs/{job['id']}/outputs/result.tif", content=FIELDS.read_bytes(), headers=headers
+    )
+    assert put.status_code == 201, put.text
+    path = put.json()["object_path"]
+    # its token opens nothing else
+    for op, body in [("items.get", {"item_id": scene.item["id"]}), ("projects.list", {})]:
+        refused = await scene.api.client.post(f"/v1/op/{op}", json=body, headers=headers)
+        assert refused.status_code == 403
+    other = await start(scene, job_type_id="external")
+    for method, url in [
+        ("PUT", f"/v1/jobs/{other['id']}/outputs/x.tif"),
+        ("POST", "/v1/op/processing.job.register"),
+    ]:
+        body = {"content": b"x"} if method == "PUT" else {"json": {"job_id": other["id"]}}
+        refused = await scene.api.client.request(method, url, headers=headers, **body)
+        assert refused.status_code == 404, refused.text
+    register = {"job_id": job["id"], "outputs": [{"object_path": path, "name": "made outside"}]}
+    bad = {"job_id": job["id"], "outputs": [{"object_path": "jobs/elsewhere/1/x.tif"}]}
+    refused = await scene.api.client.post(
+        "/v1/op/processing.job.register", json=bad, headers=headers
+    )
+    assert refused.status_code == 422
+    first = await scene.api.client.post(
+        "/v1/op/processing.job.register", json=register, headers=headers
+    )
+    assert first.status_code == 200, first.text
+    answer = first.json()
+    assert answer["job"]["status"] == "completed" and len(answer["items"]) == 1
+    assert answer["settlement"] == {"charged": 5, "released": 0}
+    again = await scene.api.client.post(
+        "/v1/op/processing.job.register", json=register, headers=headers
+    )
+    assert (again.status_code, again.json()["items"][0]["id"]) == (200, answer["items"][0]["id"])
+    rows = scene.api.sql("select id from item where job_id = %s", job["id"])
+    assert len(rows) == 1
+
+
+async def test_an_estimate_is_what_is_charged_and_the_catalogue_is_public(scene, workers):
+    processes = (await scene.api.client.post("/v1/op/processing.catalog.list")).json()["processes"]
+    assert {"clip", "ndvi", "external", "echo"} <= {p["id"] for p in processes}
+    inputs = {"source_item_id": scene.item["id"], "aoi_geometry": area_inside(scene.item)}
+    body = {"process_id": "clip", "inputs": inputs}
+    assert await scene.ok("processing.catalog.validate", body) == {}
+    estimate = await scene.ok("processing.catalog.estimate", body)
+    job_id = await scene.clip()
+    await workers.start()
+    job = await scene.ended(job_id)
+    assert job["credits_charged"] == estimate["totalCredits"]
