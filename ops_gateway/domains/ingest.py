@@ -112,6 +112,26 @@ def plan(
     return Plan(upload["id"], planned, upload["is_categorical"])
 
 
+async def takes_long(ctx: Context, plan: Plan) -> bool:
+    """Whether the files are so large that rewriting them is the worker's task.
+
+    Raises Conflict: a file was never put.
+    """
+    limit = ctx.services.options.convert_inline_bytes
+    total = 0
+    for file in plan.files:
+        found = await ctx.services.objects.head(file.object_path)
+        if found is None:
+            raise never_put(file)
+        total += found.size
+    return total > limit
+
+
+def never_put(file: PlannedFile) -> Conflict:
+    """The refusal for a file that is not in the store."""
+    return Conflict(f"'{file.file_name}' was not uploaded; PUT it to its signed URL first")
+
+
 async def carry_out(ctx: Context, plan: Plan) -> list[Ingested]:
     """Every planned file as a COG in the store.
 
@@ -122,7 +142,7 @@ async def carry_out(ctx: Context, plan: Plan) -> list[Ingested]:
     objects = ctx.services.objects
     for file in plan.files:
         if await objects.head(file.object_path) is None:
-            raise Conflict(f"'{file.file_name}' was not uploaded; PUT it to its signed URL first")
+            raise never_put(file)
     return [await ingest_file(ctx, file, plan.is_categorical) for file in plan.files]
 
 

@@ -21,15 +21,18 @@ from ops_gateway.catalogue.items import add_assets, insert_item
 from ops_gateway.catalogue.models import AssetOutput, ItemResponse, ItemType
 from ops_gateway.domains import ingest
 from ops_gateway.kernel import access
-from ops_gateway.kernel.context import Context, Event
+from ops_gateway.kernel.context import Context, Event, Principal
 from ops_gateway.kernel.errors import Conflict, Invalid, NotFound, OpError, PaymentRequired
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.operation import Effect, Input, Output, Phases, operation
+from ops_gateway.kernel.pipeline import Pipeline
 
 sql = queries(__file__)
 
 URL_SECONDS = 15 * 60
 LEASE_SECONDS = 900
+CONVERSION_LEASE_SECONDS = 6 * 3600
+CONVERT_REACTION = "uploads.convert"
 SUFFIXES = (".tif", ".tiff", ".gtif", ".gtiff", ".geotiff")
 MEDIA_TYPES = ("image/tiff", "image/geotiff", "image/x-geotiff", "application/octet-stream")
 OPEN = ("pending", "uploading")
@@ -337,8 +340,15 @@ async def claim(ctx: Context, body: UploadCompleteInput) -> ingest.Plan:
     return plan
 
 
-async def act(ctx: Context, body: UploadCompleteInput, plan: ingest.Plan) -> list[ingest.Ingested]:
-    """Look into each file in a bounded child and rewrite what is not a valid COG."""
+async def act(
+    ctx: Context, body: UploadCompleteInput, plan: ingest.Plan
+) -> list[ingest.Ingested] | None:
+    """Look into each file in a bounded child and rewrite what is not a valid COG.
+
+    None where a file is too large to be rewritten while the caller waits.
+    """
+    if await ingest.takes_long(ctx, plan):
+        return None
     return await ingest.carry_out(ctx, plan)
 
 
@@ -360,12 +370,27 @@ async def undo(ctx: Context, body: UploadCompleteInput, plan: ingest.Plan, error
     phases=Phases(claim, act, undo, lease_seconds=LEASE_SECONDS),
 )
 async def complete_upload(
-    ctx: Context, body: UploadCompleteInput, plan: ingest.Plan, done: list[ingest.Ingested]
+    ctx: Context,
+    body: UploadCompleteInput,
+    plan: ingest.Plan,
+    done: list[ingest.Ingested] | None,
 ) -> UploadCompleteOutput:
     """Finalize an upload session — ingest the uploaded file(s) into items + assets."""
     upload = await find(ctx, body.upload_id, lock=True)
     if upload["status"] != "processing":
         raise Conflict(f"the upload is {upload['status']} already")
+    if done is not None:
+        return await finish(ctx, body, upload, done)
+    await ctx.execute(sql.queue, id=upload["id"], lease=CONVERSION_LEASE_SECONDS)
+    await ctx.services.defer(await ctx.connection(), CONVERT_REACTION, upload["id"])
+    ctx.produced("upload", upload["id"])
+    return UploadCompleteOutput(upload=UploadOutput.model_validate(upload), items=[], assets=[])
+
+
+async def finish(
+    ctx: Context, body: UploadCompleteInput, upload: dict[str, Any], done: list[ingest.Ingested]
+) -> UploadCompleteOutput:
+    """The session's files as an item with assets; runs in the caller's transaction."""
     await release(ctx, upload, used=sum(file.info["size_bytes"] for file in done))
     drafts = [draft(file, upload) for file in done]
     source = ("upload", upload["id"])
@@ -375,25 +400,60 @@ async def complete_upload(
     else:
         item, assets = await insert_item(ctx, item_draft(body, upload, done[0]), drafts)
         ctx.edge(("item", item.id), "generated_by", source)
-    items = [item]
     for asset in assets:
         ctx.edge(("asset", asset.id), "generated_by", source)
     ctx.edge(source, "used", ("project", upload["project_id"]))
-    row = await ctx.row(None, sql.complete, id=upload["id"], items=[i.id for i in items])
+    row = await ctx.row(None, sql.complete, id=upload["id"], items=[item.id])
     ctx.produced("upload", upload["id"])
     ctx.emit(
         Event(
-            "upload.completed",
-            "upload",
-            upload["id"],
-            {"item_ids": [i.id for i in items]},
-            upload["project_id"],
+            "upload.completed", "upload", upload["id"], {"item_ids": [item.id]}, upload["project_id"]
         )
     )
     ctx.after_commit.append(ingest.forget_originals(ctx, done))
     return UploadCompleteOutput(
-        upload=UploadOutput.model_validate(row), items=items, assets=assets
+        upload=UploadOutput.model_validate(row), items=[item], assets=assets
     )
+
+
+async def convert_queued(pipeline: Pipeline, organization_id: str, upload_id: str) -> None:
+    """The queued task behind a large upload: rewrite its files, then finish; safe to repeat.
+
+    Raises Unavailable where another try may help; the queue tries again.
+    """
+    principal = Principal(
+        kind="service", id="uploads", organization_id=organization_id,
+        projects=None, project_role="owner",
+    )  # fmt: skip
+
+    async def look(ctx: Context) -> dict[str, Any]:
+        return await find(ctx, upload_id)
+
+    upload = await pipeline.look("uploads.convert", principal, look)
+    if upload["status"] != "processing":
+        return
+    body = UploadCompleteInput.model_validate(upload["request"])
+
+    async def carry_out(ctx: Context) -> list[ingest.Ingested]:
+        files = await ctx.rows(None, sql.files, id=upload_id)
+        return await ingest.carry_out(ctx, ingest.plan(upload, files, body.files))
+
+    async def conclude(ctx: Context) -> None:
+        locked = await find(ctx, upload_id, lock=True)
+        if locked["status"] == "processing":
+            await finish(ctx, body, locked, done)
+
+    async def give_up(ctx: Context) -> None:
+        locked = await find(ctx, upload_id, lock=True)
+        if locked["status"] == "processing":
+            await end_failed(ctx, locked, refusal[:2000], "convert")
+
+    try:
+        done = await pipeline.look("uploads.convert", principal, carry_out)
+        await pipeline.act("uploads.convert", principal, conclude)
+    except (Invalid, Conflict, NotFound) as error:
+        refusal = error.detail
+        await pipeline.act("uploads.convert", principal, give_up)
 
 
 def item_draft(

@@ -60,6 +60,11 @@ set status = 'processing', request = :request, lease_until = now() + make_interv
     updated_at = now()
 where organization_id = :org and id = :id;
 
+-- name: queue
+-- A worker has it now; should it never end, the session is open again after this time.
+update upload set lease_until = now() + make_interval(secs => :lease), updated_at = now()
+where organization_id = :org and id = :id;
+
 -- name: reopen
 update upload set status = 'uploading', lease_until = null, updated_at = now()
 where organization_id = :org and id = :id;

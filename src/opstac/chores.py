@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from db.pool import Pool
 from db.queries import queries
+from ops_gateway.kernel.chain import export_heads
 from ops_gateway.kernel.removal import sweep_objects
 from ops_gateway.worker.reaper import Chore
 from stac_api.writes import keep_slots
@@ -42,6 +43,9 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
         await sweep_objects(system, platform.services.objects)
         platform.services.objects.parts.remove_older(PART_SECONDS)
 
+    async def heads() -> None:
+        await export_heads(system, platform.services.objects, platform.keys.chain)
+
     async def slots() -> None:
         async with system.connection() as connection:
             await keep_slots(connection)
@@ -52,4 +56,5 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
         Chore("keep partitions", 6 * 3600, keep_partitions),
         Chore("sweep objects", 300, objects),
         Chore("keep free slots", 30, slots),
+        Chore("sign chain heads", 3600, heads),
     ]

@@ -229,6 +229,7 @@ def make_services(settings: Settings, keys: Keys, pool: TilePool) -> Services:
             signup_credits=settings.signup_credits,
             storage_quota_bytes=settings.storage_quota_bytes,
             upload_max_bytes=settings.upload_max_bytes,
+            convert_inline_bytes=settings.convert_inline_bytes,
             job_timeout_seconds=settings.job_timeout_seconds,
             limits=settings.limits,
         ),

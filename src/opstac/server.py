@@ -108,6 +108,9 @@ async def serve(
                 access_log=False,
                 lifespan="off",
                 server_header=False,
+                # X-Forwarded-* says nothing unless a proxy is known to set it
+                proxy_headers=settings.trusted_proxy,
+                forwarded_allow_ips="*" if settings.trusted_proxy else None,
                 date_header=True,
                 # else uvicorn believes whoever is on the same machine
                 proxy_headers=settings.trusted_proxy,
@@ -184,6 +187,7 @@ def worker_environment(settings: Settings, home: Path) -> dict[str, str]:
         "OPSTAC_ORG_RUNNING": str(settings.org_running),
         "OPSTAC_WORKER_CONCURRENCY": str(settings.worker_concurrency),
         "OPSTAC_JOB_TIMEOUT_SECONDS": str(settings.job_timeout_seconds),
+        "OPSTAC_CONVERT_INLINE_BYTES": str(settings.convert_inline_bytes),
         **({"OPSTAC_WEBHOOK_ALLOW": settings.webhook_allow} if settings.webhook_allow else {}),
     }
 

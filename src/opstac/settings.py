@@ -31,6 +31,7 @@ class Settings:
     signup_credits: int = v.SIGNUP_CREDITS.default
     storage_quota_bytes: int = v.STORAGE_QUOTA_BYTES.default
     upload_max_bytes: int = v.UPLOAD_MAX_BYTES.default
+    convert_inline_bytes: int = v.CONVERT_INLINE_BYTES.default
     job_timeout_seconds: int = v.JOB_TIMEOUT_SECONDS.default
     trusted_proxy: bool = v.TRUSTED_PROXY.default
     webhook_allow: str = v.WEBHOOK_ALLOW.default
@@ -62,6 +63,7 @@ def read(environ: Mapping[str, str] = os.environ, *, dsn: str, home: Path) -> Se
         signup_credits=v.SIGNUP_CREDITS.number(environ),
         storage_quota_bytes=v.STORAGE_QUOTA_BYTES.number(environ),
         upload_max_bytes=v.UPLOAD_MAX_BYTES.number(environ),
+        convert_inline_bytes=v.CONVERT_INLINE_BYTES.number(environ),
         job_timeout_seconds=v.JOB_TIMEOUT_SECONDS.number(environ),
         trusted_proxy=v.TRUSTED_PROXY.on(environ),
         webhook_allow=v.WEBHOOK_ALLOW.text(environ),

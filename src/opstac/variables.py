@@ -124,6 +124,11 @@ LIMIT_PUBLIC = Variable(
     "OPSTAC_LIMIT_PUBLIC", 60, "Calls a minute of one address without a credential."
 )
 UPLOAD_MAX_BYTES = Variable("OPSTAC_UPLOAD_MAX_BYTES", 10 << 30, "The largest file taken in.")
+CONVERT_INLINE_BYTES = Variable(
+    "OPSTAC_CONVERT_INLINE_BYTES",
+    256 << 20,
+    "Up to this size an upload is rewritten while the caller waits; beyond it by a worker.",
+)
 STORAGE_QUOTA_BYTES = Variable(
     "OPSTAC_STORAGE_QUOTA_BYTES", 1 << 40, "Storage of an organisation, set when it is made."
 )
@@ -175,7 +180,7 @@ GROUPS: dict[str, tuple[Variable[object], ...]] = {
     ),
     "Limits": (
         LIMIT_ORGANIZATION, LIMIT_SPEND, LIMIT_PLACEMENT, LIMIT_PUBLIC, UPLOAD_MAX_BYTES,
-        STORAGE_QUOTA_BYTES, SIGNUP_CREDITS,
+        CONVERT_INLINE_BYTES, STORAGE_QUOTA_BYTES, SIGNUP_CREDITS,
     ),
     "Work": (
         ORG_RUNNING, WORKER_CONCURRENCY, JOB_TIMEOUT_SECONDS, WORKER_NAME, WEBHOOK_ALLOW, CRON_TOKEN,

@@ -205,3 +205,31 @@ async def test_several_files_become_assets_of_one_item(open_session, tmp_path):
     done = await session.ok("complete")
     assert len(done["items"]) == 1
     assert sorted(a["key"] for a in done["assets"]) == ["data", "mask"]
+
+
+async def test_a_large_file_is_rewritten_by_the_worker(open_session, tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    from ops_gateway.domains import uploads
+
+    session = await open_session()
+    pipeline = session.api.platform.pipeline
+    options = replace(pipeline.services.options, convert_inline_bytes=1000)
+    monkeypatch.setattr(pipeline, "services", replace(pipeline.services, options=options))
+    raw = raw_tiff(tmp_path / "raw.tif")
+    await session.put("raw.tif", raw.read_bytes())
+    answer = await session.ok("complete", name="large")
+    assert (answer["upload"]["status"], answer["items"]) == ("processing", [])
+    queued = session.api.sql(
+        "select args from queue.procrastinate_jobs where args ->> 'event_id' = %s", session.id
+    )
+    assert [row["args"]["reaction"] for row in queued] == ["uploads.convert"]
+    await session.refused(409, "complete")  # it is being carried out
+    for _ in range(2):  # the queue may run it twice
+        await uploads.convert_queued(pipeline, session.owner.organization_id, session.id)
+    upload = (await session.ok("get"))["upload"]
+    assert upload["status"] == "completed" and len(upload["item_ids"]) == 1
+    listed = await session.api.ok(
+        "items.list", {"project_id": session.project}, as_=session.owner
+    )
+    assert [i["name"] for i in listed["items"]] == ["large"]
