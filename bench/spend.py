@@ -45,15 +45,24 @@ WRK = """
 local keys = {%s}
 local thread = 0
 function setup(t) t:set("number", thread); thread = thread + 1 end
-function init(args) count = 0; math.randomseed(os.time() + number) run = tostring(math.random(1, 1e9)) end
+function init(args)
+  count = 0
+  math.randomseed(os.time() + number)
+  run = tostring(math.random(1, 1e9))
+end
 function request()
   count = count + 1
-  local headers = { ["Authorization"] = "Bearer " .. keys[count %% #keys + 1],
-    ["Content-Type"] = "application/json", ["Idempotency-Key"] = "w" .. number .. "-" .. run .. "-" .. count }
-  return wrk.format("POST", "/v1/op/bench.spend", headers, '{"amount": %d, "note": "a row of the benchmark"}')
+  local headers = {
+    ["Authorization"] = "Bearer " .. keys[count %% #keys + 1],
+    ["Content-Type"] = "application/json",
+    ["Idempotency-Key"] = "w" .. number .. "-" .. run .. "-" .. count
+  }
+  local body = '{"amount": %d, "note": "a row of the benchmark"}'
+  return wrk.format("POST", "/v1/op/bench.spend", headers, body)
 end
 function done(summary, latency, requests)
-  local bad = summary.errors.status + summary.errors.read + summary.errors.write + summary.errors.timeout
+  local errors = summary.errors
+  local bad = errors.status + errors.read + errors.write + errors.timeout
   io.write("errors " .. bad .. "\\n")
 end
 """
@@ -64,19 +73,24 @@ PGBENCH = """
 select id, organization_id, slot, secret_sha256, permissions, rate_limit, expired, revoked
   from authenticate_key('bench00' || :o);
 begin;
-select * from kernel_begin('org_b' || :o, 'bench.spend', 'k' || :r, sha256('body'::bytea), {amount}, null, false);
-insert into project (id, organization_id, name) values ('proj_' || :r, 'org_b' || :o, 'a row of the benchmark');
+select * from kernel_begin(
+  'org_b' || :o, 'bench.spend', 'k' || :r, sha256('body'::bytea), {amount}, null, false);
+insert into project (id, organization_id, name)
+  values ('proj_' || :r, 'org_b' || :o, 'a row of the benchmark');
 select unnest(procrastinate_defer_jobs_v1(
   array[row('jobs', 'wake', 0, null, null, '{{}}'::jsonb, null)::procrastinate_job_to_defer_v1]));
 select kernel_finish(jsonb_build_object(
-  'operation', 'bench.spend', 'invocation_id', 'inv_' || :r, 'request_id', 'req_' || :r, 'principal_kind', 'api_key',
+  'operation', 'bench.spend', 'invocation_id', 'inv_' || :r, 'request_id', 'req_' || :r,
+  'principal_kind', 'api_key',
   'principal_id', 'key_b0', 'outcome', 'ok', 'status', 200, 'detail', null,
   'entities', jsonb_build_array(jsonb_build_object('type', 'project', 'id', 'proj_' || :r)),
-  'edges', jsonb_build_array(jsonb_build_array('project', 'proj_' || :r, 'derived_from', 'organization', 'org_b' || :o)),
-  'events', jsonb_build_array(jsonb_build_object('id', 'evt_' || :r, 'type', 'test.ping', 'entity_type', 'project',
-    'entity_id', 'proj_' || :r, 'project_id', null, 'data', '{{}}'::jsonb)),
-  'postings', jsonb_build_array(jsonb_build_object('id', 'txn_' || :r, 'kind', 'hold', 'amount', {amount},
-    'hold_id', 'hold_' || :r, 'job_id', null, 'expires_at', null, 'reference_type', null, 'reference_id', null,
+  'edges', jsonb_build_array(
+    jsonb_build_array('project', 'proj_' || :r, 'derived_from', 'organization', 'org_b' || :o)),
+  'events', jsonb_build_array(jsonb_build_object(
+    'id', 'evt_' || :r, 'type', 'test.ping', 'entity_type', 'project', 'entity_id', 'proj_' || :r, 'project_id', null, 'data', '{{}}'::jsonb)),
+  'postings', jsonb_build_array(jsonb_build_object(
+    'id', 'txn_' || :r, 'kind', 'hold', 'amount', {amount}, 'hold_id', 'hold_' || :r,
+    'job_id', null, 'expires_at', null, 'reference_type', null, 'reference_id', null,
     'description', 'credits reserved')),
   'key', 'k' || :r, 'key_state', 'done', 'fingerprint', '00', 'lease_seconds', null,
   'content_type', 'application/json', 'encrypted', false, 'project_id', null),
@@ -126,19 +140,22 @@ def declare() -> None:
 
 async def serve(dsn: str, home: str, port: int) -> None:
     """One server process, as `opstac serve` runs it, without a worker."""
+    from ops_gateway.kernel.logs import configure_logging
+    from ops_gateway.kernel.services import Limits
     from opstac.server import listen
     from opstac.server import serve as serve_platform
     from opstac.settings import Settings
 
-    from ops_gateway.kernel.logs import configure_logging
-    from ops_gateway.kernel.services import Limits
-
     configure_logging(stream=open(Path(home) / "log", "w"))  # noqa: SIM115 (until killed)
     declare()
     settings = Settings(
-        dsn=dsn, home=Path(home), storage=str(Path(home) / "objects"), master_secret=b"m" * 32,
-        public_url=f"http://127.0.0.1:{port}", limits=Limits(*[10**9] * 4),
-    )  # fmt: skip
+        dsn=dsn,
+        home=Path(home),
+        storage=str(Path(home) / "objects"),
+        master_secret=b"m" * 32,
+        public_url=f"http://127.0.0.1:{port}",
+        limits=Limits(*[10**9] * 4),
+    )
     await serve_platform(
         settings, listen("127.0.0.1", port), service="gateway", worker=False, drain_seconds=0
     )
@@ -153,19 +170,33 @@ def furnish(dsn: str, organizations: int) -> list[str]:
             org, key = f"org_b{number}", mint_key()
             keys.append(key.token)
             connection.execute(
-                "insert into organization (organization_id, name, slug) values (%s, %s, %s)", (org, org, org)
+                "insert into organization (organization_id, name, slug) values (%s, %s, %s)",
+                (org, org, org),
             )
-            for lookup, key_id in ((key.lookup, f"key_b{number}"), (f"bench00{number}", f"key_p{number}")):
+            for lookup, key_id in (
+                (key.lookup, f"key_b{number}"),
+                (f"bench00{number}", f"key_p{number}"),
+            ):
                 connection.execute(
-                    "insert into api_key (id, organization_id, lookup, secret_sha256, name, permissions)"
+                    "insert into api_key (id, organization_id, lookup, secret_sha256, name,"
+                    " permissions)"
                     " values (%s, %s, %s, %s, 'bench', array['bench:*'])",
                     (key_id, org, lookup, key.digest),
                 )
             grant = {
-                "operation": "bench.grant", "invocation_id": "inv_0", "principal_kind": "service",
-                "principal_id": "bench", "outcome": "ok", "status": 200, "entities": [], "edges": [], "events": [],
-                "postings": [{"id": f"txn_{org}", "kind": "grant", "amount": CREDITS, "description": "bench"}],
-            }  # fmt: skip
+                "operation": "bench.grant",
+                "invocation_id": "inv_0",
+                "principal_kind": "service",
+                "principal_id": "bench",
+                "outcome": "ok",
+                "status": 200,
+                "entities": [],
+                "edges": [],
+                "events": [],
+                "postings": [
+                    {"id": f"txn_{org}", "kind": "grant", "amount": CREDITS, "description": "bench"}
+                ],
+            }
             with connection.transaction():
                 connection.execute("select set_config('opstac.org', %s, true)", (org,))
                 connection.execute("select open_wallet()")
@@ -196,7 +227,15 @@ def server(dsn: str, home: Path) -> Iterator[int]:
 
 def load(port: int, script: Path, seconds: float, clients: int) -> float:
     """Requests a second by wrk; raises where one failed."""
-    argv = ["wrk", "-t1", f"-c{clients}", f"-d{seconds:g}s", "-s", str(script), f"http://127.0.0.1:{port}"]
+    argv = [
+        "wrk",
+        "-t1",
+        f"-c{clients}",
+        f"-d{seconds:g}s",
+        "-s",
+        str(script),
+        f"http://127.0.0.1:{port}",
+    ]
     said = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
     if "errors 0" not in said:
         raise SystemExit(f"requests failed:\n{said}")
@@ -205,10 +244,23 @@ def load(port: int, script: Path, seconds: float, clients: int) -> float:
 
 def pgbench(dsn: str, script: Path, seconds: float, clients: int) -> float:
     """Transactions a second of the same statements."""
-    environ = {**os.environ, "PGOPTIONS": "-c search_path=opstac,pgstac,queue,public -c role=opstac_app -c jit=off"}
+    environ = {
+        **os.environ,
+        "PGOPTIONS": "-c search_path=opstac,pgstac,queue,public -c role=opstac_app -c jit=off",
+    }
     program = str(Path(find_binaries().folder) / "pgbench")
-    argv = [program if Path(program).exists() else "pgbench", "-n", "-M", "prepared", f"-c{clients}", "-j1",
-            f"-T{max(1, round(seconds))}", "-f", str(script), dsn]  # fmt: skip
+    argv = [
+        program if Path(program).exists() else "pgbench",
+        "-n",
+        "-M",
+        "prepared",
+        f"-c{clients}",
+        "-j1",
+        f"-T{max(1, round(seconds))}",
+        "-f",
+        str(script),
+        dsn,
+    ]
     said = subprocess.run(argv, check=True, capture_output=True, text=True, env=environ)
     if "number of failed transactions: 0" not in said.stdout:
         raise SystemExit(f"transactions failed:\n{said.stdout}{said.stderr}")
@@ -217,7 +269,10 @@ def pgbench(dsn: str, script: Path, seconds: float, clients: int) -> float:
 
 def measure(organizations: int, options: argparse.Namespace) -> dict[str, Any]:
     """The medians for that many organizations."""
-    with migrated_cluster() as cluster, tempfile.TemporaryDirectory(prefix="opstac-bench-") as folder:
+    with (
+        migrated_cluster() as cluster,
+        tempfile.TemporaryDirectory(prefix="opstac-bench-") as folder,
+    ):
         home = Path(folder)
         dsn = cluster.dsn()
         keys = furnish(dsn, organizations)
@@ -245,7 +300,9 @@ def measure(organizations: int, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", type=int, default=8)

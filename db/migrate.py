@@ -84,17 +84,13 @@ def _roles(connection: psycopg.Connection) -> None:
         exists = connection.execute("select 1 from pg_roles where rolname = %s", (role,)).fetchone()
         try:
             if not exists:
-                connection.execute(
-                    sql.SQL("create role {} nologin").format(sql.Identifier(role))
-                )
+                connection.execute(sql.SQL("create role {} nologin").format(sql.Identifier(role)))
             # since PostgreSQL 16 who creates a role may administer it, yet not act as it
             acts = connection.execute(
                 "select pg_has_role(current_user, %s, 'USAGE')", (role,)
             ).fetchone()
             if acts != (True,):
-                connection.execute(
-                    sql.SQL("grant {} to current_user").format(sql.Identifier(role))
-                )
+                connection.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(role)))
         except psycopg.errors.InsufficientPrivilege as error:
             raise MigrationError(
                 f"the database user may not create or take role {role}; as an administrator run: "
@@ -103,13 +99,9 @@ def _roles(connection: psycopg.Connection) -> None:
             ) from error
     # opstac_owner hands functions to opstac_system and gives out pgstac's rights
     for role in ("opstac_system", *PGSTAC_ROLES):
-        connection.execute(
-            sql.SQL("grant {} to opstac_owner").format(sql.Identifier(role))
-        )
+        connection.execute(sql.SQL("grant {} to opstac_owner").format(sql.Identifier(role)))
     for schema in ("opstac", "queue"):
-        connection.execute(
-            sql.SQL("create schema if not exists {}").format(sql.Identifier(schema))
-        )
+        connection.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
         owner = connection.execute(
             "select nspowner::regrole::text from pg_namespace where nspname = %s", (schema,)
         ).fetchone()
@@ -135,9 +127,7 @@ def _extensions(connection: psycopg.Connection) -> None:
         ).fetchone():
             continue
         try:
-            connection.execute(
-                sql.SQL("create extension {}").format(sql.Identifier(extension))
-            )
+            connection.execute(sql.SQL("create extension {}").format(sql.Identifier(extension)))
         except psycopg.Error as error:
             raise MigrationError(
                 f"extension {extension} is missing and this user may not create it; as an "
@@ -212,7 +202,7 @@ def _checksums(connection: psycopg.Connection) -> dict[str, str]:
     if not found or not found[0]:
         return {}
     rows = connection.execute("select name, checksum from opstac.migration").fetchall()
-    return {name: checksum for name, checksum in rows}
+    return dict(rows)
 
 
 def _own(connection: psycopg.Connection) -> list[str]:

@@ -92,7 +92,7 @@ async def check_connection(connection: Connection) -> None:
     poll = select.poll()
     poll.register(connection.pgconn.socket, select.POLLIN)
     if poll.poll(0):
-        await AsyncConnectionPool.check_connection(connection)
+        await connection.execute("")
 
 
 async def refuse_unsafe(connection: Connection) -> None:

@@ -45,7 +45,8 @@ class Queries:
 
     def __iter__(self) -> Iterator[tuple[str, LiteralString]]:
         """(name, text) of every query, in the order of the file."""
-        return iter((name, cast(LiteralString, text)) for name, text in self._by_name.items())
+        for name, text in self._by_name.items():
+            yield name, cast(LiteralString, text)
 
 
 def translate(sql: str) -> str:

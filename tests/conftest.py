@@ -70,9 +70,13 @@ class Api:
     def user(self) -> Person:
         """A new person without an organization."""
         user_id = str(uuid.uuid4())
-        self.sql("insert into app_user (id, email) values (%s, %s)", user_id, f"{user_id}@example.org")
+        self.sql(
+            "insert into app_user (id, email) values (%s, %s)", user_id, f"{user_id}@example.org"
+        )
         settings = self.platform.settings
-        return Person(issue_session(self.platform.keys, settings.issuer, user_id, seconds=3600), user_id)
+        return Person(
+            issue_session(self.platform.keys, settings.issuer, user_id, seconds=3600), user_id
+        )
 
     async def organization(self, name: str = "Acme") -> Person:
         """The owner of a new organization."""
@@ -117,7 +121,9 @@ class Api:
         assert response.status_code in (200, 201, 202), response.text
         return response.json()
 
-    async def refused(self, status: int, op_id: str, body: Any = None, **kwargs: Any) -> dict[str, Any]:
+    async def refused(
+        self, status: int, op_id: str, body: Any = None, **kwargs: Any
+    ) -> dict[str, Any]:
         """POST an operation that must be refused with `status`; the problem."""
         response = await self.call(op_id, body, **kwargs)
         assert response.status_code == status, (response.status_code, response.text)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from pydantic import Field
 
 from db.queries import queries
+from ops_gateway.catalogue.links import signed_asset
 from ops_gateway.domains import jobs
 from ops_gateway.domains.jobs import Job
 from ops_gateway.domains.processing import (
@@ -82,7 +84,7 @@ class ClipDownload(Output):
     file_name: str
     size_bytes: int
     url: str
-    expires_at: str
+    expires_at: datetime
 
 
 class ClipDownloadsOutput(Output):
@@ -94,7 +96,9 @@ class ClipDownloadsOutput(Output):
 
 async def prepare_clip(ctx: Context, body: ClipCreateFromItemInput) -> jobs.Order:
     """Check and price the clip."""
-    inputs = body.model_dump(include={"source_item_id", "aoi_geometry", "asset_keys", "output_name"})
+    inputs = body.model_dump(
+        include={"source_item_id", "aoi_geometry", "asset_keys", "output_name"}
+    )
     return await jobs.prepare(
         ctx,
         "clip",
@@ -186,8 +190,6 @@ async def output_files(ctx: Context, job_id: str) -> list[tuple[str, dict[str, A
 @operation("clip.job.downloads", scope="clip:read", effect=Effect.READ)
 async def clip_downloads(ctx: Context, body: ClipJobInput) -> ClipDownloadsOutput:
     """Files of a clip job, each with a signed link."""
-    from ops_gateway.catalogue.links import signed_asset
-
     downloads: list[ClipDownload] = []
     for _, asset in await output_files(ctx, body.job_id):
         link = await signed_asset(ctx, asset)

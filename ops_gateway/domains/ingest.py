@@ -14,8 +14,8 @@ from db.paths import StorageFull
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import Conflict, Invalid, Unavailable
 from ops_gateway.kernel.ids import new_id
-from ops_gateway.kernel.services import ChildRefused
 from ops_gateway.kernel.operation import Input
+from ops_gateway.kernel.services import ChildRefused
 
 
 class UploadedFile(Input):

@@ -196,7 +196,11 @@ def check_inputs(process: Process, inputs: Mapping[str, Any], at: str) -> Any:
     except ValidationError as error:
         raise Invalid(
             [
-                {"loc": ["body", *([at] if at else []), *e["loc"]], "msg": e["msg"], "type": e["type"]}
+                {
+                    "loc": ["body", *([at] if at else []), *e["loc"]],
+                    "msg": e["msg"],
+                    "type": e["type"],
+                }
                 for e in error.errors(include_url=False, include_context=False, include_input=False)
             ]
         ) from None
@@ -313,9 +317,7 @@ async def dispatch(ctx: Context, row: Mapping[str, Any], version: str) -> dict[s
     """
     if row["status"] != "pending":
         raise Conflict(f"the job is {row['status']}, not pending")
-    worker = await ctx.row(
-        None, sql.active_worker, job_type_id=row["job_type_id"], version=version
-    )
+    worker = await ctx.row(None, sql.active_worker, job_type_id=row["job_type_id"], version=version)
     if worker is None:
         raise NoRegisteredWorker(
             f"no worker is registered for '{row['job_type_id']}' version {version}; "
@@ -443,7 +445,10 @@ async def end(
                 "processing.failed",
                 "processing_job",
                 job_id,
-                {"error": {"code": code, "message": message[:2000]}, "job_type_id": row["job_type_id"]},
+                {
+                    "error": {"code": code, "message": message[:2000]},
+                    "job_type_id": row["job_type_id"],
+                },
                 row["project_id"],
             )
         )

@@ -82,7 +82,9 @@ def slug_of(name: str) -> str:
     needs_organization=False,
     human_only=True,
 )
-async def create_organization(ctx: Context, body: OrganizationCreateInput) -> OrganizationCreateOutput:
+async def create_organization(
+    ctx: Context, body: OrganizationCreateInput
+) -> OrganizationCreateOutput:
     """Create an organization; the caller becomes its owner and it receives the signup credits."""
     if ctx.principal.organization_id is not None:
         raise Conflict("you are in an organization already")

@@ -206,7 +206,9 @@ async def prepare_create(ctx: Context, body: ProcessingCreateInput) -> jobs.Orde
 
 async def prepare_execute(ctx: Context, body: ProcessExecuteInput) -> jobs.Order:
     """Check and price the job."""
-    return await jobs.prepare(ctx, body.process_id, body.workspaceId, body.inputs, None, at="inputs")
+    return await jobs.prepare(
+        ctx, body.process_id, body.workspaceId, body.inputs, None, at="inputs"
+    )
 
 
 @operation(
@@ -339,9 +341,7 @@ async def list_project_jobs(ctx: Context, body: ProjectJobsInput) -> ProjectJobs
     await access.project(ctx, body.project_id)
     limit, offset = min(max(body.limit, 1), 1000), max(body.offset, 0)
     wanted = body.job_type_name
-    types = (
-        [p.id for p in discover().values() if wanted in (p.id, p.title)] if wanted else None
-    )
+    types = [p.id for p in discover().values() if wanted in (p.id, p.title)] if wanted else None
     rows, total = await jobs.listed(
         ctx,
         project_id=body.project_id,

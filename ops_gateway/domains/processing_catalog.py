@@ -110,7 +110,9 @@ async def list_processes(ctx: Context, body: Empty) -> ProcessList:
             ProcessSummary.model_validate(summary(p, prices.get(p.id), ctx.base_url))
             for p in discover().values()
         ],
-        links=[{"rel": "self", "type": "application/json", "href": f"{ctx.base_url}/ogc/processes"}],
+        links=[
+            {"rel": "self", "type": "application/json", "href": f"{ctx.base_url}/ogc/processes"}
+        ],
     )
 
 

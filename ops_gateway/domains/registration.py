@@ -155,7 +155,9 @@ async def register(ctx: Context, job: Mapping[str, Any], handed: Handed) -> JobR
             ItemDraft(
                 project_id=job["project_id"],
                 collection_id=job["target_collection_id"],
-                type=(first.output.type or ITEM_TYPES.get(job["job_type_id"], ItemType.derived_raster)).value,
+                type=(
+                    first.output.type or ITEM_TYPES.get(job["job_type_id"], ItemType.derived_raster)
+                ).value,
                 name=name or f"{job['job_type_id']} {job['id'][-6:]}",
                 geometry=first.info["footprint"],
                 bbox=first.info["bbox"],

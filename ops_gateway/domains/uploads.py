@@ -155,7 +155,9 @@ class UploadCompleteOutput(Output):
 # ---------------------------------------------------------------- plain functions
 
 
-async def find(ctx: Context, upload_id: str, role: str = "editor", *, lock: bool = False) -> dict[str, Any]:
+async def find(
+    ctx: Context, upload_id: str, role: str = "editor", *, lock: bool = False
+) -> dict[str, Any]:
     """The session, where the caller has `role` in its project."""
     row = await ctx.one("upload", sql.upload_for_update if lock else sql.upload, id=upload_id)
     ctx.require_project_role(row["project_id"], role, kind="upload")
@@ -189,7 +191,8 @@ def check_media_type(media_type: str) -> str:
     kind = media_type.partition(";")[0].strip().lower()
     if kind not in MEDIA_TYPES:
         raise Invalid.at(
-            "content_type", f"only GeoTIFF is taken, as {' or '.join(MEDIA_TYPES)}; archives are not"
+            "content_type",
+            f"only GeoTIFF is taken, as {' or '.join(MEDIA_TYPES)}; archives are not",
         )
     return media_type
 
@@ -299,7 +302,13 @@ async def end_failed(
     ctx.after_commit.append(forget)
     ctx.produced("upload", upload["id"])
     ctx.emit(
-        Event("upload.failed", "upload", upload["id"], {"error_message": message}, upload["project_id"])
+        Event(
+            "upload.failed",
+            "upload",
+            upload["id"],
+            {"error_message": message},
+            upload["project_id"],
+        )
     )
     return UploadOutput.model_validate(row)
 
@@ -322,9 +331,7 @@ async def claim(ctx: Context, body: UploadCompleteInput) -> ingest.Plan:
     if upload["status"] not in (*OPEN, "processing"):
         raise Conflict(f"the upload is {upload['status']} already")
     if body.collection_id is not None:
-        await access.collection(
-            ctx, body.collection_id, "editor", project_id=upload["project_id"]
-        )
+        await access.collection(ctx, body.collection_id, "editor", project_id=upload["project_id"])
     # what the call says of the item is checked before the files are looked into
     checks.times(body.datetime, body.start_datetime, body.end_datetime)
     checks.stac_id(body.stac_id)
@@ -407,7 +414,11 @@ async def finish(
     ctx.produced("upload", upload["id"])
     ctx.emit(
         Event(
-            "upload.completed", "upload", upload["id"], {"item_ids": [item.id]}, upload["project_id"]
+            "upload.completed",
+            "upload",
+            upload["id"],
+            {"item_ids": [item.id]},
+            upload["project_id"],
         )
     )
     ctx.after_commit.append(ingest.forget_originals(ctx, done))

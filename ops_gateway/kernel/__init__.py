@@ -1,1 +1,1 @@
-"""What every operation passes: authenticate, scope, validate, idempotency, credits, execute, seal."""
+"""What every operation passes: caller, scope, validation, key, credits, execution, records."""

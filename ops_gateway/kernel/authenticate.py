@@ -25,16 +25,37 @@ from ops_gateway.kernel.secrets import Keys, SigningKey
 sql = queries(__file__)
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_KEY = re.compile(r"(?:gpra_|astra_sk_live_|astra_sk_test_)([0-9A-Za-z]{8})([0-9A-Za-z]{43})([0-9A-Za-z]{6})")
+_KEY = re.compile(
+    r"(?:gpra_|astra_sk_live_|astra_sk_test_)([0-9A-Za-z]{8})([0-9A-Za-z]{43})([0-9A-Za-z]{6})"
+)
 LEEWAY = 30
 SESSION_SECONDS = 300
 
 # everything a scope can be about, but `admin`: that is the platform's own
-RESOURCES = (
-    "alerts analytics api_keys band_formulas billing catalog clip collections eulas"
-    " event_subscriptions items notifications orders organizations processing projects provenance"
-    " reports shares tiles uploads usage"
-).split()
+RESOURCES = [
+    "alerts",
+    "analytics",
+    "api_keys",
+    "band_formulas",
+    "billing",
+    "catalog",
+    "clip",
+    "collections",
+    "eulas",
+    "event_subscriptions",
+    "items",
+    "notifications",
+    "orders",
+    "organizations",
+    "processing",
+    "projects",
+    "provenance",
+    "reports",
+    "shares",
+    "tiles",
+    "uploads",
+    "usage",
+]
 ROLE_SCOPES: dict[str, frozenset[str]] = {
     "owner": frozenset(f"{r}:*" for r in RESOURCES),
     "admin": frozenset(f"{r}:*" for r in RESOURCES),
@@ -42,16 +63,23 @@ ROLE_SCOPES: dict[str, frozenset[str]] = {
         ["*:read", "projects:write"]
         + [
             f"{r}:*"
-            for r in (
-                "items collections uploads processing analytics clip alerts band_formulas shares"
-                " notifications event_subscriptions"
-            ).split()
+            for r in [
+                "items",
+                "collections",
+                "uploads",
+                "processing",
+                "analytics",
+                "clip",
+                "alerts",
+                "band_formulas",
+                "shares",
+                "notifications",
+                "event_subscriptions",
+            ]
         ]
     ),
     "billing": frozenset(["*:read", "billing:*", "orders:*"]),
-    "viewer": frozenset(
-        f"{r}:read" for r in RESOURCES if r not in ("api_keys", "billing")
-    )
+    "viewer": frozenset(f"{r}:read" for r in RESOURCES if r not in ("api_keys", "billing"))
     | {"notifications:write"},
 }
 NO_ORGANIZATION_SCOPES = frozenset(["organizations:write", "notifications:*", "*:read"])
@@ -67,7 +95,7 @@ class NewKey:
 
 
 def _base62(number: int, width: int) -> str:
-    digits = []
+    digits: list[str] = []
     for _ in range(width):
         number, digit = divmod(number, 62)
         digits.append(_BASE62[digit])
@@ -86,16 +114,34 @@ def mint_key() -> NewKey:
 def issue_session(keys: Keys, issuer: str, user_id: str, *, seconds: int = SESSION_SECONDS) -> str:
     """A session token for a human user."""
     now = int(time.time())
-    claims = {"iss": issuer, "aud": "opstac", "sub": user_id, "iat": now, "nbf": now, "exp": now + seconds,
-              "sid": secrets.token_hex(8)}  # fmt: skip
+    claims = {
+        "iss": issuer,
+        "aud": "opstac",
+        "sub": user_id,
+        "iat": now,
+        "nbf": now,
+        "exp": now + seconds,
+        "sid": secrets.token_hex(8),
+    }
     return _sign(keys.session, claims)
 
 
-def issue_job_token(keys: Keys, issuer: str, *, job_id: str, organization_id: str, epoch: int, seconds: int) -> str:
+def issue_job_token(
+    keys: Keys, issuer: str, *, job_id: str, organization_id: str, epoch: int, seconds: int
+) -> str:
     """A token whose only authority is to hand in the outputs of one run of one job."""
     now = int(time.time())
-    claims = {"iss": issuer, "aud": "worker", "sub": f"worker:{job_id}", "job_id": job_id,
-              "org": organization_id, "epoch": epoch, "iat": now, "nbf": now, "exp": now + seconds}  # fmt: skip
+    claims = {
+        "iss": issuer,
+        "aud": "worker",
+        "sub": f"worker:{job_id}",
+        "job_id": job_id,
+        "org": organization_id,
+        "epoch": epoch,
+        "iat": now,
+        "nbf": now,
+        "exp": now + seconds,
+    }
     return _sign(keys.worker, claims)
 
 
@@ -106,7 +152,9 @@ def _sign(key: SigningKey, claims: dict[str, Any]) -> str:
 class Authenticator:
     """Turns what a request presents into a principal, asking the database each time."""
 
-    def __init__(self, pool: Pool, keys: Keys, *, issuer: str, cron_token: str | None = None) -> None:
+    def __init__(
+        self, pool: Pool, keys: Keys, *, issuer: str, cron_token: str | None = None
+    ) -> None:
         """`issuer`: the `iss` of our own tokens."""
         self._pool = pool
         self._keys = keys

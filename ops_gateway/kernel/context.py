@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,7 +35,7 @@ class Principal:
     id: str
     organization_id: str | None = None
     scopes: frozenset[str] = frozenset()
-    projects: Mapping[str, str] | None = field(default_factory=dict)
+    projects: Mapping[str, str] | None = field(default_factory=dict[str, str])
     project_role: str = "viewer"
     slot: str | None = None
     user_id: str | None = None
@@ -71,7 +71,7 @@ class Event:
     type: str
     entity_type: str
     entity_id: str
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
     project_id: str | None = None
 
 
@@ -135,7 +135,9 @@ class Context:
     # ------------------------------------------------------------ rows
 
     @overload
-    async def rows(self, model: None, query: LiteralString, /, **params: Any) -> list[dict[str, Any]]: ...
+    async def rows(
+        self, model: None, query: LiteralString, /, **params: Any
+    ) -> list[dict[str, Any]]: ...
     @overload
     async def rows(self, model: type[M], query: LiteralString, /, **params: Any) -> list[M]: ...
     async def rows(self, model: type[M] | None, query: LiteralString, /, **params: Any) -> Any:
@@ -145,7 +147,9 @@ class Context:
         return found if model is None else [model.model_validate(row) for row in found]
 
     @overload
-    async def row(self, model: None, query: LiteralString, /, **params: Any) -> dict[str, Any] | None: ...
+    async def row(
+        self, model: None, query: LiteralString, /, **params: Any
+    ) -> dict[str, Any] | None: ...
     @overload
     async def row(self, model: type[M], query: LiteralString, /, **params: Any) -> M | None: ...
     async def row(self, model: type[M] | None, query: LiteralString, /, **params: Any) -> Any:
@@ -334,11 +338,9 @@ class Context:
         return await self.services.compute(function, *args, **kwargs)
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Connection]:
+    async def reading(self) -> AsyncGenerator[Connection]:
         """The connection for a stretch of reads, given back at its end."""
         try:
             yield await self.connection()
         finally:
             await asyncio.shield(self.release())
-
-

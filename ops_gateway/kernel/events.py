@@ -32,7 +32,9 @@ EVENT_TYPES: dict[str, EventType] = {
         EventType("item.deleted", "item", "An item was deleted."),
         EventType("upload.completed", "upload", "An upload became items; data: item_ids."),
         EventType("upload.failed", "upload", "An upload was given up; data: error_message."),
-        EventType("processing.completed", "processing_job", "A job is done; data: output_item_ids."),
+        EventType(
+            "processing.completed", "processing_job", "A job is done; data: output_item_ids."
+        ),
         EventType("processing.failed", "processing_job", "A job failed; data: error."),
         EventType("test.ping", "event_subscription", "A test delivery that was asked for."),
     )

@@ -50,9 +50,13 @@ def translate(error: Exception) -> OpError:
 def of_database(error: psycopg.Error) -> OpError:
     """The refusal a database error stands for."""
     match error:
-        case psycopg.errors.CheckViolation() if error.diag.constraint_name == "account_balance_not_negative":
+        case psycopg.errors.CheckViolation() if (
+            error.diag.constraint_name == "account_balance_not_negative"
+        ):
             return InsufficientCredits("fewer credits are available than this needs")
-        case psycopg.errors.CheckViolation() if error.diag.constraint_name == "organization_storage_quota":
+        case psycopg.errors.CheckViolation() if (
+            error.diag.constraint_name == "organization_storage_quota"
+        ):
             return PaymentRequired("the organization's storage quota does not hold this")
         case psycopg.errors.UniqueViolation():
             return Conflict("this exists already")

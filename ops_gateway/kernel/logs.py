@@ -13,26 +13,69 @@ import orjson
 
 # what `extra=` may carry; anything else is dropped, so that no body or header gets in by accident
 FIELDS = (
-    "op", "organization", "principal", "request_id", "method", "path", "status", "outcome", "duration_ms",
-    "job_id", "event_id", "worker", "slots", "queue", "chore", "finding", "detail", "exit_status",
-    "allowances", "count", "attempt",
-)  # fmt: skip
+    "op",
+    "organization",
+    "principal",
+    "request_id",
+    "method",
+    "path",
+    "status",
+    "outcome",
+    "duration_ms",
+    "job_id",
+    "event_id",
+    "worker",
+    "slots",
+    "queue",
+    "chore",
+    "finding",
+    "detail",
+    "exit_status",
+    "allowances",
+    "count",
+    "attempt",
+)
 # ids and words of our own making, not looked through
-PLAIN = frozenset({"op", "organization", "principal", "method", "job_id", "event_id", "worker", "queue", "chore"})
+PLAIN = frozenset(
+    {"op", "organization", "principal", "method", "job_id", "event_id", "worker", "queue", "chore"}
+)
 
 # chatty libraries; httpx would log whole URLs with their signatures
-QUIET = ("httpx", "httpcore", "psycopg", "psycopg.pool", "procrastinate", "rasterio", "asyncio", "botocore")
+QUIET = (
+    "httpx",
+    "httpcore",
+    "psycopg",
+    "psycopg.pool",
+    "procrastinate",
+    "rasterio",
+    "asyncio",
+    "botocore",
+)
 
 HIDDEN = "[redacted]"
 
 _NAMES = (
-    r"authorization|x-api-key|api[_-]?key|cookie|pass(?:word|wd|phrase)|secret|token|credentials?|sig|signature"
+    r"authorization|x-api-key|api[_-]?key|cookie|pass(?:word|wd|phrase)"
+    r"|secret|token|credentials?|sig|signature"
 )
 # text with none of these, in lower case, needs no closer look; most has none
 _SUSPECT = (
-    "gpra_", "astra_sk_", "whsec_", "eyj", "://", "bearer", "basic", "authorization", "api", "cookie", "pass",
-    "secret", "token", "credential", "sig",
-)  # fmt: skip
+    "gpra_",
+    "astra_sk_",
+    "whsec_",
+    "eyj",
+    "://",
+    "bearer",
+    "basic",
+    "authorization",
+    "api",
+    "cookie",
+    "pass",
+    "secret",
+    "token",
+    "credential",
+    "sig",
+)
 _RULES = (
     # our own credentials, and anything shaped like a JSON web token
     (re.compile(r"\b(?:gpra_|astra_sk_(?:live|test)_|whsec_)[\w+/=.-]*"), HIDDEN),
@@ -96,6 +139,7 @@ def configure_logging(level: str = "INFO", stream: TextIO | None = None) -> logg
     """Send every record of this process to `stream` (stderr) as JSON; may be called again."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter())
+    handler.setLevel(level)  # also for the loggers that have a level of their own
     root = logging.getLogger()
     for old in root.handlers[:]:
         if isinstance(old.formatter, JsonFormatter):

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, cast, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
 from pydantic.alias_generators import to_camel
@@ -28,8 +28,8 @@ class Effect(StrEnum):
 
 
 class Input(BaseModel):
-    """A request body. Unknown keys are ignored, camelCase is taken for snake_case (snake_case wins),
-    and null on an optional field equals absent unless the field is listed in `clearable`.
+    """A request body. Unknown keys are ignored, camelCase is taken for snake_case (snake_case
+    wins), and null on an optional field equals absent unless the field is listed in `clearable`.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -41,13 +41,17 @@ class Input(BaseModel):
     def _wire_names(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        known = dict(data)
+        known = dict(cast("dict[str, Any]", data))
         for name, info in cls.model_fields.items():
             wire = info.alias or name
             camel = to_camel(wire)
             if wire not in known and camel != wire and camel in known:
                 known[wire] = known.pop(camel)
-            if known.get(wire, ...) is None and not info.is_required() and name not in cls.clearable:
+            if (
+                known.get(wire, ...) is None
+                and not info.is_required()
+                and name not in cls.clearable
+            ):
                 del known[wire]
         return known
 
@@ -68,7 +72,7 @@ class Blob:
 
     content: bytes
     media_type: str
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict[str, str])
     status: int = 200
 
 
@@ -76,8 +80,10 @@ class Blob:
 class Phases:
     """An operation whose effect lies outside the database and cannot wait inside a transaction.
 
-    claim(ctx, body): in a first transaction; checks, writes the intent row, returns what `act` needs.
-    act(ctx, body, claimed): outside any transaction; must be safe to repeat for the same `ctx.intent`.
+    claim(ctx, body): in a first transaction; checks, writes the intent row, returns what `act`
+        needs.
+    act(ctx, body, claimed): outside any transaction; must be safe to repeat for the same
+        `ctx.intent`.
     undo(ctx, body, claimed, error): in a transaction of its own when `act` refused with an OpError;
         gives back what `claim` took. After any other failure the outcome is not known, so the
         claim stands until its lease ends and the next call with the key carries it on.

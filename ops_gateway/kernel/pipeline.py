@@ -7,6 +7,7 @@ validate output → seal lineage, audit, outbox → commit; all that writes is o
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -114,11 +115,11 @@ class Pipeline:
 
     # ------------------------------------------------------------ entry
 
-    async def run(self, op_id: str, raw: Any, call: Call) -> Answer:
-        """Run `op_id` with the parsed JSON body `raw`.
+    async def run(self, op_id: str, body: Any, call: Call) -> Answer:
+        """Run `op_id` with a parsed JSON body.
 
         Args:
-            raw: the body, or a coroutine function that reads it once the caller is admitted.
+            body: the JSON value, or a coroutine function that reads it once the caller is admitted.
 
         Raises:
             OpError: it was refused; nothing was written but an audit row.
@@ -130,13 +131,12 @@ class Pipeline:
         outcome = 499  # the caller went away
         try:
             self.admit(op, call.principal)
-            if callable(raw):
-                raw = await raw()
-            body = self.validate(op, raw)
+            raw: Any = await body() if inspect.iscoroutinefunction(body) else body
+            given = self.validate(op, raw)
             if op.is_read:
-                answer = await self._read(op, body, call)
+                answer = await self._read(op, given, call)
             else:
-                answer = await self._guarded(op, body, raw, call)
+                answer = await self._guarded(op, given, raw, call)
             outcome = answer.status
             return answer
         except OpError as error:
@@ -147,7 +147,9 @@ class Pipeline:
             refusal = translate(error)
             outcome = refusal.status
             if refusal.status >= 500:
-                logger.exception("operation failed", extra={"op": op.id, "request_id": call.request_id})
+                logger.exception(
+                    "operation failed", extra={"op": op.id, "request_id": call.request_id}
+                )
             await self._audit_refusal(op, call, refusal)
             raise refusal from error
         finally:
@@ -277,9 +279,7 @@ class Pipeline:
             raise key_reused()
         if done.project_id is not None and principal.role_in(done.project_id) is None:
             raise Forbidden("not a member of the project this call was made in")
-        return replace(
-            done.answer, headers={**done.answer.headers, "Idempotent-Replayed": "true"}
-        )
+        return replace(done.answer, headers={**done.answer.headers, "Idempotent-Replayed": "true"})
 
     async def _write(
         self, op: Operation, body: Input, key: str | None, fingerprint: bytes, call: Call
@@ -602,7 +602,9 @@ class Pipeline:
                 op.adapter.validate_python(result), by_alias=True, warnings="error"
             )
         except (ValidationError, ValueError) as error:
-            logger.error("answer breaks its schema", extra={"op": op.id, "detail": str(error)[:500]})
+            logger.error(
+                "answer breaks its schema", extra={"op": op.id, "detail": str(error)[:500]}
+            )
             raise Internal("the answer did not match its schema") from error
         return Answer(op.status, content, op.media_type or "application/json")
 

@@ -33,9 +33,7 @@ class SigningKey:
 
     def public_bytes(self) -> bytes:
         """The public half, 32 raw bytes."""
-        return self.public.public_bytes(
-            serialization.Encoding.Raw, serialization.PublicFormat.Raw
-        )
+        return self.public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
 
 class Keys:

@@ -25,7 +25,9 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 OPEN_PATHS = ("/livez", "/readyz", "/healthz", "/storage/", "/static/", "/problems/")
 
 
-def problem_response(error: OpError, *, base_url: str = "", instance: str | None = None) -> Response:
+def problem_response(
+    error: OpError, *, base_url: str = "", instance: str | None = None
+) -> Response:
     """`error` as application/problem+json."""
     return Response(
         orjson.dumps(problem(error, base_url=base_url, instance=instance), default=str),

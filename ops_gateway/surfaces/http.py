@@ -22,7 +22,9 @@ def routes(pipeline: Pipeline, limiter: RateLimiter) -> list[Route]:
     """The routes of every operation in the registry."""
     return [
         Route("/v1/op/{op_id:path}", Endpoint(pipeline, limiter, by_id), methods=["GET", "POST"]),
-        Route("/v1/{path:path}", Endpoint(pipeline, limiter, ResourcePaths()), methods=["GET", "POST"]),
+        Route(
+            "/v1/{path:path}", Endpoint(pipeline, limiter, ResourcePaths()), methods=["GET", "POST"]
+        ),
     ]
 
 
@@ -37,7 +39,7 @@ def path_after(request: Request, prefix: str) -> str:
 
 
 class ResourcePaths:
-    """`/v1/alerts/rules/list` → `alerts.rules.list`; for GET also `/v1/items/{id}` → `items.get`."""
+    """`/v1/items/tile/get` → `items.tile.get`; for GET also `/v1/items/{id}` → `items.get`."""
 
     def __init__(self) -> None:
         """Tables are made at the first request, when every domain is loaded."""
@@ -100,7 +102,9 @@ class Endpoint:
             if request.method not in ("GET", "HEAD"):
                 return await read_json(request)
             if not op.is_read:
-                raise MethodNotAllowed(f"'{op.id}' is not a read; use POST", headers={"Allow": "POST"})
+                raise MethodNotAllowed(
+                    f"'{op.id}' is not a read; use POST", headers={"Allow": "POST"}
+                )
             raw = {**from_query(op, request), **fields}
             if (fault := find_fault(raw)) is not None:
                 raise fault
@@ -131,15 +135,14 @@ def from_query(op: Operation, request: Request) -> dict[str, Any]:
         if takes_list(info.annotation)
         for key in (name, info.alias or name)
     }
-    for name in request.query_params.keys():
-        if name == "key":  # a credential, not a field
-            if "key" not in op.input.model_fields:
-                continue
+    for name in request.query_params:
+        if name == "key" and "key" not in op.input.model_fields:
+            continue  # a credential, not a field
         values = [from_text(v) for v in request.query_params.getlist(name)]
         if len(values) > 1:
             body[name] = values
         elif name in lists and not isinstance(values[0], list):
-            body[name] = [v for v in values[0].split(",")] if isinstance(values[0], str) else values
+            body[name] = values[0].split(",") if isinstance(values[0], str) else values
         else:
             body[name] = values[0]
     return body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -11,7 +12,7 @@ from starlette.routing import Route
 
 from db.paths import StorageFull
 from ops_gateway.domains import jobs
-from ops_gateway.kernel.context import Context
+from ops_gateway.kernel.context import Context, Principal
 from ops_gateway.kernel.errors import (
     Conflict,
     Forbidden,
@@ -41,54 +42,70 @@ async def put_output(request: Request, pipeline: Pipeline) -> Response:
     Callers: the job's worker token; for jobs of type `external` also whoever may process in the
     project. Raises OpError.
     """
-    principal = request.scope["principal"]
-    if principal.kind == "anonymous":
-        raise Unauthenticated()
-    if not principal.allows("processing:process"):
-        raise Forbidden("missing scope 'processing:process' for 'processing.job.register'")
+    principal = admit(request)
     job_id, name = request.path_params["job_id"], request.path_params["file_name"]
-    if principal.kind == "worker" and principal.job_id != job_id:
-        raise NotFound.of("job")
     if not _NAME.fullmatch(name) or name.endswith(".part"):
         raise Invalid.at("file_name", "letters, digits, '.', '_' and '-', at most 150")
-
-    async def find(ctx: Context) -> dict:
-        row = await ctx.one("job", jobs.sql.job, id=job_id)
-        if principal.kind != "worker":
-            if row["job_type_id"] != "external":
-                raise Forbidden("only the job's own worker hands in its files")
-            ctx.require_project_role(row["project_id"], "editor", kind="job")
-        elif row["epoch"] != principal.epoch:
-            raise Conflict("another run of the job has taken over")
-        if row["status"] not in ("dispatched", "running"):
-            raise Conflict(f"the job is {row['status']}; files are taken while it runs")
-        return row
-
-    row = await pipeline.look("jobs.outputs", principal, find)
+    row = await pipeline.look("jobs.outputs", principal, lambda ctx: taking(ctx, job_id))
     path = f"jobs/{job_id}/{row['epoch']}/{name}"
-    limit = pipeline.services.options.upload_max_bytes
-
-    async def counted() -> AsyncIterator[bytes]:
-        size = 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                raise TooLarge(f"a file may have at most {limit} bytes here")
-            yield chunk
-
+    body = limited(request, pipeline.services.options.upload_max_bytes)
     try:
-        size = await pipeline.services.objects.put(path, counted())
+        size = await pipeline.services.objects.put(path, body)
     except StorageFull as error:
         raise Unavailable("there is no room in the object store", 60) from error
 
     async def note(ctx: Context) -> None:
-        again = await ctx.one("job", jobs.sql.job_for_update, id=job_id)
-        if again["epoch"] != row["epoch"] or again["status"] not in ("dispatched", "running"):
-            raise Conflict("the job has ended or another run has taken over")
+        again = await taking(ctx, job_id, lock=True)
+        if again["epoch"] != row["epoch"]:
+            raise Conflict("another run of the job has taken over")
         await ctx.execute(
-            jobs.sql.insert_output, id=job_id, epoch=row["epoch"], path=path, file_name=name, size=size
+            jobs.sql.insert_output,
+            id=job_id,
+            epoch=row["epoch"],
+            path=path,
+            file_name=name,
+            size=size,
         )
         ctx.produced("processing_job", job_id)
 
     await pipeline.act("jobs.outputs", principal, note)
     return JSONResponse({"object_path": path, "size_bytes": size}, 201)
+
+
+def admit(request: Request) -> Principal:
+    """The caller, where it may hand in files of the job at all."""
+    principal: Principal = request.scope["principal"]
+    if principal.kind == "anonymous":
+        raise Unauthenticated()
+    if principal.organization_id is None:
+        raise Forbidden("User not in an organization")
+    if not principal.allows("processing:process"):
+        raise Forbidden("missing scope 'processing:process' for 'processing.job.register'")
+    if principal.kind == "worker" and principal.job_id != request.path_params["job_id"]:
+        raise NotFound.of("job")
+    return principal
+
+
+async def taking(ctx: Context, job_id: str, *, lock: bool = False) -> dict[str, Any]:
+    """The job, where it takes files of this caller now."""
+    query = jobs.sql.job_for_update if lock else jobs.sql.job
+    row = await ctx.one("job", query, id=job_id)
+    if ctx.principal.kind != "worker":
+        if row["job_type_id"] != "external":
+            raise Forbidden("only the job's own worker hands in its files")
+        ctx.require_project_role(row["project_id"], "editor", kind="job")
+    elif row["epoch"] != ctx.principal.epoch:
+        raise Conflict("another run of the job has taken over")
+    if row["status"] not in ("dispatched", "running"):
+        raise Conflict(f"the job is {row['status']}; files are taken while it runs")
+    return row
+
+
+async def limited(request: Request, limit: int) -> AsyncIterator[bytes]:
+    """The request's body; raises TooLarge beyond `limit` bytes."""
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise TooLarge(f"a file may have at most {limit} bytes here")
+        yield chunk

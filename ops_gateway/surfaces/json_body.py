@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import orjson
@@ -45,11 +44,13 @@ async def read_json(request: Request, limit: int = BODY_LIMIT) -> Any:
 
 
 def parse_json(content: bytes) -> Any:
-    """Strict JSON: no NaN, no infinity, no lone surrogates, bounded depth, strings, arrays and integers."""
+    """Strict JSON: no NaN, infinity or lone surrogates; bounded depth, strings, arrays, numbers."""
     try:
         value = orjson.loads(content)  # stops at 1,024 levels by itself
     except orjson.JSONDecodeError as error:
-        raise BadRequest(f"the body is not valid JSON: {error.msg} at character {error.pos}") from None
+        raise BadRequest(
+            f"the body is not valid JSON: {error.msg} at character {error.pos}"
+        ) from None
     problem = find_fault(value)
     if problem is not None:
         raise problem
@@ -57,37 +58,61 @@ def parse_json(content: bytes) -> Any:
 
 
 def find_fault(value: Any) -> OpError | None:
-    """The first value over a limit, with its place; None where all is well."""
+    """A value over a limit, with its place; None where all is well."""
+    if is_sound(value, 0):
+        return None
+    # only what is refused pays for knowing where it is
     stack: list[tuple[Any, tuple[str | int, ...]]] = [(value, ())]
     while stack:
         current, path = stack.pop()
         if len(path) > DEPTH_LIMIT:
             return BadRequest(f"the JSON is nested deeper than {DEPTH_LIMIT} levels")
-        match current:
-            case str():
-                if len(current) > STRING_LIMIT:
-                    return Invalid.at(path, f"a string has more than {STRING_LIMIT} characters")
-                if "\x00" in current:
-                    return Invalid.at(path, "a string holds the character NUL")
-            case bool() | None:
-                pass
-            case int():
-                if abs(current) > INTEGER_LIMIT:
-                    return Invalid.at(path, "an integer is beyond 2^53")
-            case float():
-                if not math.isfinite(current):
-                    return Invalid.at(path, "a number is not finite")
-            case list():
-                if len(current) > ARRAY_LIMIT and path[-1:] != ("coordinates",):
-                    # a ring's vertices are counted by the geometry check, with its own message
-                    if not (current and isinstance(current[0], list)):
-                        return Invalid.at(path, f"an array has more than {ARRAY_LIMIT} members")
-                stack.extend((item, (*path, index)) for index, item in enumerate(current))
-            case dict():
-                for name, item in current.items():
-                    if "\x00" in name or len(name) > 1024:
-                        return Invalid.at(path, "a member's name holds NUL or is too long")
-                    stack.append((item, (*path, name)))
-            case _:
-                pass
+        if (wrong := fault_of(current)) is not None:
+            return Invalid.at(path, wrong)
+        if isinstance(current, list):
+            stack.extend((item, (*path, index)) for index, item in enumerate(current))
+        elif isinstance(current, dict):
+            stack.extend((item, (*path, name)) for name, item in current.items())
+    return None
+
+
+def is_sound(value: Any, depth: int) -> bool:
+    """Whether `value` and everything in it keeps the limits. A float is: the parser knows no others
+    than finite ones.
+    """
+    if depth > DEPTH_LIMIT or fault_of(value) is not None:
+        return False
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return True
+    for item in value:
+        kind = type(item)
+        if kind is float:
+            continue
+        if kind is int:
+            if not -INTEGER_LIMIT <= item <= INTEGER_LIMIT:
+                return False
+        elif not is_sound(item, depth + 1):
+            return False
+    return True
+
+
+def fault_of(value: Any) -> str | None:
+    """What is wrong with one value, its members left aside."""
+    kind = type(value)
+    if kind is list:
+        # a ring's vertices are counted by the geometry check, with its own message
+        if len(value) > ARRAY_LIMIT and not isinstance(value[0], list):
+            return f"an array has more than {ARRAY_LIMIT} members"
+    elif kind is str:
+        if len(value) > STRING_LIMIT:
+            return f"a string has more than {STRING_LIMIT} characters"
+        if "\x00" in value:
+            return "a string holds the character NUL"
+    elif kind is dict:
+        if any("\x00" in name or len(name) > 1024 for name in value):
+            return "a member's name holds NUL or is too long"
+    elif kind is int and abs(value) > INTEGER_LIMIT:
+        return "an integer is beyond 2^53"
     return None

@@ -86,7 +86,10 @@ class Metrics:
         for row in rows:
             self._ledger.labels(row["invariant"]).set(row["faults"])
             if row["faults"]:
-                logger.error("the ledger is broken", extra={"finding": row["invariant"], "count": row["faults"]})
+                logger.error(
+                    "the ledger is broken",
+                    extra={"finding": row["invariant"], "count": row["faults"]},
+                )
         return sum(row["faults"] for row in rows)
 
     async def watch_ledger(self, pool: Pool, *, every_seconds: float = 300) -> None:
@@ -106,6 +109,8 @@ class Metrics:
         """`GET /metrics`; for a port that the outside does not reach."""
 
         async def show(_: Request) -> Response:
-            return Response(self.text(), headers={"Content-Type": TEXT, "Cache-Control": "no-store"})
+            return Response(
+                self.text(), headers={"Content-Type": TEXT, "Cache-Control": "no-store"}
+            )
 
         return Starlette(routes=[Route("/metrics", show)])

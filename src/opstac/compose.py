@@ -154,7 +154,7 @@ async def tiler_app(platform: Platform, stack: AsyncExitStack) -> ASGIApp:
     pool = TilePool()
     stack.callback(pool.close)
     return create_tiler(
-        tiles.resolver(
+        tiles.Resolver(
             readers,
             platform.authenticator,
             platform.services.objects,

@@ -10,15 +10,16 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from db.embedded import default_cluster, default_home
 from db.locks import exclusive
 from opstac import database, journey, settings
 from opstac.cli import CommandError
-from opstac.client import Geopera
+from opstac.client import Geopera, OperationError
 from opstac.compose import Platform
 from opstac.people import make_user, session
 from opstac.server import listen, on_uvloop, serve, worker_environment
@@ -66,58 +67,56 @@ def run_demo(*, image: str | None, host: str | None, port: int | None, once: boo
     """
     from ops_gateway.kernel.logs import configure_logging
 
-    configure_logging(level=LOG_LEVEL.text())
+    level = LOG_LEVEL.text() if LOG_LEVEL.name in os.environ else "ERROR"
+    configure_logging(level)
     path = Path(image).expanduser().resolve() if image else journey.PHOTOGRAPH
     if not path.is_file():
         raise CommandError(f"there is no file {path}")
     say = Steps()
-    from db.embedded import default_home
-
     home = default_home()
     home.mkdir(parents=True, exist_ok=True)
     with exclusive(home / "demo.lock", "opstac demo"):
         say("database")
         found = database.find()
-        applied = database.migrate(found)
-        say.done("private cluster" if found.private else "DATABASE_URL", applied)
-        made = settings.read(dsn=found.dsn, home=home)
-        made = replace(made, host=host or made.host, port=port or made.port, signup_credits=0)
-        listener = listen(made.host, made.port)
+        try:
+            say.done(
+                "private cluster" if found.private else "DATABASE_URL", database.migrate(found)
+            )
+            made = settings.read(dsn=found.dsn, home=home)
+            made = replace(made, host=host or made.host, port=port or made.port, signup_credits=0)
+            serve_demo(made, found.dsn, path, say, level=level, once=once)
+        finally:
+            if found.private:
+                default_cluster().stop()
+
+
+def serve_demo(made: Settings, dsn: str, path: Path, say: Steps, *, level: str, once: bool) -> None:
+    """Serve with a worker, and do the main job beside it."""
+    with closing(listen(made.host, made.port)) as listener:
         url = made.public_url or f"http://{shown(made.host)}:{made.port}"
         made = replace(made, public_url=url)
-        notes = Notes(home / "demo.json")
-        if notes.known.get("database") not in (None, identity(found.dsn)):
+        notes = Notes(made.home / "demo.json")
+        if notes.known.get("database") not in (None, identity(dsn)):
             notes.known = {}  # another database: nothing noted holds there
-        notes.keep(database=identity(found.dsn))
+        notes.keep(database=identity(dsn))
 
-        async def ready(platform: Platform) -> None:
-            say.done("server and worker", [])
-            organization = await organize(platform, notes, url, say)
-            with Geopera(notes["api_key"], url, timeout_seconds=600) as client:
-                await asyncio.to_thread(main_job, client, notes, path, say)
-                await asyncio.to_thread(report, client, notes, url, organization)
-            if once:
-                os.kill(os.getpid(), 15)
-            else:
+        async def ready(platform: Platform) -> bool:
+            say.done(url)
+            try:
+                await organize(platform, notes, url, say)
+                with Geopera(notes["api_key"], url, timeout_seconds=600) as client:
+                    await asyncio.to_thread(main_job, client, notes, path, say)
+                    await asyncio.to_thread(report, client, notes, url)
+            except OperationError as error:
+                raise CommandError(f"the demo was refused: {error}") from error
+            if not once:
                 print("\nServing until Ctrl-C.", flush=True)
+            return once
 
         say("server and worker")
-        try:
-            on_uvloop(
-                serve(
-                    made,
-                    listener,
-                    worker_env=worker_environment(made, home) | {"OPSTAC_PUBLIC_URL": url},
-                    drain_seconds=0,
-                    ready=ready,
-                )
-            )
-        finally:
-            listener.close()
-            if found.private:
-                from db.embedded import default_cluster
-
-                default_cluster().stop()
+        environment = worker_environment(made, made.home)
+        environment |= {"OPSTAC_PUBLIC_URL": url, LOG_LEVEL.name: level}
+        on_uvloop(serve(made, listener, worker_env=environment, drain_seconds=0, ready=ready))
 
 
 def identity(dsn: str) -> str:
@@ -132,7 +131,7 @@ def identity(dsn: str) -> str:
 
 def shown(host: str) -> str:
     """The host as a browser on this machine reaches it."""
-    return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else host
 
 
 class Steps:
@@ -156,8 +155,8 @@ class Steps:
         print(f"     {text}{extra} · {took:.1f} s", flush=True)
 
 
-async def organize(platform: Platform, notes: Notes, url: str, say: Callable[..., None]) -> str:
-    """An organization with a user, credits and an API key; its id."""
+async def organize(platform: Platform, notes: Notes, url: str, say: Steps) -> None:
+    """An organization with a user, credits and an API key."""
     from ops_gateway.domains.billing import grant_credits
 
     if "user" not in notes:
@@ -167,8 +166,6 @@ async def organize(platform: Platform, notes: Notes, url: str, say: Callable[...
     with Geopera(token, url) as client:
         if "organization" not in notes:
             say("organization and API key")
-            from opstac.client import OperationError
-
             try:
                 made = await asyncio.to_thread(client.op, "organizations.create", {"name": "Demo"})
             except OperationError as error:
@@ -188,7 +185,6 @@ async def organize(platform: Platform, notes: Notes, url: str, say: Callable[...
             body = {"name": "demo", "permissions": [*KEY_SCOPES, "provenance:read", "billing:read"]}
             key = await asyncio.to_thread(client.op, "api_keys.create", body)
             notes.keep(api_key=key["key"])
-    return notes["organization"]
 
 
 def main_job(client: Geopera, notes: Notes, path: Path, say: Steps) -> None:
@@ -201,7 +197,10 @@ def main_job(client: Geopera, notes: Notes, path: Path, say: Steps) -> None:
     image = f"{path.name}-{path.stat().st_size}"
     if notes.known.get("image") != image:
         say(f"upload of {path.name}")
-        item = journey.upload(client, notes["project"], path, key=f"demo-{image}", name=path.stem)
+        taken = {"datetime": journey.TAKEN} if path == journey.PHOTOGRAPH else {}
+        item = journey.upload(
+            client, notes["project"], path, key=f"demo-{image}", name=path.stem, **taken
+        )
         for name in ("tile", "clip_job", "clip_item"):
             notes.known.pop(name, None)
         notes.keep(image=image, item=item["id"])
@@ -239,7 +238,7 @@ def main_job(client: Geopera, notes: Notes, path: Path, say: Steps) -> None:
         say.done(f"item {job['output_item_ids'][0]}, {job['credits_charged']} credits charged")
 
 
-def report(client: Geopera, notes: Notes, url: str, organization: str) -> None:
+def report(client: Geopera, notes: Notes, url: str) -> None:
     """Where everything is, what it cost and where the clip came from."""
     balance = client.op("billing.credits.balance")
     lineage = client.op("provenance.get", {"entity_type": "item", "entity_id": notes["clip_item"]})

@@ -98,7 +98,10 @@ def make_parser(op: Described) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--json", dest="=json", metavar="JSON", help="the whole input, @FILE or - for standard input"
+        "--json",
+        dest="=json",
+        metavar="JSON",
+        help="the whole input, @FILE or - for standard input",
     )
     parser.add_argument(
         "--idempotency-key", dest="=key", metavar="KEY", help="repeating the call changes nothing"

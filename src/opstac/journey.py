@@ -11,6 +11,7 @@ from opstac.client import Geopera, OperationError
 
 SAMPLES = Path(__file__).parent / "sampledata"
 PHOTOGRAPH = SAMPLES / "naip_north-dakota_2019-09-04.tif"
+TAKEN = "2019-09-04T17:00:00Z"
 JOB_SECONDS = 120
 
 

@@ -1,4 +1,4 @@
-"""OGC API – Processes as the platform mounts it: the same jobs the operations see."""
+"""OGC API - Processes as the platform mounts it: the same jobs the operations see."""
 
 from __future__ import annotations
 

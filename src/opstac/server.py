@@ -60,9 +60,7 @@ class Server(uvicorn.Server):
 
 
 def on_uvloop(main: Coroutine[Any, Any, None]) -> None:
-    """Run `main` on uvloop: a statement costs the server about half of what it does on asyncio's own
-    loop.
-    """
+    """Run `main` on uvloop: a statement costs the server half of what it does on asyncio's loop."""
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -77,7 +75,7 @@ async def serve(
     worker: bool = True,
     worker_env: Mapping[str, str] | None = None,
     drain_seconds: float = DRAIN_SECONDS,
-    ready: Callable[[Platform], Awaitable[None]] | None = None,
+    ready: Callable[[Platform], Awaitable[bool | None]] | None = None,
 ) -> None:
     """Serve until a signal; `ready` runs once requests are answered, beside them.
 
@@ -85,7 +83,8 @@ async def serve(
         service: `all`, or the one app to serve alone.
         worker: keep a worker process under a supervisor.
         worker_env: environment of the worker beside this process's own.
-        ready: what to do when the server answers; its failure stops the server and is raised.
+        ready: what to do when the server answers; it may ask for the end by giving True, and its
+            failure stops the server and is raised.
     """
     from ops_gateway.worker.supervisor import Supervisor
 
@@ -108,9 +107,6 @@ async def serve(
                 access_log=False,
                 lifespan="off",
                 server_header=False,
-                # X-Forwarded-* says nothing unless a proxy is known to set it
-                proxy_headers=settings.trusted_proxy,
-                forwarded_allow_ips="*" if settings.trusted_proxy else None,
                 date_header=True,
                 # else uvicorn believes whoever is on the same machine
                 proxy_headers=settings.trusted_proxy,
@@ -129,7 +125,8 @@ async def serve(
             async def then() -> None:
                 while not server.started and not serving.done():
                     await asyncio.sleep(0.01)
-                await ready(platform)
+                if await ready(platform):
+                    server.should_exit = True
 
             beside = asyncio.create_task(then())
 

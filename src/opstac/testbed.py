@@ -20,6 +20,7 @@ from opstac.compose import Platform
 from opstac.people import make_user, session
 from opstac.server import listen, on_uvloop, serve, worker_environment
 from opstac.settings import Settings
+from opstac.variables import LOG_LEVEL
 
 SESSION_SECONDS = 3600
 CREDITS = 100_000
@@ -46,7 +47,10 @@ def run_testbed(out: str, port: int) -> None:
             limits=Limits(*[1_000_000] * 4),
             webhook_allow="127.0.0.1/32:1-65535",
         )
-        env = worker_environment(settings, home) | {"OPSTAC_PUBLIC_URL": url}
+        env = worker_environment(settings, home) | {
+            "OPSTAC_PUBLIC_URL": url,
+            LOG_LEVEL.name: "WARNING",
+        }
 
         async def ready(platform: Platform) -> None:
             found = await furnish(platform, url)
@@ -89,7 +93,7 @@ def fill(client: Geopera) -> tuple[dict[str, str], str]:
         project,
         journey.PHOTOGRAPH,
         name="Prairie wetlands",
-        datetime="2019-09-04T17:00:00Z",
+        datetime=journey.TAKEN,
         collection_id=collection,
     )
     scenes = client.op("collections.create", {"name": "sentinel-2-l2a", "project_id": project})[

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from typing import Any
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -22,22 +23,28 @@ from tiler.tokens import PREFIX, TokenError, sign_tile_token, verify_tile_token
 TOKEN_SECONDS = 3600
 
 
-def resolver(
-    pool: Pool, authenticator: Authenticator, objects: Objects, verify_key: bytes
-) -> Callable[[Request, str, str | None, str | None], Awaitable[AssetSource]]:
-    """`resolve_asset` for the tiler: by header, by `key=<tile token>` or by `key=<API key>`.
+class Resolver:
+    """`resolve_asset` for the tiler: by header, by `key=<tile token>` or by `key=<API key>`."""
 
-    Args:
-        pool: may do no more than resolve an asset (role opstac_tiler) or act as the gateway.
-        verify_key: public half of the key that tile tokens are signed with.
-    """
+    def __init__(
+        self, pool: Pool, authenticator: Authenticator, objects: Objects, verify_key: bytes
+    ) -> None:
+        """Over a pool that may do no more than resolve an asset (role opstac_tiler).
 
-    async def resolve(
-        request: Request, item_id: str, asset_key: str | None, profile: str | None
+        `verify_key`: public half of the key that tile tokens are signed with.
+        """
+        self._pool = pool
+        self._authenticator = authenticator
+        self._objects = objects
+        self._verify_key = verify_key
+
+    async def __call__(
+        self, request: Request, item_id: str, asset_key: str | None, profile: str | None
     ) -> AssetSource:
+        """The asset to draw; raises ResolveError and its like."""
         try:
-            row = await find(request, item_id, asset_key)
-            return assets.source_of(row, profile, objects)
+            row = await self._find(request, item_id, asset_key)
+            return assets.source_of(row, profile, self._objects)
         except NotFound:
             raise ResolveError.not_found() from None
         except Unauthenticated:
@@ -49,33 +56,37 @@ def resolver(
         except (psycopg.OperationalError, PoolTimeout):
             raise Busy("the database is unavailable", retry_after_seconds=2) from None
 
-    async def find(request: Request, item_id: str, asset_key: str | None) -> dict:
+    async def _find(self, request: Request, item_id: str, asset_key: str | None) -> dict[str, Any]:
+        if "\x00" in item_id or "\x00" in (asset_key or ""):
+            raise NotFound.of("item")
         principal: Principal = request.scope["principal"]
         key = request.query_params.get("key")
-        granted: str | None = None
+        if principal.kind == "anonymous" and key is not None and key.startswith(PREFIX):
+            organization = self._granted(key, item_id)
+            row = await self._row(item_id, asset_key)
+            if row["organization_id"] != organization:
+                raise NotFound.of("item")
+            return row
         if principal.kind == "anonymous":
             if key is None:
                 raise Unauthenticated()
-            if key.startswith(PREFIX):
-                try:
-                    granted = verify_tile_token(verify_key, key, item_id=item_id).organization_id
-                except TokenError as error:
-                    raise Unauthenticated(str(error)) from None
-            else:
-                principal = await authenticator.authenticate(key)
-        if granted is None and not principal.allows("items:read"):
+            principal = await self._authenticator.authenticate(key)
+        if not principal.allows("items:read"):
             raise Forbidden("missing scope 'items:read' for 'items.tile.render'")
-        if "\x00" in item_id or "\x00" in (asset_key or ""):
-            raise NotFound.of("item")
-        async with pool.connection() as connection:
-            row = await assets.resolve(connection, item_id, asset_key)
-        if granted is None:
-            assets.require_visible(row, principal)
-        elif row["organization_id"] != granted:
-            raise NotFound.of("item")
+        row = await self._row(item_id, asset_key)
+        assets.require_visible(row, principal)
         return row
 
-    return resolve
+    def _granted(self, token: str, item_id: str) -> str:
+        """The organization a tile token opens the item of."""
+        try:
+            return verify_tile_token(self._verify_key, token, item_id=item_id).organization_id
+        except TokenError as error:
+            raise Unauthenticated(str(error)) from None
+
+    async def _row(self, item_id: str, asset_key: str | None) -> dict[str, Any]:
+        async with self._pool.connection() as connection:
+            return await assets.resolve(connection, item_id, asset_key)
 
 
 def signer(signing_key: bytes) -> Callable[[Request, str], str | None]:

@@ -113,7 +113,9 @@ POOL_SIZE = Variable(
     "OPSTAC_POOL_SIZE", 12, "Database connections of a server process for operations."
 )
 ISSUER = Variable("OPSTAC_ISSUER", "opstac", "Issuer of session and job tokens.")
-LOG_LEVEL = Variable("OPSTAC_LOG_LEVEL", "ERROR", "How much `opstac demo` logs.")
+LOG_LEVEL = Variable(
+    "OPSTAC_LOG_LEVEL", "INFO", "How much is logged; `opstac demo` logs ERROR where it is not set."
+)
 
 LIMIT_ORGANIZATION = Variable(
     "OPSTAC_LIMIT_ORGANIZATION", 600, "Calls a minute of one organisation."

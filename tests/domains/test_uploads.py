@@ -142,9 +142,7 @@ async def test_completing_twice_at_once_makes_one_item(open_session):
         )
     )
     assert sorted(a.status_code for a in answers) == [200, 409, 409, 409]
-    listed = await session.api.ok(
-        "items.list", {"project_id": session.project}, as_=session.owner
-    )
+    listed = await session.api.ok("items.list", {"project_id": session.project}, as_=session.owner)
     assert listed["total"] == 1
 
 
@@ -229,7 +227,5 @@ async def test_a_large_file_is_rewritten_by_the_worker(open_session, tmp_path, m
         await uploads.convert_queued(pipeline, session.owner.organization_id, session.id)
     upload = (await session.ok("get"))["upload"]
     assert upload["status"] == "completed" and len(upload["item_ids"]) == 1
-    listed = await session.api.ok(
-        "items.list", {"project_id": session.project}, as_=session.owner
-    )
+    listed = await session.api.ok("items.list", {"project_id": session.project}, as_=session.owner)
     assert [i["name"] for i in listed["items"]] == ["large"]

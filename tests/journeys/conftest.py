@@ -111,7 +111,9 @@ class Scene:
         return await until(look, seconds)
 
 
-async def bring_in(api: Any, owner: Any, project: str, path: Path, **complete: Any) -> dict[str, Any]:
+async def bring_in(
+    api: Any, owner: Any, project: str, path: Path, **complete: Any
+) -> dict[str, Any]:
     """Upload `path` as any client would; the answer of uploads.complete."""
     size = path.stat().st_size
     upload = await api.ok(
@@ -131,4 +133,3 @@ async def scene(api: Any) -> Scene:
     project = await api.project(owner)
     done = await bring_in(api, owner, project, FIELDS, name="fields", datetime="2021-04-01")
     return Scene(api, owner, project, done["items"][0])
-

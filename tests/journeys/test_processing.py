@@ -43,9 +43,9 @@ async def test_a_clip_waits_for_its_task_then_runs_and_is_paid_once(scene, worke
     output = (await scene.ok("items.get", {"item_id": job["output_item_ids"][0]}))["item"]
     assert (output["type"], output["job_id"]) == ("clip", job["id"])
     assert output["datetime"] == scene.item["datetime"]  # the clip shows the same moment
-    edges = (
-        await scene.ok("provenance.get", {"entity_type": "item", "entity_id": output["id"]})
-    )["edges"]
+    edges = (await scene.ok("provenance.get", {"entity_type": "item", "entity_id": output["id"]}))[
+        "edges"
+    ]
     found = {(e["depth"], e["src_type"], e["relation"], e["dst_type"]) for e in edges}
     assert {
         (1, "item", "generated_by", "processing_job"),
@@ -93,7 +93,10 @@ async def test_ndvi_is_the_formula_on_every_pixel(scene, workers):
     done = await scene.ended(job["jobID"])
     assert done["status"] == "completed", done["error"]
     output = (await scene.ok("items.get", {"item_id": done["output_item_ids"][0]}))["item"]
-    with rasterio.open(io.BytesIO(await picture(scene, output))) as made, rasterio.open(FIELDS) as s:
+    with (
+        rasterio.open(io.BytesIO(await picture(scene, output))) as made,
+        rasterio.open(FIELDS) as s,
+    ):
         red, nir = (s.read(i, masked=True).astype("float32") for i in (3, 4))
         expected = np.ma.divide(nir - red, nir + red)
         got = made.read(1, masked=True)
@@ -109,9 +112,7 @@ async def registered(scene, job_type):
 
 
 async def test_without_a_worker_a_job_stays_pending_and_keeps_its_hold(scene, workers):
-    job = await start(
-        scene, job_type_id="ndvi", input_params={"source_item_id": scene.item["id"]}
-    )
+    job = await start(scene, job_type_id="ndvi", input_params={"source_item_id": scene.item["id"]})
     problem = await scene.api.refused(
         409, "processing.dispatch", {"job_id": job["id"], "version": "9.9"}, as_=scene.owner
     )
@@ -122,7 +123,8 @@ async def test_without_a_worker_a_job_stays_pending_and_keeps_its_hold(scene, wo
 
 async def test_too_few_credits_make_no_job(scene, workers):
     scene.api.sql(
-        "update price set credits_per_unit = 1000000 where subject = 'external'", role="opstac_owner"
+        "update price set credits_per_unit = 1000000 where subject = 'external'",
+        role="opstac_owner",
     )
     try:
         body = {"project_id": scene.project, "job_type_id": "external"}

@@ -26,7 +26,9 @@ def whole(scene, job_id):
         "and j.kind in ('settle', 'void')",
         job_id,
     )
-    hold = api.sql("select h.state from hold h join job on job.hold_id = h.id where job.id = %s", job_id)
+    hold = api.sql(
+        "select h.state from hold h join job on job.hold_id = h.id where job.id = %s", job_id
+    )
     documents = api.sql(
         "select count(*) as n from pgstac.items where id = any(%s)",
         [row["id"] for row in items],

@@ -16,9 +16,20 @@ from ops_gateway.kernel.ids import new_id
 
 HERE = Path(__file__).parent
 RECORDS = (
-    "account", "hold", "journal", "entry", "idempotency_key", "lineage", "event", "delivery",
-    "project", "job", "item", "upload", "usage_counter",
-)  # fmt: skip
+    "account",
+    "hold",
+    "journal",
+    "entry",
+    "idempotency_key",
+    "lineage",
+    "event",
+    "delivery",
+    "project",
+    "job",
+    "item",
+    "upload",
+    "usage_counter",
+)
 
 
 def load_trial() -> Any:
@@ -66,12 +77,15 @@ class Trial:
 
     async def refused(self, status: int, op_id: str, body: Any = None, **kwargs: Any) -> Any:
         """The problem of a call that must be refused."""
-        return await self.api.refused(status, f"trial.{op_id}", body, **{"as_": self.owner, **kwargs})
+        return await self.api.refused(
+            status, f"trial.{op_id}", body, **{"as_": self.owner, **kwargs}
+        )
 
     def effects(self, note: str = "effect") -> int:
         """How many rows calls have made."""
         found = self.api.sql(
-            "select count(*) as n from project where organization_id = %s and name = %s and deleted_at is null",
+            "select count(*) as n from project where organization_id = %s and name = %s"
+            " and deleted_at is null",
             self.organization_id,
             note,
         )
@@ -88,7 +102,8 @@ class Trial:
     def rows(self) -> dict[str, Any]:
         """How many rows each table has for the organization, and what its wallet holds."""
         counts = ", ".join(
-            f"(select count(*) from {table} where organization_id = %s) as {table}" for table in RECORDS
+            f"(select count(*) from {table} where organization_id = %s) as {table}"
+            for table in RECORDS
         )
         queued = "(select count(*) from queue.procrastinate_jobs) as queued"
         found = self.api.sql(f"select {counts}, {queued}", *[self.organization_id] * len(RECORDS))
@@ -99,12 +114,13 @@ class Trial:
         return self.rows()["idempotency_key"]
 
     def api_key(self, *permissions: str, **columns: Any) -> tuple[str, str]:
-        """A stored API key: its token and id. `columns`: SQL expressions, e.g. expires_at="now()"."""
+        """A stored API key: its token and id. `columns` are SQL: `expires_at="now()"`."""
         key, key_id = mint_key(), new_id("key")
         names = "".join(f", {name}" for name in columns)
         values = "".join(f", {value}" for value in columns.values())
         self.api.sql(
-            f"insert into api_key (id, organization_id, lookup, secret_sha256, name, permissions{names})"
+            f"insert into api_key (id, organization_id, lookup, secret_sha256, name,"
+            f" permissions{names})"
             f" values (%s, %s, %s, %s, 'k', %s{values})",
             key_id,
             self.organization_id,

@@ -43,8 +43,14 @@ def bearer(token):
 
 def claims(trial, **changes):
     now = int(time.time())
-    made = {"iss": trial.api.platform.settings.issuer, "aud": "opstac", "sub": trial.owner.user_id,
-            "iat": now, "nbf": now, "exp": now + 60}  # fmt: skip
+    made = {
+        "iss": trial.api.platform.settings.issuer,
+        "aud": "opstac",
+        "sub": trial.owner.user_id,
+        "iat": now,
+        "nbf": now,
+        "exp": now + 60,
+    }
     return {name: value for name, value in {**made, **changes}.items() if value is not None}
 
 
@@ -63,14 +69,23 @@ async def test_a_session_gets_in(trial):
 
 
 async def test_nobody_gets_in_without_a_credential(trial):
-    for headers in ([], [("Authorization", "Basic dTpw")], [("Authorization", "Bearer ")], [("X-API-Key", "")]):
+    for headers in (
+        [],
+        [("Authorization", "Basic dTpw")],
+        [("Authorization", "Bearer ")],
+        [("X-API-Key", "")],
+    ):
         await refused(trial, *headers)
 
 
-@pytest.mark.parametrize("algorithm", ["none", "None", "nOnE", "HS256", "HS512", "ES256", "RS256", "", None, 5])
+@pytest.mark.parametrize(
+    "algorithm", ["none", "None", "nOnE", "HS256", "HS512", "ES256", "RS256", "", None, 5]
+)
 async def test_another_algorithm_never_holds(trial, algorithm):
     keys = trial.api.platform.keys
-    content = part({"alg": algorithm, "typ": "JWT", "kid": keys.session.kid}) + "." + part(claims(trial))
+    content = (
+        part({"alg": algorithm, "typ": "JWT", "kid": keys.session.kid}) + "." + part(claims(trial))
+    )
     # an HMAC keyed by the public key is the classic confusion
     forged = hmac.new(keys.session.public_bytes(), content.encode(), hashlib.sha256).digest()
     for signature in ("", base64.urlsafe_b64encode(forged).rstrip(b"=").decode()):
@@ -80,11 +95,24 @@ async def test_another_algorithm_never_holds(trial, algorithm):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"exp": 1}, {"exp": None}, {"exp": "soon"}, {"nbf": 2**40}, {"nbf": None}, {"aud": "worker"},
-        {"aud": None}, {"aud": ["x"]}, {"iss": "https://evil.example"}, {"iss": None}, {"sub": None},
-        {"sub": 5}, {"sub": "x"}, {"sub": str(uuid.UUID(int=1))}, {"sub": {"a": 1}}, {"exp": -(2**70)},
+        {"exp": 1},
+        {"exp": None},
+        {"exp": "soon"},
+        {"nbf": 2**40},
+        {"nbf": None},
+        {"aud": "worker"},
+        {"aud": None},
+        {"aud": ["x"]},
+        {"iss": "https://evil.example"},
+        {"iss": None},
+        {"sub": None},
+        {"sub": 5},
+        {"sub": "x"},
+        {"sub": str(uuid.UUID(int=1))},
+        {"sub": {"a": 1}},
+        {"exp": -(2**70)},
     ],
-)  # fmt: skip
+)
 async def test_wrong_claims_do_not_hold(trial, changes):
     await refused(trial, bearer(signed(trial, **changes)))
 
@@ -98,11 +126,16 @@ async def test_a_minute_of_clock_skew_is_too_much_and_ten_seconds_are_not(trial)
 @pytest.mark.parametrize(
     "headers",
     [
-        {"kid": "session-2"}, {"kid": "worker-1"}, {"kid": "../../etc/passwd"}, {"crit": ["exp"]},
-        {"jku": "https://evil.example/jwks"}, {"x5u": "https://evil.example/c"},
-        {"jwk": {"kty": "OKP", "crv": "Ed25519", "x": "AA"}}, {"x5c": ["AA"]},
+        {"kid": "session-2"},
+        {"kid": "worker-1"},
+        {"kid": "../../etc/passwd"},
+        {"crit": ["exp"]},
+        {"jku": "https://evil.example/jwks"},
+        {"x5u": "https://evil.example/c"},
+        {"jwk": {"kty": "OKP", "crv": "Ed25519", "x": "AA"}},
+        {"x5c": ["AA"]},
     ],
-)  # fmt: skip
+)
 async def test_a_header_that_names_a_key_or_an_extension_does_not_hold(trial, headers):
     await refused(trial, bearer(signed(trial, headers=headers)))
     await refused(trial, bearer(signed(trial, headers=headers, key=Ed25519PrivateKey.generate())))
@@ -118,9 +151,23 @@ async def test_a_foreign_signature_does_not_hold(trial):
 
 @pytest.mark.parametrize(
     "token",
-    ["..", "a.b.c", "eyJ.eyJ.x", "....", "x" * 5000, "gpra_", "gpra_" + "x" * 57, "astra_sk_live_", "é.é.é",
-     "null.null.null", part([]) + "." + part([]) + ".x", part({"alg": "EdDSA"}) + ".e30.", "\x01", "Bearer x"],
-)  # fmt: skip
+    [
+        "..",
+        "a.b.c",
+        "eyJ.eyJ.x",
+        "....",
+        "x" * 5000,
+        "gpra_",
+        "gpra_" + "x" * 57,
+        "astra_sk_live_",
+        "é.é.é",
+        "null.null.null",
+        part([]) + "." + part([]) + ".x",
+        part({"alg": "EdDSA"}) + ".e30.",
+        "\x01",
+        "Bearer x",
+    ],
+)
 async def test_garbage_does_not_hold(trial, token):
     raw = [(b"Authorization", b"Bearer " + token.encode("latin-1"))]
     response = await trial.api.client.get(READ, headers=raw)
@@ -142,7 +189,11 @@ async def test_a_key_gets_in_by_either_header_and_any_prefix(trial):
     token, _ = trial.api_key("trial:read")
     body = token.removeprefix("gpra_")
     for prefix in ("gpra_", "astra_sk_live_", "astra_sk_test_"):
-        for header in (bearer(prefix + body), ("X-API-Key", prefix + body), ("authorization", f"bearer {prefix}{body}")):
+        for header in (
+            bearer(prefix + body),
+            ("X-API-Key", prefix + body),
+            ("authorization", f"bearer {prefix}{body}"),
+        ):
             assert (await get(trial, header)).status_code == 200, header
     await refused(trial, bearer(body))
     await refused(trial, bearer("gprb_" + body))
@@ -173,7 +224,8 @@ async def test_the_lookup_part_alone_opens_nothing(trial):
 
 
 @pytest.mark.parametrize(
-    "columns", [{"revoked_at": "now()"}, {"expires_at": "now()"}, {"expires_at": "now() - interval '1 year'"}]
+    "columns",
+    [{"revoked_at": "now()"}, {"expires_at": "now()"}, {"expires_at": "now() - interval '1 year'"}],
 )
 async def test_a_revoked_or_expired_key_does_not_hold(trial, columns):
     token, _ = trial.api_key("trial:read", **columns)
@@ -190,13 +242,18 @@ async def test_a_key_is_out_the_moment_it_is_revoked(trial):
 
 async def test_a_key_of_a_deleted_organization_does_not_hold(trial):
     token, _ = trial.api_key("trial:read")
-    trial.api.sql("update organization set deleted_at = now() where organization_id = %s", trial.organization_id)
+    trial.api.sql(
+        "update organization set deleted_at = now() where organization_id = %s",
+        trial.organization_id,
+    )
     await refused(trial, bearer(token))
 
 
 async def test_only_a_hash_of_a_key_is_stored(trial):
     token, key_id = trial.api_key("trial:read")
-    row = trial.api.sql("select row_to_json(api_key)::text as row from api_key where id = %s", key_id)[0]["row"]
+    row = trial.api.sql(
+        "select row_to_json(api_key)::text as row from api_key where id = %s", key_id
+    )[0]["row"]
     assert token[13:56] not in row
 
 
@@ -204,14 +261,20 @@ async def test_a_keys_use_is_noted(trial):
     token, key_id = trial.api_key("trial:read")
     for _ in range(3):
         await get(trial, bearer(token))
-    assert trial.api.sql("select last_used_at from api_key where id = %s", key_id)[0]["last_used_at"]
+    assert trial.api.sql("select last_used_at from api_key where id = %s", key_id)[0][
+        "last_used_at"
+    ]
 
 
 async def test_a_key_does_what_its_scopes_say(trial):
     for scopes, read, write in [
-        (["trial:read"], 200, 403), (["*:read"], 200, 403), (["trial:*"], 200, 200), (["*"], 200, 200),
-        (["items:*"], 403, 403), ([], 403, 403),
-    ]:  # fmt: skip
+        (["trial:read"], 200, 403),
+        (["*:read"], 200, 403),
+        (["trial:*"], 200, 200),
+        (["*"], 200, 200),
+        (["items:*"], 403, 403),
+        ([], 403, 403),
+    ]:
         token, _ = trial.api_key(*scopes)
         assert (await get(trial, bearer(token))).status_code == read, scopes
         response = await trial.api.client.post("/v1/op/trial.spend", headers=[bearer(token)])
@@ -244,12 +307,16 @@ async def test_bearer_wins_over_the_key_header(trial):
     assert (await get(trial, bearer(good), ("X-API-Key", "gpra_wrong"))).status_code == 200
     assert (await get(trial, bearer(poor), ("X-API-Key", good))).status_code == 403
     await refused(trial, bearer("gpra_wrong"), ("X-API-Key", good))
-    assert (await get(trial, ("Authorization", "Basic dTpw"), ("X-API-Key", good))).status_code == 200
+    assert (
+        await get(trial, ("Authorization", "Basic dTpw"), ("X-API-Key", good))
+    ).status_code == 200
 
 
 async def test_the_cron_token_is_a_service_for_the_operators_operations_only(trial):
     platform = trial.api.platform
-    with_cron = Authenticator(platform.pool, platform.keys, issuer="opstac", cron_token="cron-secret-0123456789")
+    with_cron = Authenticator(
+        platform.pool, platform.keys, issuer="opstac", cron_token="cron-secret-0123456789"
+    )
     principal = await with_cron.authenticate("cron-secret-0123456789")
     assert (principal.kind, principal.organization_id) == ("service", None)
     assert principal.allows("admin:write")
@@ -274,7 +341,9 @@ async def test_what_is_done_without_an_organization_is_recorded(trial, monkeypat
     )
     nobody = trial.api.user()
     assert await trial.ok("alone", as_=nobody, key="k") == {"text": "user"}
-    rows = trial.api.sql("select organization_id, operation from audit where principal_id = %s", nobody.user_id)
+    rows = trial.api.sql(
+        "select organization_id, operation from audit where principal_id = %s", nobody.user_id
+    )
     assert rows == [{"organization_id": "platform", "operation": "trial.alone"}]
     assert trial.api.sql("select * from verify_chains('platform')", role="opstac_app") == []
 
@@ -284,22 +353,30 @@ async def test_what_is_done_without_an_organization_is_recorded(trial, monkeypat
 
 def job(trial, status="running", epoch=2) -> str:
     project = trial.api.sql(
-        "insert into project (id, organization_id, name) values ('proj_' || gen_random_uuid(), %s, 'p') returning id",
+        "insert into project (id, organization_id, name)"
+        " values ('proj_' || gen_random_uuid(), %s, 'p') returning id",
         trial.organization_id,
     )[0]["id"]
     return trial.api.sql(
         "insert into job (id, organization_id, project_id, job_type_id, status, epoch)"
         " values ('job_' || gen_random_uuid(), %s, %s, 'clip', %s, %s) returning id",
-        trial.organization_id, project, status, epoch,
-    )[0]["id"]  # fmt: skip
+        trial.organization_id,
+        project,
+        status,
+        epoch,
+    )[0]["id"]
 
 
 def job_token(trial, job_id, *, epoch=2, org=None, seconds=60):
     platform = trial.api.platform
     return issue_job_token(
-        platform.keys, platform.settings.issuer, job_id=job_id,
-        organization_id=org or trial.organization_id, epoch=epoch, seconds=seconds,
-    )  # fmt: skip
+        platform.keys,
+        platform.settings.issuer,
+        job_id=job_id,
+        organization_id=org or trial.organization_id,
+        epoch=epoch,
+        seconds=seconds,
+    )
 
 
 async def test_a_workers_token_does_its_own_job_and_nothing_else(trial):
@@ -311,7 +388,9 @@ async def test_a_workers_token_does_its_own_job_and_nothing_else(trial):
     assert (await post("/v1/op/trial.spend", headers=[bearer(token)])).status_code == 403
     assert (await get(trial, bearer(token))).status_code == 403
     for op_id in ("processing.create", "items.list", "organizations.get", "trial.root"):
-        assert (await post(f"/v1/op/{op_id}", headers=[bearer(token)])).status_code in (403, 404), op_id
+        assert (await post(f"/v1/op/{op_id}", headers=[bearer(token)])).status_code in (403, 404), (
+            op_id
+        )
 
 
 async def test_a_workers_token_that_does_not_fit_its_job(trial):
@@ -327,16 +406,31 @@ async def test_a_workers_token_that_does_not_fit_its_job(trial):
 async def test_people_and_keys_are_no_workers(trial):
     await trial.refused(403, "job")
     token, _ = trial.api_key("*")
-    assert (await trial.api.client.post("/v1/op/trial.job", headers=[bearer(token)])).status_code == 403
+    assert (
+        await trial.api.client.post("/v1/op/trial.job", headers=[bearer(token)])
+    ).status_code == 403
 
 
 async def test_a_session_key_signs_no_worker_and_a_worker_key_no_session(trial):
     keys, issuer = trial.api.platform.keys, trial.api.platform.settings.issuer
     as_worker = jwt.encode(
-        claims(trial, aud="worker", sub="worker:x", job_id=job(trial), org=trial.organization_id, epoch=2),
-        keys.session.private, "EdDSA", headers={"kid": keys.session.kid},
-    )  # fmt: skip
+        claims(
+            trial,
+            aud="worker",
+            sub="worker:x",
+            job_id=job(trial),
+            org=trial.organization_id,
+            epoch=2,
+        ),
+        keys.session.private,
+        "EdDSA",
+        headers={"kid": keys.session.kid},
+    )
     await refused(trial, bearer(as_worker))
-    as_session = jwt.encode(claims(trial), keys.worker.private, "EdDSA", headers={"kid": keys.worker.kid})
+    as_session = jwt.encode(
+        claims(trial), keys.worker.private, "EdDSA", headers={"kid": keys.worker.kid}
+    )
     await refused(trial, bearer(as_session))
-    assert (await get(trial, bearer(issue_session(keys, issuer, trial.owner.user_id)))).status_code == 200
+    assert (
+        await get(trial, bearer(issue_session(keys, issuer, trial.owner.user_id)))
+    ).status_code == 200

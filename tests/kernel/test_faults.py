@@ -1,4 +1,4 @@
-"""Whatever step fails, nothing is left behind but an audit row; whoever dies, nothing is half done."""
+"""Whatever step fails, nothing is left but an audit row; whoever dies, nothing is half done."""
 
 from __future__ import annotations
 
@@ -17,10 +17,28 @@ HERE = Path(__file__).parent
 BODY = {"amount": 10, "ending": "settle"}
 # the kernel's steps in Python, then those inside its SQL by the table a step writes
 STEPS = [
-    "authenticate", "scope", "validate", "prepare", "idempotency", "execute", "output", "provenance",
-    "audit", "commit",
-]  # fmt: skip
-TABLES = ["event", "idempotency_key", "hold", "account", "journal", "entry", "lineage", "audit", "chain_head"]
+    "authenticate",
+    "scope",
+    "validate",
+    "prepare",
+    "idempotency",
+    "execute",
+    "output",
+    "provenance",
+    "audit",
+    "commit",
+]
+TABLES = [
+    "event",
+    "idempotency_key",
+    "hold",
+    "account",
+    "journal",
+    "entry",
+    "lineage",
+    "audit",
+    "chain_head",
+]
 
 
 @pytest.mark.parametrize("op_id", ["spend", "pay", "nested"])
@@ -53,7 +71,8 @@ def breaking(trial):
         )
         # the function acts as who logged in, since only they may end their own session
         trial.api.sql(
-            "create or replace function public.broken() returns trigger language plpgsql security definer"
+            "create or replace function public.broken() returns trigger"
+            " language plpgsql security definer"
             f" as $b$ begin {what} end $b$",
             role="none",
         )
@@ -100,7 +119,9 @@ async def test_a_failing_commit_leaves_nothing(trial, breaking):
 
 
 @pytest.mark.parametrize("table", ["idempotency_key", "account", "audit", "project"])
-async def test_a_lost_connection_leaves_nothing_and_the_key_is_safe_to_repeat(trial, breaking, table):
+async def test_a_lost_connection_leaves_nothing_and_the_key_is_safe_to_repeat(
+    trial, breaking, table
+):
     arm, disarm = breaking
     before = trial.rows()
     arm(table, DIE)
@@ -123,11 +144,16 @@ async def test_refusals_and_failures_are_audited(trial, monkeypatch):
     monkeypatch.setenv("OPSTAC_FAULT", "execute:raise")
     await trial.refused(500, "spend", {"amount": 1})
     rows = trial.api.sql(
-        "select outcome, status, detail from audit where organization_id = %s and operation = 'trial.spend'"
+        "select outcome, status, detail from audit"
+        " where organization_id = %s and operation = 'trial.spend'"
         " order by seq",
         trial.organization_id,
     )
-    assert [(r["outcome"], r["status"]) for r in rows] == [("failed", 402), ("denied", 403), ("failed", 500)]
+    assert [(r["outcome"], r["status"]) for r in rows] == [
+        ("failed", 402),
+        ("denied", 403),
+        ("failed", 500),
+    ]
     assert "Fault" not in rows[2]["detail"]
 
 
@@ -156,8 +182,14 @@ async def test_an_operation_inside_another_is_whole_or_not_at_all(trial):
 
 async def test_a_deadlock_is_tried_again(trial, breaking):
     arm, disarm = breaking
-    once = "if nextval('deadlocks') < 3 then raise exception 'x' using errcode = '40P01'; end if; return new;"
-    trial.api.sql("create sequence deadlocks; grant usage on sequence deadlocks to public", role="opstac_owner")
+    once = (
+        "if nextval('deadlocks') < 3 then raise exception 'x' using errcode = '40P01'; end if;"
+        " return new;"
+    )
+    trial.api.sql(
+        "create sequence deadlocks; grant usage on sequence deadlocks to public",
+        role="opstac_owner",
+    )
     try:
         arm("project", once)
         await trial.ok("spend", BODY, key="k")
@@ -217,7 +249,9 @@ async def test_a_server_killed_at_any_point_leaves_all_or_nothing(trial, server)
     headers = {"X-API-Key": token, "Idempotency-Key": "k", "X-Request-Id": "killed-server"}
 
     async def post() -> httpx.Response:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=20) as client:
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{server.port}", timeout=20
+        ) as client:
             return await client.post("/v1/op/trial.spend", json=BODY, headers=headers)
 
     before = trial.rows()

@@ -130,7 +130,7 @@ async def test_what_cannot_be_a_key(trial, key):
     assert (trial.effects(), trial.keys()) == (0, 0)
 
 
-@pytest.mark.parametrize("key", ["x", "x" * 255, '!~"\'%{}', "a,b;c=d"])
+@pytest.mark.parametrize("key", ["x", "x" * 255, "!~\"'%{}", "a,b;c=d"])
 async def test_what_can_be_a_key(trial, key):
     first = await trial.ok("spend", {}, key=key)
     assert await trial.ok("spend", {}, key=key) == first
@@ -294,7 +294,8 @@ async def test_a_secret_is_not_stored_in_clear_and_still_replayed(trial):
     first = await trial.call("secret", key="k")
     secret = first.json()["token"]
     stored = trial.api.sql(
-        "select body, encrypted from idempotency_key where organization_id = %s", trial.organization_id
+        "select body, encrypted from idempotency_key where organization_id = %s",
+        trial.organization_id,
     )[0]
     assert stored["encrypted"] and secret.encode() not in bytes(stored["body"])
     assert (await trial.call("secret", key="k")).content == first.content
@@ -309,13 +310,15 @@ async def test_a_replay_needs_the_scope(trial):
 
 async def test_a_replay_needs_the_project(trial):
     project = trial.api.sql(
-        "insert into project (id, organization_id, name) values ('proj_' || %s, %s, 'p') returning id",
+        "insert into project (id, organization_id, name)"
+        " values ('proj_' || %s, %s, 'p') returning id",
         trial.organization_id,
         trial.organization_id,
     )[0]["id"]
     colleague = await trial.api.member(trial.owner, "member")
     trial.api.sql(
-        "insert into project_member (organization_id, project_id, user_id, role) values (%s, %s, %s, 'viewer')",
+        "insert into project_member (organization_id, project_id, user_id, role)"
+        " values (%s, %s, %s, 'viewer')",
         trial.organization_id,
         project,
         colleague.user_id,
@@ -331,7 +334,9 @@ async def test_a_replay_needs_the_project(trial):
 async def test_making_an_organization_can_be_repeated(api):
     api.keep_slot_free()
     person = api.user()
-    calls = [api.call("organizations.create", {"name": "Once"}, as_=person, key="k") for _ in range(8)]
+    calls = [
+        api.call("organizations.create", {"name": "Once"}, as_=person, key="k") for _ in range(8)
+    ]
     responses = await asyncio.gather(*calls)
     assert {r.status_code for r in responses} == {200}, [r.text for r in responses]
     assert len({r.content for r in responses}) == 1
@@ -370,7 +375,9 @@ async def test_a_duplicate_of_a_running_phased_operation_is_told_so(trial, monke
         assert response.status_code == 409
         provider.go.set()
         assert (await first).status_code == 200
-        assert (await post(other, trial, "charge", {"behaviour": "wait"})).content == first.result().content
+        assert (
+            await post(other, trial, "charge", {"behaviour": "wait"})
+        ).content == first.result().content
     assert list(provider.asked.values()) == [1]
 
 
@@ -382,13 +389,16 @@ async def crash(trial, fault, monkeypatch):
 
 def lapse(trial):
     trial.api.sql(
-        "update idempotency_key set lease_until = now() - interval '1 s' where organization_id = %s",
+        "update idempotency_key set lease_until = now() - interval '1 s'"
+        " where organization_id = %s",
         trial.organization_id,
     )
 
 
 @pytest.mark.parametrize("fault", ["claimed", "acted"])
-async def test_a_crash_between_the_phases_is_resumed_with_the_same_intent(trial, fault, monkeypatch):
+async def test_a_crash_between_the_phases_is_resumed_with_the_same_intent(
+    trial, fault, monkeypatch
+):
     await crash(trial, fault, monkeypatch)
     await trial.refused(409, "charge", key="k")
     lapse(trial)
@@ -396,7 +406,7 @@ async def test_a_crash_between_the_phases_is_resumed_with_the_same_intent(trial,
         clients = [trial.api.client, other] * 5
         responses = await asyncio.gather(*(post(c, trial, "charge") for c in clients))
     assert {r.status_code for r in responses} <= {200, 409}
-    (intent, times), = trial.provider.asked.items()
+    ((intent, times),) = trial.provider.asked.items()
     assert times == (1 if fault == "claimed" else 2)
     assert (await trial.ok("charge", key="k"))["text"] == f"charge of {intent}"
     assert (trial.effects("charged"), trial.effects("claimed")) == (1, 0)

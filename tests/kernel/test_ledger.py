@@ -81,7 +81,9 @@ async def test_credits_are_neither_made_nor_lost(trial, steps):
         assert trial.wallet() == (model.available, sum(model.open.values()))
         faults = trial.api.sql("select * from ledger_faults()", role="opstac_app")
         assert len(faults) == 8 and all(f["faults"] == 0 for f in faults), faults
-    broken = trial.api.sql("select * from verify_chains(%s)", owner.organization_id, role="opstac_app")
+    broken = trial.api.sql(
+        "select * from verify_chains(%s)", owner.organization_id, role="opstac_app"
+    )
     assert broken == []
 
 
@@ -89,7 +91,9 @@ async def test_more_than_the_hold_is_never_charged(trial):
     hold = (await trial.ok("spend", {"amount": 100}))["hold_id"]
     await trial.ok("settle", {"hold_id": hold, "amount": 5000})
     assert trial.wallet() == (900, 0)
-    journal = trial.api.sql("select amount, charged from journal where hold_id = %s and kind = 'settle'", hold)
+    journal = trial.api.sql(
+        "select amount, charged from journal where hold_id = %s and kind = 'settle'", hold
+    )
     assert journal == [{"amount": 100, "charged": 100}]
 
 
@@ -103,7 +107,12 @@ async def test_part_of_a_hold_is_charged_and_the_rest_given_back_in_one_journal(
 
 
 async def test_a_hold_ends_once(trial):
-    for first, second in [("settle", "settle"), ("settle", "void"), ("void", "settle"), ("void", "void")]:
+    for first, second in [
+        ("settle", "settle"),
+        ("settle", "void"),
+        ("void", "settle"),
+        ("void", "void"),
+    ]:
         hold = (await trial.ok("spend", {"amount": 10}))["hold_id"]
         await trial.ok(first, {"hold_id": hold, "amount": 10})
         before = trial.wallet()
@@ -146,7 +155,9 @@ async def test_an_amount_beyond_all_bounds_is_the_callers_fault(trial):
 
 @pytest.mark.parametrize("role", ["opstac_app", "opstac_system", "opstac_tiler", "opstac_stac"])
 @pytest.mark.parametrize("table", ["journal", "entry", "lineage", "audit"])
-@pytest.mark.parametrize("statement", ["update {} set organization_id = 'x'", "delete from {}", "truncate {}"])
+@pytest.mark.parametrize(
+    "statement", ["update {} set organization_id = 'x'", "delete from {}", "truncate {}"]
+)
 async def test_written_records_cannot_be_changed(trial, role, table, statement):
     await trial.ok("spend", {"amount": 5, "ending": "settle"})
     bind = f"set opstac.org = '{trial.organization_id}';"
@@ -155,12 +166,19 @@ async def test_written_records_cannot_be_changed(trial, role, table, statement):
     assert refusal.value.sqlstate in ("42501", "OP002")
 
 
-@pytest.mark.parametrize("table", ["account", "hold", "journal", "entry", "chain_head", "audit", "lineage"])
+@pytest.mark.parametrize(
+    "table", ["account", "hold", "journal", "entry", "chain_head", "audit", "lineage"]
+)
 async def test_the_application_writes_records_only_through_the_kernel(trial, table):
-    for statement in (f"insert into {table} select * from {table} limit 1",
-                      f"update {table} set organization_id = organization_id", f"delete from {table}"):  # fmt: skip
+    for statement in (
+        f"insert into {table} select * from {table} limit 1",
+        f"update {table} set organization_id = organization_id",
+        f"delete from {table}",
+    ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            trial.api.sql(f"set opstac.org = '{trial.organization_id}';" + statement, role="opstac_app")
+            trial.api.sql(
+                f"set opstac.org = '{trial.organization_id}';" + statement, role="opstac_app"
+            )
 
 
 @pytest.mark.parametrize(
@@ -175,8 +193,9 @@ async def test_an_unbalanced_journal_is_refused(trial, lines):
         for kind, amount in lines
     )
     post = (
-        f"begin; insert into journal (id, organization_id, kind, amount, available_after, held_after, actor,"
-        f" invocation_id, seq, prev, hash) values ('txn_{org}', '{org}', 'grant', 5, 5, 0, 'a', 'i', 99, '', '');"
+        f"begin; insert into journal (id, organization_id, kind, amount, available_after, held_after,"
+        " actor, invocation_id, seq, prev, hash)"
+        f" values ('txn_{org}', '{org}', 'grant', 5, 5, 0, 'a', 'i', 99, '', '');"
         f"{entries} commit"
     )
     with pytest.raises(psycopg.Error) as refusal:

@@ -30,7 +30,10 @@ def is_problem(response, *statuses):
     assert problem["status"] == response.status_code and problem["title"] and problem["detail"]
     assert problem["instance"] == response.headers["x-request-id"]
     if response.status_code == 422:
-        assert all({"loc", "msg", "type"} <= set(e) and isinstance(e["loc"], list) for e in problem["detail"])
+        assert all(
+            {"loc", "msg", "type"} <= set(e) and isinstance(e["loc"], list)
+            for e in problem["detail"]
+        )
     return problem
 
 
@@ -40,16 +43,32 @@ def is_problem(response, *statuses):
 @pytest.mark.parametrize(
     ("content", "status"),
     [
-        (b"[", 400), (b"{", 400), (b"[]", 400), (b'"x"', 400), (b"5", 400), (b"{}{}", 400), (b"{'a':1}", 400),
-        (b'{"a":NaN}', 400), (b'{"a":Infinity}', 400), (b'{"amount":1e999}', 400), (b'{"amount":-1e999}', 400),
-        (b'{"a":"\\ud800"}', 400), (b'{"a":"\xed\xa0\x80"}', 400), (b'{"a":"\xff"}', 400), (b"\xef\xbb\xbf{}", 400),
-        (b'{"note":"a\\u0000b"}', 422), (b'{"a\\u0000":1}', 422), (b'{"amount":9007199254740993}', 422),
-        (b'{"amount":-9007199254740993}', 422), (b'{"amount":"ten"}', 422), (b'{"note":5}', 422),
+        (b"[", 400),
+        (b"{", 400),
+        (b"[]", 400),
+        (b'"x"', 400),
+        (b"5", 400),
+        (b"{}{}", 400),
+        (b"{'a':1}", 400),
+        (b'{"a":NaN}', 400),
+        (b'{"a":Infinity}', 400),
+        (b'{"amount":1e999}', 400),
+        (b'{"amount":-1e999}', 400),
+        (b'{"a":"\\ud800"}', 400),
+        (b'{"a":"\xed\xa0\x80"}', 400),
+        (b'{"a":"\xff"}', 400),
+        (b"\xef\xbb\xbf{}", 400),
+        (b'{"note":"a\\u0000b"}', 422),
+        (b'{"a\\u0000":1}', 422),
+        (b'{"amount":9007199254740993}', 422),
+        (b'{"amount":-9007199254740993}', 422),
+        (b'{"amount":"ten"}', 422),
+        (b'{"note":5}', 422),
         (b'{"amount":12345678901234567890123456789012345678901234567890}', 400),
         (b'{"amount":123456789012345678901234567890}', 400),
         (b'{"x":' + b"9" * 5000 + b"}", 400),
     ],
-)  # fmt: skip
+)
 async def test_bad_json_is_the_callers_fault(trial, content, status):
     is_problem(await post(trial, content), status)
     assert trial.effects() == 0
@@ -108,7 +127,11 @@ async def test_other_media_types_are_refused(trial, media_type, content):
 
 
 async def test_json_by_other_names_and_empty_bodies_are_taken(trial):
-    for media_type in ("application/json; charset=utf-8", "application/vnd.api+json", "APPLICATION/JSON"):
+    for media_type in (
+        "application/json; charset=utf-8",
+        "application/vnd.api+json",
+        "APPLICATION/JSON",
+    ):
         assert (await post(trial, b"{}", **{"Content-Type": media_type})).status_code == 200
     for media_type in ("application/json", "application/x-www-form-urlencoded"):
         assert (await post(trial, b"", **{"Content-Type": media_type})).status_code == 200
@@ -122,12 +145,26 @@ async def test_json_by_other_names_and_empty_bodies_are_taken(trial):
 @pytest.mark.parametrize(
     "path",
     [
-        "/v1/op/nope", "/v1/op/", "/v1/op/nope.nope", "/v1/op/..%2f..%2fetc%2fpasswd", "/v1/op/%00", "/v1/op/%ff",
-        "/v1/op/trial.spend/", "/v1/op/trial.spend%20", "/v1/op/__class__", "/v1/op/" + "x" * 5000, "/v1/", "/v1",
-        "/nope", "/v1/op/trial.spend%0a", "/v1/nope/nope", "/v1/op/TRIAL.SPEND", "/v1/op/trial/spend",
+        "/v1/op/nope",
+        "/v1/op/",
+        "/v1/op/nope.nope",
+        "/v1/op/..%2f..%2fetc%2fpasswd",
+        "/v1/op/%00",
+        "/v1/op/%ff",
+        "/v1/op/trial.spend/",
+        "/v1/op/trial.spend%20",
+        "/v1/op/__class__",
+        "/v1/op/" + "x" * 5000,
+        "/v1/",
+        "/v1",
+        "/nope",
+        "/v1/op/trial.spend%0a",
+        "/v1/nope/nope",
+        "/v1/op/TRIAL.SPEND",
+        "/v1/op/trial/spend",
         "/v1/op/%F0%9F%92%A9",
     ],
-)  # fmt: skip
+)
 async def test_an_unknown_operation_is_not_found(trial, path):
     problem = is_problem(await post(trial, b"{}", path), 404)
     assert "passwd" not in problem["detail"]
@@ -160,10 +197,21 @@ async def test_any_id_in_a_path_is_looked_up_or_refused(trial, thing):
 @pytest.mark.parametrize(
     "query",
     [
-        "note=%00", "note=%ff", "amount=ten", "amount=[", "amount={", "x=" + "%5B" * 20_000, "amount=1e999",
-        "amount=99999999999999999999", "x=[" + "[" * 70 + "]" * 70 + "]", "note=[1]", "note=a&note=b", "=x", "&&&",
+        "note=%00",
+        "note=%ff",
+        "amount=ten",
+        "amount=[",
+        "amount={",
+        "x=" + "%5B" * 20_000,
+        "amount=1e999",
+        "amount=99999999999999999999",
+        "x=[" + "[" * 70 + "]" * 70 + "]",
+        "note=[1]",
+        "note=a&note=b",
+        "=x",
+        "&&&",
     ],
-)  # fmt: skip
+)
 async def test_any_query_string_is_taken_or_refused(trial, query):
     response = await trial.api.client.get(f"/v1/trial/things?{query}", headers=auth(trial))
     assert response.status_code in (200, 400, 422), response.text
@@ -175,19 +223,31 @@ async def test_only_reads_answer_on_get(trial):
         is_problem(response, 405)
         assert response.headers["allow"] == "POST"
     for method in ("PUT", "DELETE", "PATCH", "TRACE"):
-        is_problem(await trial.api.client.request(method, "/v1/op/trial.spend", headers=auth(trial)), 405)
+        is_problem(
+            await trial.api.client.request(method, "/v1/op/trial.spend", headers=auth(trial)), 405
+        )
     assert trial.effects() == 0
 
 
 async def test_a_request_id_is_taken_over_if_it_is_one(trial):
-    for given, taken in [("my-request.1", True), ("x" * 65, False), ("a b c d e f", False), ("äöüäöüäöü", False)]:
-        headers = [(b"authorization", f"Bearer {trial.owner.token}".encode()), (b"x-request-id", given.encode("latin-1"))]
+    for given, taken in [
+        ("my-request.1", True),
+        ("x" * 65, False),
+        ("a b c d e f", False),
+        ("äöüäöüäöü", False),
+    ]:
+        headers = [
+            (b"authorization", f"Bearer {trial.owner.token}".encode()),
+            (b"x-request-id", given.encode("latin-1")),
+        ]
         response = await trial.api.client.get("/v1/trial/things", headers=headers)
         assert (response.headers["x-request-id"] == given) is taken
 
 
 async def test_a_forged_host_never_reaches_a_link(trial):
-    response = await trial.api.client.get("/v1/nope", headers=auth(trial, Host="evil.example/<script>"))
+    response = await trial.api.client.get(
+        "/v1/nope", headers=auth(trial, Host="evil.example/<script>")
+    )
     assert "evil" not in response.text
 
 
@@ -216,9 +276,15 @@ async def test_an_organizations_calls_are_counted_together(trial):
     token, _ = trial.api_key("trial:*")
     other = await trial.api.organization()
     read = "/v1/op/trial.things.list"
-    mine, key, theirs = auth(trial), {"X-API-Key": token}, {"Authorization": f"Bearer {other.token}"}
+    mine, key, theirs = (
+        auth(trial),
+        {"X-API-Key": token},
+        {"Authorization": f"Bearer {other.token}"},
+    )
     responses = await rates(
-        trial, [(read, mine), (read, key), (read, mine), (read, key), (read, theirs)], organization=3
+        trial,
+        [(read, mine), (read, key), (read, mine), (read, key), (read, theirs)],
+        organization=3,
     )
     assert [r.status_code for r in responses] == [200, 200, 200, 429, 200]
     assert [r.headers["x-ratelimit-limit"] for r in responses[:4]] == ["3"] * 4
@@ -269,23 +335,32 @@ async def test_without_its_database_it_says_so_and_comes_back_with_it(provider, 
         settings = conftest.test_settings(cluster.dsn(), tmp_path)
         async with compose.embedded(settings, service="gateway") as platform:
             transport = httpx.ASGITransport(platform.app, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://testserver"
+            ) as client:
                 api = conftest.Api(platform, client)
                 trial = kernel_conftest.Trial(api, await api.organization(), provider)
                 await trial.ok("spend", {"amount": 1}, key="before")
-                slow = asyncio.create_task(trial.call("spend", {"amount": 1, "seconds": 5}, key="during"))
+                slow = asyncio.create_task(
+                    trial.call("spend", {"amount": 1, "seconds": 5}, key="during")
+                )
                 await asyncio.sleep(0.5)
                 cluster.stop(at_once=True)
 
                 lost = await asyncio.wait_for(slow, 10)
-                calls = [trial.call("spend", {"amount": 1}, key="during"), trial.call("things.list"),
-                         client.get("/v1/organizations/get", headers=auth(trial))]  # fmt: skip
+                calls = [
+                    trial.call("spend", {"amount": 1}, key="during"),
+                    trial.call("things.list"),
+                    client.get("/v1/organizations/get", headers=auth(trial)),
+                ]
                 started = time.monotonic()
                 for response in [lost, *await asyncio.gather(*calls)]:
                     problem = is_problem(response, 503)
                     assert problem["type"].endswith("/problems/database-unavailable")
                     assert int(response.headers["retry-after"]) >= 1
-                    assert str(cluster.folder) not in response.text and "postgres" not in response.text
+                    assert (
+                        str(cluster.folder) not in response.text and "postgres" not in response.text
+                    )
                 assert time.monotonic() - started < 8
                 assert (await client.get("/livez")).status_code == 200
                 ready = await client.get("/readyz")
@@ -294,7 +369,9 @@ async def test_without_its_database_it_says_so_and_comes_back_with_it(provider, 
 
                 cluster.start()
                 started = time.monotonic()
-                while (again := await trial.call("spend", {"amount": 1}, key="during")).status_code == 503:
+                while (
+                    again := await trial.call("spend", {"amount": 1}, key="during")
+                ).status_code == 503:
                     assert time.monotonic() - started < 10
                 assert again.status_code == 200, again.text
                 assert time.monotonic() - started < 6
@@ -309,7 +386,10 @@ async def terminate_all(trial):
         "from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
         " and backend_type = 'client backend'"
     )
-    ended = {row["pid"] for row in trial.api.sql(f"select pid, pg_terminate_backend(pid) {others}", role="none")}
+    ended = {
+        row["pid"]
+        for row in trial.api.sql(f"select pid, pg_terminate_backend(pid) {others}", role="none")
+    }
     while ended & {row["pid"] for row in trial.api.sql(f"select pid {others}", role="none")}:
         await asyncio.sleep(0.01)
 

@@ -48,8 +48,12 @@ async def test_null_and_empty_bodies_are_an_empty_object(api):
     owner = await api.organization()
     headers = {"Authorization": f"Bearer {owner.token}", "Content-Type": "application/json"}
     for content in (b"", b"null", b"{}"):
-        response = await api.client.post("/v1/op/organizations.get", content=content, headers=headers)
+        response = await api.client.post(
+            "/v1/op/organizations.get", content=content, headers=headers
+        )
         assert response.status_code == 200, response.text
     for content in (b"[]", b"{", b'"x"', b'{"a":NaN}', b'{"a":"\xff"}'):
-        response = await api.client.post("/v1/op/organizations.get", content=content, headers=headers)
+        response = await api.client.post(
+            "/v1/op/organizations.get", content=content, headers=headers
+        )
         assert response.status_code in (400, 422), response.text

@@ -120,9 +120,13 @@ def declare() -> Provider:
     provider = Provider()
 
     @operation(
-        "trial.spend", scope="trial:write", effect=Effect.SPEND, price=price, produces="project",
+        "trial.spend",
+        scope="trial:write",
+        effect=Effect.SPEND,
+        price=price,
+        produces="project",
         aliases=("trial.pay",),
-    )  # fmt: skip
+    )
     async def spend(ctx: Context, body: SpendInput) -> SpendOutput:
         """Reserve credits and make a row."""
         return await effect(ctx, body)
@@ -196,7 +200,12 @@ def declare() -> Provider:
         """What only the platform's operator may do."""
         return Empty()
 
-    @operation("trial.job", scope="processing:process", effect=Effect.COMPUTE, callers=frozenset({"worker"}))
+    @operation(
+        "trial.job",
+        scope="processing:process",
+        effect=Effect.COMPUTE,
+        callers=frozenset({"worker"}),
+    )
     async def job(ctx: Context, body: Empty) -> TextOutput:
         """What only a worker may do."""
         return TextOutput(text=f"{ctx.principal.job_id} {ctx.principal.epoch}")
@@ -246,13 +255,17 @@ def declare() -> Provider:
 
     async def undo(ctx: Context, body: ChargeInput, intent: str, error: OpError) -> None:
         provider.undone.append(intent)
-        gone = "update project set deleted_at = now() where organization_id = %(org)s and id = %(id)s"
+        gone = (
+            "update project set deleted_at = now() where organization_id = %(org)s and id = %(id)s"
+        )
         await ctx.execute(gone, id=intent)
 
     @operation(
-        "trial.charge", scope="trial:write", effect=Effect.COMPUTE,
+        "trial.charge",
+        scope="trial:write",
+        effect=Effect.COMPUTE,
         phases=Phases(claim=claim, act=act, undo=undo, lease_seconds=60),
-    )  # fmt: skip
+    )
     async def charge(ctx: Context, body: ChargeInput, intent: str, charged: str) -> TextOutput:
         """Charge a card."""
         paid = "update project set name = 'charged' where organization_id = %(org)s and id = %(id)s"
@@ -277,9 +290,12 @@ async def serve(dsn: str, home: str, port: int) -> None:
 
     declare()
     settings = Settings(
-        dsn=dsn, home=Path(home), storage=str(Path(home) / "objects"),
-        master_secret=b"a master secret of the tests, 32+", public_url="http://testserver",
-    )  # fmt: skip
+        dsn=dsn,
+        home=Path(home),
+        storage=str(Path(home) / "objects"),
+        master_secret=b"a master secret of the tests, 32+",
+        public_url="http://testserver",
+    )
     async with compose.embedded(settings, service="gateway") as platform:
         config = uvicorn.Config(platform.app, host="127.0.0.1", port=port, log_level="warning")
         await uvicorn.Server(config).serve()

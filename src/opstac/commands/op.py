@@ -80,7 +80,9 @@ def first_flag(words: list[str]) -> int:
 def list_operations(known: Mapping[str, Described], domain: str) -> int:
     """A line for each operation: id, effect, scope, what it does."""
     chosen = [
-        op for name, op in sorted(known.items()) if not domain or (name + ".").startswith(domain + ".")
+        op
+        for name, op in sorted(known.items())
+        if not domain or (name + ".").startswith(domain + ".")
     ]
     if not chosen:
         return unknown(known, domain)

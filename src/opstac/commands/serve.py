@@ -26,8 +26,12 @@ def run(args: argparse.Namespace) -> int:
     """Serve until a signal."""
     from dataclasses import replace
 
+    from ops_gateway.kernel.logs import configure_logging
     from opstac import database, settings
     from opstac.server import listen, on_uvloop, serve, worker_environment
+    from opstac.variables import LOG_LEVEL
+
+    configure_logging(LOG_LEVEL.text())
 
     found = database.find()
     made = settings.read(dsn=found.dsn, home=found.home)

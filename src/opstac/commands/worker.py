@@ -16,9 +16,10 @@ def run(args: argparse.Namespace) -> int:
     from ops_gateway.kernel.logs import configure_logging
     from ops_gateway.worker import worker
     from opstac import database, settings
+    from opstac.variables import LOG_LEVEL
     from opstac.work import run_worker
 
-    configure_logging()
+    configure_logging(LOG_LEVEL.text())
     found = database.find(start=False)
     made = settings.read(dsn=found.dsn, home=found.home)
 

@@ -27,8 +27,11 @@ def run(args: argparse.Namespace) -> int:
     found = database.find(start=False)
     made = settings.read(dsn=found.dsn, home=found.home)
     options = session_options(role="opstac_app")
-    with psycopg.connect(found.dsn, options=options, row_factory=dict_row) as connection:
-        row = connection.execute("select * from authenticate_job(%s)", (args.job,)).fetchone()
+    with (
+        psycopg.connect(found.dsn, options=options) as connection,
+        connection.cursor(row_factory=dict_row) as cursor,
+    ):
+        row = cursor.execute("select * from authenticate_job(%s)", (args.job,)).fetchone()
     if row is None:
         raise CommandError(f"there is no job {args.job}")
     if row["job_type_id"] != "external":
