@@ -87,7 +87,8 @@ select kernel_finish(jsonb_build_object(
   'edges', jsonb_build_array(
     jsonb_build_array('project', 'proj_' || :r, 'derived_from', 'organization', 'org_b' || :o)),
   'events', jsonb_build_array(jsonb_build_object(
-    'id', 'evt_' || :r, 'type', 'test.ping', 'entity_type', 'project', 'entity_id', 'proj_' || :r, 'project_id', null, 'data', '{{}}'::jsonb)),
+    'id', 'evt_' || :r, 'type', 'test.ping', 'entity_type', 'project',
+    'entity_id', 'proj_' || :r, 'project_id', null, 'data', '{{}}'::jsonb)),
   'postings', jsonb_build_array(jsonb_build_object(
     'id', 'txn_' || :r, 'kind', 'hold', 'amount', {amount}, 'hold_id', 'hold_' || :r,
     'job_id', null, 'expires_at', null, 'reference_type', null, 'reference_id', null,

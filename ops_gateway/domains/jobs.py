@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,6 +15,7 @@ from typing import Any, Literal
 from psycopg.types.json import Jsonb
 from pydantic import ValidationError
 
+from db.pool import Pool
 from db.queries import queries
 from ops_gateway.kernel import access
 from ops_gateway.kernel.context import Context, Event, Principal
@@ -37,6 +39,8 @@ PROVIDER_STATUS = {
     "cancelled": "rejected",
 }
 DISPATCH_REACTION = "jobs.dispatch"
+LIFETIME = timedelta(days=7)
+"""A job that has not ended by then fails, and its credits are free again."""
 
 
 class JobError(Output):
@@ -281,12 +285,7 @@ async def price_order(_: Context, __: Any, order: Order) -> int:
 async def create(ctx: Context, order: Order) -> dict[str, Any]:
     """Insert the pending job and reserve its credits; the row."""
     job_id = new_id("job")
-    seconds = ctx.services.options.job_timeout_seconds
-    hold = ctx.hold(
-        order.credits,
-        job_id=job_id,
-        expires_at=datetime.now(UTC) + timedelta(seconds=seconds + 3600),
-    )
+    hold = ctx.hold(order.credits, job_id=job_id, expires_at=datetime.now(UTC) + LIFETIME)
     await ctx.execute(
         sql.insert_job,
         id=job_id,
@@ -299,7 +298,6 @@ async def create(ctx: Context, order: Order) -> dict[str, Any]:
         hold_id=hold,
         credits=order.credits,
         user=access.human(ctx),
-        seconds=seconds,
     )
     ctx.require_project_role(order.project_id, "editor")
     ctx.produced("processing_job", job_id)
@@ -454,6 +452,26 @@ async def end(
         )
 
     await pipeline.act("jobs.end", platform_for(organization_id, "worker"), work)
+
+
+async def expire(pipeline: Pipeline, system: Pool, *, limit: int = 100) -> int:
+    """End the jobs whose holds have expired; how many. For the maintenance loop, safe to repeat.
+
+    Args:
+        system: a pool of role opstac_system, which sees every tenant.
+    """
+    async with system.connection() as connection:
+        rows = await (await connection.execute(sql.expired, {"limit": limit})).fetchall()
+    ended = 0
+    for row in rows:
+        message = f"the job did not end within {LIFETIME.days} days"
+        with suppress(StaleRun):
+            await end(
+                pipeline, row["organization_id"], row["id"], row["epoch"], code="timeout",
+                message=message,
+            )  # fmt: skip
+            ended += 1
+    return ended
 
 
 async def dispatch_pending(pipeline: Pipeline, organization_id: str, job_id: str) -> None:

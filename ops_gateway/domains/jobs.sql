@@ -1,3 +1,10 @@
+-- name: expired
+-- Across tenants, for the maintenance loop.
+select j.id, j.organization_id, j.epoch
+from hold h join job j on j.hold_id = h.id
+where h.state = 'open' and h.expires_at < now() and j.status in ('pending', 'dispatched', 'running')
+order by h.expires_at limit :limit;
+
 -- name: price
 select subject, unit, credits_per_unit, minimum_credits from price
 where subject = :subject and valid_from <= now()
@@ -17,9 +24,9 @@ order by (key = 'data') desc, created_at, id;
 
 -- name: insert_job
 insert into job (id, organization_id, project_id, job_type_id, version, input_params, target_collection_id,
-                 source_item_ids, hold_id, credits_reserved, created_by, deadline)
+                 source_item_ids, hold_id, credits_reserved, created_by)
 values (:id, :org, :project_id, :job_type_id, :version, :input_params, :target_collection_id,
-        :source_item_ids, :hold_id, :credits, :user, now() + make_interval(secs => :seconds));
+        :source_item_ids, :hold_id, :credits, :user);
 
 -- name: job
 select id, organization_id, project_id, job_type_id, version, status, progress, stage, input_params,

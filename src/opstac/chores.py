@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from db.pool import Pool
 from db.queries import queries
+from ops_gateway.domains import jobs
 from ops_gateway.kernel.chain import export_heads
 from ops_gateway.kernel.removal import sweep_objects
 from ops_gateway.worker.reaper import Chore
@@ -43,6 +44,9 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
         await sweep_objects(system, platform.services.objects)
         platform.services.objects.parts.remove_older(PART_SECONDS)
 
+    async def expire_jobs() -> None:
+        await jobs.expire(platform.pipeline, system)
+
     async def heads() -> None:
         await export_heads(system, platform.services.objects, platform.keys.chain)
 
@@ -52,6 +56,7 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
 
     return [
         Chore("expire uploads", 60, expire_uploads),
+        Chore("expire jobs", 60, expire_jobs),
         Chore("forget idempotency keys", 3600, forget_keys),
         Chore("keep partitions", 6 * 3600, keep_partitions),
         Chore("sweep objects", 300, objects),

@@ -58,6 +58,15 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         loop.call_later(self._drain_seconds, super().handle_exit, sig, frame)
 
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """A SIGTERM has done its work once the server has stopped. Raised again, as uvicorn does, it
+        would end the process before pools, worker and database are closed.
+        """
+        with super().capture_signals():
+            yield
+            self._captured_signals = [s for s in self._captured_signals if s != signal.SIGTERM]
+
 
 def on_uvloop(main: Coroutine[Any, Any, None]) -> None:
     """Run `main` on uvloop: a statement costs the server half of what it does on asyncio's loop."""

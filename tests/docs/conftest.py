@@ -84,7 +84,7 @@ class Reader:
 
 
 def make_folder(folder: Path) -> None:
-    """A stand-in for the checkout: nothing is written there, and nothing installed by `./opstac`."""
+    """A stand-in for the checkout: nothing is written there, and `./opstac` installs nothing."""
     (folder / "bin").mkdir(parents=True)
     (folder / "src").symlink_to(ROOT / "src")
     commands = {

@@ -222,3 +222,18 @@ async def test_an_estimate_is_what_is_charged_and_the_catalogue_is_public(scene,
     await workers.start()
     job = await scene.ended(job_id)
     assert job["credits_charged"] == estimate["totalCredits"]
+
+
+async def test_a_job_that_never_ends_gives_its_credits_back_in_the_end(scene, workers):
+    from db.pool import make_pool
+    from ops_gateway.domains import jobs
+
+    job = await start(scene, job_type_id="external")
+    async with make_pool(scene.api.platform.settings.dsn, "opstac_system", max_size=1) as system:
+        assert await jobs.expire(scene.api.platform.pipeline, system) == 0
+        scene.api.sql("update hold set expires_at = now() where job_id = %s", job["id"])
+        assert await jobs.expire(scene.api.platform.pipeline, system) == 1
+        assert await jobs.expire(scene.api.platform.pipeline, system) == 0
+    ended = await scene.job(job["id"])
+    assert (ended["status"], ended["error"]["code"]) == ("failed", "timeout")
+    assert (await scene.ok("billing.credits.balance"))["reserved"] == 0

@@ -193,8 +193,8 @@ async def test_an_unbalanced_journal_is_refused(trial, lines):
         for kind, amount in lines
     )
     post = (
-        f"begin; insert into journal (id, organization_id, kind, amount, available_after, held_after,"
-        " actor, invocation_id, seq, prev, hash)"
+        f"begin; insert into journal (id, organization_id, kind, amount, available_after,"
+        " held_after, actor, invocation_id, seq, prev, hash)"
         f" values ('txn_{org}', '{org}', 'grant', 5, 5, 0, 'a', 'i', 99, '', '');"
         f"{entries} commit"
     )

@@ -168,3 +168,21 @@ def test_the_packages_are_the_checkout_s_own():
     )
     for line in done.stdout.splitlines():
         assert Path(line).is_relative_to(ROOT)
+
+
+@pytest.mark.slow  # several processes: the fault came in one of four
+def test_a_command_that_used_the_object_store_ends_in_order(dsn: str, tmp_path: Path):
+    env = {
+        **os.environ,
+        "DATABASE_URL": dsn,
+        "OPSTAC_HOME": str(tmp_path),
+        "OPSTAC_SECRET_KEY": "a master secret of the tests, 32+",
+    }
+    argv = [sys.executable, "-P", "-m", "opstac", "verify"]
+    for _ in range(3):
+        started = [
+            subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True) for _ in range(4)
+        ]
+        for process in started:
+            said, _ = process.communicate(timeout=60)
+            assert (process.returncode, said[:13]) == (0, "nothing found")

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the operation, or list what there is."""
     from opstac.cli import CommandError
 
-    parts = [word for word in args.words[: first_flag(args.words)]]
+    parts = args.words[: first_flag(args.words)]
     rest = args.words[len(parts) :]
     name = ".".join(parts).replace("-", "_")
     if not args.list and not name:

@@ -34,9 +34,7 @@ def pages(dsn: str) -> dict[str, str]:
 def stale(made: Mapping[str, str], folder: Path = FOLDER) -> list[str]:
     """Names of the pages that are missing, differ, or are made no more."""
     there = {path.name: path.read_text() for path in folder.glob("*.md")}
-    return sorted(
-        name for name in made.keys() | there.keys() if made.get(name) != there.get(name)
-    )
+    return sorted(name for name in made.keys() | there.keys() if made.get(name) != there.get(name))
 
 
 def write(made: Mapping[str, str], folder: Path = FOLDER) -> None:

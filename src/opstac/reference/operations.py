@@ -77,7 +77,7 @@ def entry(op: Operation, published: dict[str, Any], schemas: Schema) -> list[str
     body = published["requestBody"]["content"]["application/json"]["schema"]
     parts.append(fields("input", body, schemas) or "No input.")
     success = published["responses"][str(op.status)]["content"]
-    for media_type, answer in success.items():
+    for answer in success.values():
         found = fields("output", answer["schema"], schemas)
         if found:
             parts.append(found)

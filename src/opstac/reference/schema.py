@@ -21,10 +21,10 @@ connection of the platform sees the rows of one organisation, the one bound to i
 
 def page(dsn: str) -> str:
     """The whole page, from the database `dsn`."""
-    with psycopg.connect(dsn, row_factory=dict_row) as connection:
-        tables = read(connection, sql.tables)
-        columns = read(connection, sql.columns)
-        functions = read(connection, sql.functions)
+    with psycopg.connect(dsn) as connection, connection.cursor(row_factory=dict_row) as cursor:
+        tables = read(cursor, sql.tables)
+        columns = read(cursor, sql.columns)
+        functions = read(cursor, sql.functions)
     parts = [INTRODUCTION]
     for found in tables:
         parts.append(f"## {found['name']}")
@@ -54,8 +54,6 @@ def function(found: dict[str, Any]) -> list[str]:
     return [code(f"{found['name']}({found['arguments']})"), found["comment"]]
 
 
-def read(
-    connection: psycopg.Connection[dict[str, Any]], query: LiteralString
-) -> list[dict[str, Any]]:
+def read(cursor: psycopg.Cursor[dict[str, Any]], query: LiteralString) -> list[dict[str, Any]]:
     """The rows of a query."""
-    return connection.execute(query).fetchall()
+    return cursor.execute(query).fetchall()

@@ -69,8 +69,8 @@ def processes() -> str:
     parts = [
         "# Processes",
         "Run one with `processing.execute`, or by OGC API Processes under `/ogc/processes/{id}`. "
-        "What a run costs is in the table `price` of the database: a rate for each unit and a least "
-        "amount.",
+        "What a run costs is in the table `price` of the database: a rate for each unit, and a "
+        "least amount.",
     ]
     for found in sorted(discover().values(), key=lambda p: p.id):
         parts += process(found)
@@ -98,9 +98,7 @@ def process(found: Process) -> list[str]:
         ]
         for name, field in schema.get("properties", {}).items()
     ]
-    outputs = [
-        [code(name), spec.title, spec.description] for name, spec in found.outputs.items()
-    ]
+    outputs = [[code(name), spec.title, spec.description] for name, spec in found.outputs.items()]
     return [
         f"## `{found.id}`",
         f"{found.title}: {' · '.join(facts)}.",
@@ -138,7 +136,7 @@ def type_of(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
     if choices:
         words = " or ".join(dict.fromkeys(type_of(s, definitions) for s in choices))
         return words + (" or null" if len(choices) < len(schema["anyOf"]) else "")
-    kind = schema.get("type", "any")
+    kind: str | list[str] = schema.get("type", "any")
     if kind == "array":
         return f"list of {type_of(schema.get('items', {}), definitions)}"
     if isinstance(kind, list):
