@@ -1,36 +1,33 @@
-// Copies the page and MapLibre's published files into dist/, which is committed and served as it
-// is: nobody needs Node to run the platform. `--check` fails where dist/ is not what this makes.
+// Copies MapLibre's published files into page/, where they are committed and served as they are:
+// nobody needs Node to run the platform. `--check` fails where they are not what npm installed.
 
-import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const installed = join(here, "node_modules", "maplibre-gl");
 const { version } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8"));
-const vendor = `maplibre-gl-${version}`;
+const vendor = join(here, "page", `maplibre-gl-${version}`);
 
-// source → place in dist
-const files = new Map();
-for (const name of readdirSync(join(here, "src"))) files.set(join(here, "src", name), name);
-for (const name of ["maplibre-gl.mjs", "maplibre-gl-worker.mjs", "maplibre-gl.css"]) {
-  files.set(join(installed, "dist", name), join(vendor, name));
-}
+// published file → committed file
+const files = new Map(
+  ["maplibre-gl.mjs", "maplibre-gl-worker.mjs", "maplibre-gl.css"].map((name) => [
+    join(installed, "dist", name),
+    join(vendor, name),
+  ]),
+);
 files.set(join(installed, "LICENSE.txt"), join(vendor, "LICENSE.txt"));
 
-const dist = join(here, "dist");
 if (process.argv.includes("--check")) {
-  for (const [source, place] of files) {
-    const built = join(dist, place);
-    if (!existsSync(built) || !readFileSync(source).equals(readFileSync(built))) {
-      console.error(`dist/${place} is stale: run npm run build in web/`);
+  for (const [source, copy] of files) {
+    if (!existsSync(copy) || !readFileSync(source).equals(readFileSync(copy))) {
+      console.error(`${copy} is stale: run npm run build in web/`);
       process.exit(1);
     }
   }
 } else {
-  rmSync(dist, { recursive: true, force: true });
-  for (const [source, place] of files) {
-    mkdirSync(dirname(join(dist, place)), { recursive: true });
-    cpSync(source, join(dist, place));
-  }
+  rmSync(vendor, { recursive: true, force: true });
+  mkdirSync(vendor);
+  for (const [source, copy] of files) cpSync(source, copy);
 }

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from ops_gateway.kernel.errors import NotFound
 
-WEB = Path(__file__).resolve().parents[2] / "web" / "dist"
+WEB = Path(__file__).resolve().parents[2] / "web" / "page"
 
 # Python's own table does not know .mjs everywhere, and a module of another type is not run
 MEDIA_TYPES = {
@@ -61,14 +61,12 @@ class File:
 
 
 def routes(folder: Path = WEB) -> list[BaseRoute]:
-    """The page's routes; none where the page has not been built.
+    """The page's routes.
 
     Args:
-        folder: what `npm run build` in web/ makes. Only what is in it now is ever served.
+        folder: what is served. Only what is in it now ever is.
     """
     files = {p.relative_to(folder).as_posix(): _read(p, folder) for p in _files(folder)}
-    if "index.html" not in files:
-        return []
 
     async def page(request: Request) -> Response:
         return _answer(request, files["index.html"])

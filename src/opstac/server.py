@@ -60,8 +60,8 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """A SIGTERM has done its work once the server has stopped. Raised again, as uvicorn does, it
-        would end the process before pools, worker and database are closed.
+        """A SIGTERM has done its work once the server has stopped. Raised again, as uvicorn does,
+        it would end the process before pools, worker and database are closed.
         """
         with super().capture_signals():
             yield
