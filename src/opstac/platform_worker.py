@@ -11,7 +11,7 @@ import orjson
 from db.paths import StorageUnavailable
 from db.pool import Pool
 from db.queries import queries
-from ops_gateway.domains import jobs, uploads
+from ops_gateway.domains import jobs, uploads_complete
 from ops_gateway.kernel.authenticate import Authenticator, issue_job_token
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import Conflict, Invalid, OpError, Unauthenticated
@@ -153,12 +153,12 @@ async def react(pipeline: Pipeline, system: Pool, subject: str, reaction: str) -
         if row is not None:
             await jobs.dispatch_pending(pipeline, row["organization_id"], subject)
         return
-    if reaction == uploads.CONVERT_REACTION:
+    if reaction == uploads_complete.CONVERT_REACTION:
         async with system.connection() as connection:
             cursor = await connection.execute(sql.upload_organization, {"id": subject})
             row = await cursor.fetchone()
         if row is not None:
-            await uploads.convert_queued(pipeline, row["organization_id"], subject)
+            await uploads_complete.convert_queued(pipeline, row["organization_id"], subject)
         return
     event = await find_event(system, subject)
     if event is None or reaction not in REACTIONS:

@@ -1,4 +1,4 @@
-"""A platform that is thrown away: own cluster, own files, two organisations with everything in it."""
+"""A platform that is thrown away: own cluster and files, two organisations, one of everything."""
 
 from __future__ import annotations
 

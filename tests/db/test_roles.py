@@ -51,7 +51,9 @@ def test_a_session_without_an_organization_sees_an_error_not_nothing(dsn):
             assert caught.value.sqlstate == "OP001"
 
 
-@pytest.mark.parametrize("table", ["journal", "entry", "lineage", "audit", "hold", "account", "event"])
+@pytest.mark.parametrize(
+    "table", ["journal", "entry", "lineage", "audit", "hold", "account", "event"]
+)
 def test_the_application_writes_no_record_by_hand(dsn, table):
     with as_role(dsn, "opstac_app") as connection:
         connection.execute("select set_config('opstac.org', 'org_x', false)")

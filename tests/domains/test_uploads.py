@@ -208,7 +208,7 @@ async def test_several_files_become_assets_of_one_item(open_session, tmp_path):
 async def test_a_large_file_is_rewritten_by_the_worker(open_session, tmp_path, monkeypatch):
     from dataclasses import replace
 
-    from ops_gateway.domains import uploads
+    from ops_gateway.domains import uploads_complete
 
     session = await open_session()
     pipeline = session.api.platform.pipeline
@@ -224,7 +224,7 @@ async def test_a_large_file_is_rewritten_by_the_worker(open_session, tmp_path, m
     assert [row["args"]["reaction"] for row in queued] == ["uploads.convert"]
     await session.refused(409, "complete")  # it is being carried out
     for _ in range(2):  # the queue may run it twice
-        await uploads.convert_queued(pipeline, session.owner.organization_id, session.id)
+        await uploads_complete.convert_queued(pipeline, session.owner.organization_id, session.id)
     upload = (await session.ok("get"))["upload"]
     assert upload["status"] == "completed" and len(upload["item_ids"]) == 1
     listed = await session.api.ok("items.list", {"project_id": session.project}, as_=session.owner)
