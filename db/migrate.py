@@ -115,7 +115,8 @@ def _roles(connection: psycopg.Connection) -> None:
                 sql.SQL("alter schema {} owner to opstac_owner").format(sql.Identifier(schema))
             )
     connection.execute(
-        "grant usage on schema opstac, queue to opstac_app, opstac_tiler, opstac_system, opstac_stac"
+        "grant usage on schema opstac, queue "
+        "to opstac_app, opstac_tiler, opstac_system, opstac_stac"
     )
     connection.execute("grant create on schema opstac to opstac_system")
 

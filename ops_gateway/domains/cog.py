@@ -95,7 +95,7 @@ class Formula(Output):
 
 
 async def find(ctx: Context, url: str) -> AssetSource:
-    """The asset that `url` refers to; raises Forbidden for anything that is no reference of ours."""
+    """The asset that `url` refers to; raises Forbidden for what is no reference of ours."""
     row = await _find(ctx, url)
     if row is None:
         raise Forbidden(

@@ -17,8 +17,8 @@ def tables(dsn):
     with psycopg.connect(dsn) as connection:
         rows = connection.execute(
             "select c.relname, exists (select 1 from pg_attribute a where a.attrelid = c.oid"
-            " and a.attname = 'organization_id') as tenants, c.relrowsecurity, c.relforcerowsecurity,"
-            " c.relispartition from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+            " and a.attname = 'organization_id') as tenants, c.relrowsecurity,"
+            " c.relforcerowsecurity, c.relispartition from pg_class c join pg_namespace n on n.oid = c.relnamespace"
             " where n.nspname = 'opstac' and c.relkind in ('r', 'p')"
         ).fetchall()
     return rows

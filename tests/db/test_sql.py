@@ -1,4 +1,4 @@
-"""Every named query is valid on the migrated schema; tenants' tables are asked for with a tenant."""
+"""Every named query is valid on the migrated schema; one on a tenant's table names the tenant."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def connection(dsn):
 def test_every_query_prepares(connection, path):
     for name, text in named(path):
         query = PostgresQuery(Transformer(connection))
-        parameters = {p: None for p in re.findall(r"%\((\w+)\)s", text)}
+        parameters = dict.fromkeys(re.findall(r"%\((\w+)\)s", text))
         query.convert(text, parameters or None)
         result = connection.pgconn.prepare(b"", query.query)
         message = result.error_message.decode(errors="replace")
