@@ -16,10 +16,14 @@ def as_role(dsn, role):
 def tables(dsn):
     with psycopg.connect(dsn) as connection:
         rows = connection.execute(
-            "select c.relname, exists (select 1 from pg_attribute a where a.attrelid = c.oid"
-            " and a.attname = 'organization_id') as tenants, c.relrowsecurity,"
-            " c.relforcerowsecurity, c.relispartition from pg_class c join pg_namespace n on n.oid = c.relnamespace"
-            " where n.nspname = 'opstac' and c.relkind in ('r', 'p')"
+            """
+            select c.relname,
+                   exists (select 1 from pg_attribute a
+                           where a.attrelid = c.oid and a.attname = 'organization_id'),
+                   c.relrowsecurity, c.relforcerowsecurity, c.relispartition
+            from pg_class c join pg_namespace n on n.oid = c.relnamespace
+            where n.nspname = 'opstac' and c.relkind in ('r', 'p')
+            """
         ).fetchall()
     return rows
 
