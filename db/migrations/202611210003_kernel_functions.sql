@@ -496,5 +496,6 @@ grant insert, update on account, hold to opstac_system;
 grant execute on function authenticate_key, authenticate_user, authenticate_job, touch_keys, public_slot, take_slot,
   organization_people, free_slug, open_wallet, resolve_asset, count_usage, stored_answer, kernel_begin, kernel_finish,
   verify_chains, ledger_faults to opstac_app;
-grant execute on function resolve_asset, count_usage, authenticate_key, authenticate_user to opstac_tiler;
+grant execute on function resolve_asset, count_usage, authenticate_key, authenticate_user, authenticate_job
+  to opstac_tiler;
 grant execute on function public_slot to opstac_stac;

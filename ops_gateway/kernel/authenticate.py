@@ -20,7 +20,7 @@ from db.queries import queries
 from ops_gateway.kernel.context import Principal
 from ops_gateway.kernel.errors import Unauthenticated
 from ops_gateway.kernel.failures import connection_lost
-from ops_gateway.kernel.secrets import Keys, SigningKey
+from ops_gateway.kernel.secrets import Keys, PublicKeys, SigningKey, VerifyingKey
 
 sql = queries(__file__)
 
@@ -153,9 +153,22 @@ class Authenticator:
     """Turns what a request presents into a principal, asking the database each time."""
 
     def __init__(
-        self, pool: Pool, keys: Keys, *, issuer: str, cron_token: str | None = None
+        self,
+        pool: Pool,
+        keys: Keys | PublicKeys,
+        *,
+        issuer: str,
+        cron_token: str | None = None,
+        notes_use: bool = True,
     ) -> None:
-        """`issuer`: the `iss` of our own tokens."""
+        """Nothing is asked before a credential comes.
+
+        Args:
+            keys: the public halves suffice.
+            issuer: the `iss` of our own tokens.
+            notes_use: write down when a key was last used; not for a role that may only read.
+        """
+        self._notes_use = notes_use
         self._pool = pool
         self._keys = keys
         self._issuer = issuer
@@ -199,7 +212,8 @@ class Authenticator:
             raise Unauthenticated("the API key was revoked")
         if row["expired"]:
             raise Unauthenticated("the API key has expired")
-        await self._touch(row["id"])
+        if self._notes_use:
+            await self._touch(row["id"])
         scopes = frozenset(row["permissions"])
         return Principal(
             kind="api_key",
@@ -237,7 +251,7 @@ class Authenticator:
             return await self._worker(self._verify(token, self._keys.worker, "worker"))
         raise Unauthenticated("the token is not valid")
 
-    def _verify(self, token: str, key: SigningKey, audience: str) -> dict[str, Any]:
+    def _verify(self, token: str, key: SigningKey | VerifyingKey, audience: str) -> dict[str, Any]:
         try:
             return jwt.decode(
                 token,

@@ -36,6 +36,44 @@ class SigningKey:
         return self.public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
 
+@dataclass(frozen=True)
+class VerifyingKey:
+    """The half of a pair that can sign nothing."""
+
+    kid: str
+    public: Ed25519PublicKey
+
+    def public_bytes(self) -> bytes:
+        """32 raw bytes."""
+        return self.public.public_bytes_raw()
+
+
+@dataclass(frozen=True)
+class PublicKeys:
+    """What a service needs to know callers and tile tokens by, and no more."""
+
+    session: VerifyingKey
+    worker: VerifyingKey
+    tile: VerifyingKey
+
+    def text(self) -> str:
+        """As OPSTAC_VERIFY_KEYS holds them: `kid:hex`, comma-separated."""
+        keys = (self.session, self.worker, self.tile)
+        return ",".join(f"{key.kid}:{key.public_bytes().hex()}" for key in keys)
+
+    @classmethod
+    def parse(cls, text: str) -> PublicKeys:
+        """The keys of a text; raises ValueError where one is missing or malformed."""
+        found: dict[str, VerifyingKey] = {}
+        for part in text.split(","):
+            kid, _, number = part.strip().partition(":")
+            key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(number))
+            found[kid.rpartition("-")[0]] = VerifyingKey(kid, key)
+        if not {"session", "worker", "tile"} <= found.keys():
+            raise ValueError("the keys for sessions, workers and tiles are needed")
+        return cls(found["session"], found["worker"], found["tile"])
+
+
 class Keys:
     """Keys by purpose, all derived (HKDF-SHA256, RFC 5869) from the master secret."""
 
@@ -51,6 +89,11 @@ class Keys:
         self.storage = self._derive("storage")
         self.paging = self._derive("paging")
         self._box = Fernet(base64.urlsafe_b64encode(self._derive("answers")))
+
+    def public(self) -> PublicKeys:
+        """The halves that verify, for a service that must not sign."""
+        pairs = (self.session, self.worker, self.tile)
+        return PublicKeys(*(VerifyingKey(pair.kid, pair.public) for pair in pairs))
 
     def _derive(self, purpose: str) -> bytes:
         return HKDF(

@@ -23,6 +23,7 @@ COMMANDS = (
     "grant",
     "op",
     "worker-token",
+    "keys",
     "docs",
     "db",
     "setup",

@@ -16,7 +16,7 @@ from ops_gateway import domains
 from ops_gateway.app import create_app, health_app
 from ops_gateway.kernel.authenticate import Authenticator
 from ops_gateway.kernel.pipeline import Pipeline
-from ops_gateway.kernel.secrets import Keys
+from ops_gateway.kernel.secrets import Keys, PublicKeys
 from ops_gateway.kernel.services import ChildRefused, Options, Services
 from ops_gateway.surfaces import assets, job_outputs, pages, storage
 from ops_gateway.surfaces.edge import Edge
@@ -35,6 +35,14 @@ sql = queries(__file__)
 CHILD_FUNCTIONS = {"inspect": "raster.inspect:inspect", "prepare": "raster.ingest:prepare"}
 CHILD_SECONDS = {"inspect": 60, "prepare": 1800}
 PASSING = ("timeout", "internal", "disk_full")
+
+
+@dataclass(frozen=True)
+class Served:
+    """An app and its figures, of a process that has nothing else."""
+
+    app: ASGIApp
+    metrics: Metrics
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,39 @@ async def core(
             )
     finally:
         tile_pool.close()
+
+
+@asynccontextmanager
+async def tiler_alone(
+    settings: Settings, *, draining: Callable[[], bool] = lambda: False
+) -> AsyncIterator[Served]:
+    """The tiler as a process that parses hostile files and must reach nothing else.
+
+    Its database role may resolve an asset and no more, its keys verify and sign nothing.
+    """
+    keys = PublicKeys.parse(settings.verify_keys or "")
+    objects = Objects(settings.storage, spool=settings.home / "spool")
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(
+            make_pool(settings.dsn, "opstac_tiler", min_size=1, max_size=4)
+        )
+        authenticator = Authenticator(pool, keys, issuer=settings.issuer, notes_use=False)
+        tile_pool = TilePool()
+        stack.callback(tile_pool.close)
+        tiler = create_tiler(
+            tiles.Resolver(pool, authenticator, objects, keys.tile.public_bytes()),
+            pool=tile_pool,
+            base_url=settings.public_url,
+        )
+        health = health_app({"database": lambda: ping(pool)}, draining)
+        metrics = Metrics({"opstac_tiler": pool})
+        app = Edge(
+            Dispatch([("/api/v1/items", tiler)], health),
+            authenticator,
+            public_url=settings.public_url,
+            observe=metrics.request,
+        )
+        yield Served(app, metrics)
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ nothing and an interrupted one goes on where it was.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import os
 import time
@@ -131,7 +132,11 @@ def identity(dsn: str) -> str:
 
 def shown(host: str) -> str:
     """The host as a browser on this machine reaches it."""
-    return "127.0.0.1" if host in ("0.0.0.0", "::") else host
+    try:
+        everywhere = ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return host
+    return "127.0.0.1" if everywhere else host
 
 
 class Steps:

@@ -15,8 +15,9 @@ from typing import Any
 
 import uvicorn
 
+from ops_gateway.surfaces.metrics import Metrics
 from opstac.cli import CommandError
-from opstac.compose import Platform, embedded
+from opstac.compose import Platform, Served, embedded, tiler_alone
 from opstac.settings import Settings
 
 DRAIN_SECONDS = 3.0
@@ -99,11 +100,23 @@ async def serve(
 
     server: Server | None = None
     async with AsyncExitStack() as stack:
-        platform = await stack.enter_async_context(
-            embedded(settings, service=service, draining=lambda: bool(server and server.draining))
-        )
+
+        def draining() -> bool:
+            return bool(server and server.draining)
+
+        platform: Platform | None = None
+        if service == "tiler" and settings.verify_keys:
+            served: Served | Platform = await stack.enter_async_context(
+                tiler_alone(settings, draining=draining)
+            )
+        else:
+            served = platform = await stack.enter_async_context(
+                embedded(settings, service=service, draining=draining)
+            )
         if settings.metrics_port is not None:
-            await stack.enter_async_context(metrics_served(platform, settings.metrics_port))
+            await stack.enter_async_context(
+                metrics_served(served.metrics, settings.metrics_port, platform)
+            )
         if worker:
             argv = [sys.executable, "-P", "-m", "opstac", "worker"]
             await stack.enter_async_context(
@@ -111,7 +124,7 @@ async def serve(
             )
         server = Server(
             uvicorn.Config(
-                platform.app,
+                served.app,
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -129,12 +142,13 @@ async def serve(
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         errors: list[BaseException] = []
         beside: asyncio.Task[None] | None = None
-        if ready is not None:
+        if ready is not None and platform is not None:
+            whole = platform
 
             async def then() -> None:
                 while not server.started and not serving.done():
                     await asyncio.sleep(0.01)
-                if await ready(platform):
+                if await ready(whole):
                     server.should_exit = True
 
             beside = asyncio.create_task(then())
@@ -154,22 +168,22 @@ async def serve(
 
 
 @asynccontextmanager
-async def metrics_served(platform: Platform, port: int) -> AsyncIterator[None]:
+async def metrics_served(
+    metrics: Metrics, port: int, platform: Platform | None
+) -> AsyncIterator[None]:
     """`/metrics` on a loopback port of its own, and a look at the ledger now and then."""
     with listen("127.0.0.1", port) as listener:
-        config = uvicorn.Config(
-            platform.metrics.app(), log_config=None, access_log=False, lifespan="off"
-        )
+        config = uvicorn.Config(metrics.app(), log_config=None, access_log=False, lifespan="off")
         server = MetricsServer(config)
-        tasks = [
-            asyncio.create_task(server.serve(sockets=[listener])),
-            asyncio.create_task(platform.metrics.watch_ledger(platform.pool)),
-        ]
+        tasks = [asyncio.create_task(server.serve(sockets=[listener]))]
+        if platform is not None:
+            tasks.append(asyncio.create_task(metrics.watch_ledger(platform.pool)))
         try:
             yield
         finally:
             server.should_exit = True
-            tasks[1].cancel()
+            for watching in tasks[1:]:
+                watching.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
 

@@ -20,6 +20,7 @@ class Settings:
     home: Path
     storage: str
     master_secret: bytes
+    verify_keys: str | None = None
     public_url: str | None = None
     issuer: str = v.ISSUER.default
     host: str = v.HOST.default
@@ -39,10 +40,13 @@ class Settings:
     limits: Limits = field(default_factory=lambda: read_limits({}))
 
 
-def read(environ: Mapping[str, str] = os.environ, *, dsn: str, home: Path) -> Settings:
+def read(
+    environ: Mapping[str, str] = os.environ, *, dsn: str, home: Path, signs: bool = True
+) -> Settings:
     """The settings of this process.
 
     Args:
+        signs: the process has the master secret; without it, it can verify at most.
         environ: the environment.
         dsn: the database: DATABASE_URL, or the private cluster's.
         home: the data folder; holds the master secret and, by default, the objects.
@@ -51,7 +55,8 @@ def read(environ: Mapping[str, str] = os.environ, *, dsn: str, home: Path) -> Se
         dsn=dsn,
         home=home,
         storage=v.STORAGE.text(environ) or str(home / "objects"),
-        master_secret=master_secret(environ, home),
+        master_secret=master_secret(environ, home) if signs else b"",
+        verify_keys=v.VERIFY_KEYS.text(environ),
         public_url=v.PUBLIC_URL.text(environ),
         issuer=v.ISSUER.text(environ),
         host=v.HOST.text(environ),

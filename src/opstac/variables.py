@@ -81,6 +81,12 @@ STORAGE = Variable(
     "credentials and the endpoint.",
     "`objects` in `OPSTAC_HOME`",
 )
+VERIFY_KEYS = Variable(
+    "OPSTAC_VERIFY_KEYS",
+    None,
+    "What `opstac keys` prints: with it `opstac serve --service tiler` knows callers and tile "
+    "tokens without the master secret, and can sign nothing.",
+)
 SECRET_KEY = Variable(
     "OPSTAC_SECRET_KEY",
     None,
@@ -176,7 +182,7 @@ VENV = Variable(
 YES = Variable("OPSTAC_YES", None, "1: `./opstac` installs system packages without asking.")
 
 GROUPS: dict[str, tuple[Variable[object], ...]] = {
-    "Where things are": (DATABASE_URL, HOME, STORAGE, SECRET_KEY),
+    "Where things are": (DATABASE_URL, HOME, STORAGE, SECRET_KEY, VERIFY_KEYS),
     "Serving": (
         HOST, PORT, PUBLIC_URL, TRUSTED_PROXY, METRICS_PORT, POOL_SIZE, ISSUER, LOG_LEVEL,
     ),

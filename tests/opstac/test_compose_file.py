@@ -33,7 +33,15 @@ def test_its_command_is_one_of_the_command_line(name: str):
 def test_it_is_our_image_and_knows_the_database_the_secret_and_the_objects(name: str):
     service = OURS[name]
     assert service["image"] == "opstac" and service["build"] == "."
-    assert {"DATABASE_URL", "OPSTAC_SECRET_KEY", "OPSTAC_STORAGE"} <= set(service["environment"])
+    secret = "OPSTAC_VERIFY_KEYS" if name == "tiler" else "OPSTAC_SECRET_KEY"
+    assert {"DATABASE_URL", secret, "OPSTAC_STORAGE"} <= set(service["environment"])
+
+
+def test_the_tiler_has_no_secret_to_sign_with_and_a_login_of_its_own():
+    environment = OURS["tiler"]["environment"]
+    assert "OPSTAC_SECRET_KEY" not in environment
+    assert "//opstac_tile:" in environment["DATABASE_URL"]
+    assert all(volume.endswith(":ro") for volume in OURS["tiler"]["volumes"])
 
 
 def test_only_migrate_does_not_wait_for_migrate():

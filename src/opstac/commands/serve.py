@@ -29,12 +29,13 @@ def run(args: argparse.Namespace) -> int:
     from ops_gateway.kernel.logs import configure_logging
     from opstac import database, settings
     from opstac.server import listen, on_uvloop, serve, worker_environment
-    from opstac.variables import LOG_LEVEL
+    from opstac.variables import LOG_LEVEL, VERIFY_KEYS
 
     configure_logging(LOG_LEVEL.text())
 
     found = database.find()
-    made = settings.read(dsn=found.dsn, home=found.home)
+    alone = args.service == "tiler" and VERIFY_KEYS.text() is not None
+    made = settings.read(dsn=found.dsn, home=found.home, signs=not alone)
     made = replace(made, host=args.host or made.host, port=args.port or made.port)
     if found.private:
         database.migrate(found)
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
             listener,
             service=args.service,
             worker=worker,
-            worker_env=worker_environment(made, found.home),
+            worker_env=worker_environment(made, found.home) if worker else None,
         )
     )
     return 0
