@@ -11,7 +11,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Generator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -37,6 +37,7 @@ PARTS_FOLDER = ".parts"
 STREAM_BYTES = 1024 * 1024
 
 Body = bytes | AsyncIterator[bytes] | Path
+Accept = Callable[[int], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -252,9 +253,18 @@ class Objects:
     # -- uploads in pieces ----------------------------------------------------------------------
 
     async def receive(
-        self, path: str, chunks: AsyncIterator[bytes], announced: Announced
+        self,
+        path: str,
+        chunks: AsyncIterator[bytes],
+        announced: Announced,
+        *,
+        accept: Accept | None = None,
     ) -> Received:
         """Take a body of an upload; the last one makes it object `path`.
+
+        Args:
+            accept: told the size when all bytes are here, before they become the object; where it
+                raises they do not.
 
         Raises:
             what `Parts.open` and `Parts.receive` raise.
@@ -264,6 +274,8 @@ class Objects:
             size = await self.parts.receive(descriptor, chunks, announced)
             if not (announced.whole or size == announced.total):
                 return Received(size, complete=False)
+            if accept is not None:
+                await accept(size)
             if self._root is None:
                 await self.put(path, file)
                 file.unlink()

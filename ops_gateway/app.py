@@ -22,6 +22,7 @@ from ops_gateway.surfaces.limits import RateLimiter
 def create_app(
     pipeline: Pipeline,
     *,
+    limiter: RateLimiter,
     checks: Mapping[str, health.Check],
     draining: Callable[[], bool] = lambda: False,
     extra: Sequence[BaseRoute] = (),
@@ -36,7 +37,7 @@ def create_app(
             *health.routes(checks, draining),
             *openapi.routes(),
             *extra,
-            *http.routes(pipeline, RateLimiter(pipeline.services.options.limits)),
+            *http.routes(pipeline, limiter),
         ],
         exception_handlers=HANDLERS,
     )

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -10,6 +11,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 from processes.process import Item, decimal_km2
 
 MAX_VERTICES = 10_000
+_EDGE_DEGREES = 0.5  # between the points of an edge that is measured
 
 _POSITION = {
     "type": "array",
@@ -137,13 +139,16 @@ Polygonal = Annotated[
 
 
 def area_km2(geometry: Mapping[str, Any] | None, items: Sequence[Item]) -> Decimal:
-    """Geodesic area that a run covers: of the geometry within the items' footprints.
+    """Area on the ground that a run covers: of the geometry within the items' footprints.
+
+    Edges are straight in longitude and latitude, as GeoJSON has them and as pixels are cut. The
+    area is that of an equal-area projection: a geodesic would leave the parallel on a long edge
+    and, on one of 180° or more, go round the other side of the Earth.
 
     Args:
         geometry: None means the whole items.
         items: STAC items; one without a geometry does not narrow.
     """
-    import pyproj
     import shapely
     from shapely.geometry import shape
 
@@ -154,9 +159,20 @@ def area_km2(geometry: Mapping[str, Any] | None, items: Sequence[Item]) -> Decim
     if wanted is None:
         return Decimal(0)
     both = wanted if covered is None or geometry is None else wanted.intersection(covered)
-    geod = pyproj.Geod(ellps="WGS84")
     parts = [p for p in shapely.get_parts(both) if p.geom_type == "Polygon"]
-    square_metres = sum(
-        abs(geod.geometry_area_perimeter(shapely.orient_polygons(part))[0]) for part in parts
-    )
-    return decimal_km2(square_metres)
+    flat = shapely.transform(shapely.segmentize(parts, _EDGE_DEGREES), _equal_area)
+    return decimal_km2(float(shapely.area(flat).sum()))
+
+
+def _equal_area(points: Any) -> Any:
+    """Longitude and latitude → metres of a cylindrical equal-area projection."""
+    import numpy as np
+
+    return np.column_stack(_to_equal_area().transform(points[:, 0], points[:, 1]))
+
+
+@cache
+def _to_equal_area() -> Any:
+    import pyproj
+
+    return pyproj.Transformer.from_crs("EPSG:4326", "EPSG:6933", always_xy=True)

@@ -191,7 +191,9 @@ def _band(dataset: DatasetReader, made: Layout, index: int) -> BandInfo:
         exact = dataset.width * dataset.height <= _EXACT_PIXELS
         found = _of_band(dataset, made, index) if exact else _of_sample(sample)
     percent = found.valid_percent
-    if percent is None:
+    masked = made.alpha is not None or made.internal_mask
+    # of what a mask hides, other writers' 100 percent says nothing
+    if percent is None or (masked and percent == 100):
         percent = 100.0 * sample.count() / sample.size
     p2, p98 = np.percentile(values, (2, 98)).tolist() if values.size else (None, None)
     name = made.names[at]

@@ -33,6 +33,7 @@ from raster.errors import RasterError
 BLOCK = 512
 WINDOW_BYTES = 32 * 1024**2
 _HAIR = 0.001  # pixels
+_ALPHA_SIDE = 256  # of the picture an alpha band is judged by
 
 
 def open_guarded(path: str | os.PathLike[str], *, threads: int = 1) -> DatasetReader:
@@ -125,6 +126,10 @@ def layout(
         for i, description in enumerate(dataset.descriptions)
     ]
     alpha = bands.alpha_band([c.name for c in dataset.colorinterp], names)
+    # one name short of the bands: whoever named them knows that the rest is alpha
+    unsaid = alpha is not None and not names[alpha - 1] and len(band_names or ()) != len(names) - 1
+    if unsaid and not _hides(dataset, alpha):
+        names[alpha - 1], alpha = f"b{alpha}", None
     data = tuple(i for i in dataset.indexes if i != alpha)
     flags = dataset.mask_flag_enums[data[0] - 1] if data else []
     known = [dict(m) for m in metadata or ()] + [{}] * dataset.count
@@ -146,6 +151,18 @@ def layout(
         scales=tuple(scales),
         offsets=tuple(offsets),
     )
+
+
+def _hides(dataset: DatasetReader, band: int) -> bool:
+    """Whether a band flagged alpha can be one: what it does not hide, it mostly shows in full.
+
+    Writers flag the fourth of four byte bands without being asked. A measured band is seldom at its
+    maximum; an alpha band is, but for soft edges.
+    """
+    shape = (min(dataset.height, _ALPHA_SIDE), min(dataset.width, _ALPHA_SIDE))
+    values = dataset.read(band, out_shape=shape)
+    shown = values[values != 0]
+    return not shown.size or bool(np.mean(shown == shown.max()) >= 0.5)
 
 
 def _number(value: object, default: float) -> float:

@@ -20,6 +20,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from stac_fastapi.api.app import StacApi
 from stac_fastapi.api.models import CollectionUri, EmptyRequest
+from stac_fastapi.api.routes import create_async_endpoint
 from stac_fastapi.extensions import FieldsExtension, TokenPaginationExtension
 from stac_fastapi.extensions.filter import (
     ItemCollectionFilterExtension,
@@ -146,6 +147,13 @@ def create_app(
         ],
     )
     app = api.app
+    # the library redirects this to its own `/`, at the host of the request; not all clients follow
+    app.add_api_route(
+        prefix,
+        create_async_endpoint(api.client.landing_page, EmptyRequest),
+        response_class=JSONResponse,
+        include_in_schema=False,
+    )
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)
     app.user_middleware.append(Middleware(_Problems))

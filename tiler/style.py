@@ -137,8 +137,12 @@ def _style(
         wish.expression = expression
     nodata = wish.nodata if wish.nodata is not None else source_nodata
 
-    by_palette = header.palette is not None and not (
-        wish.bands or wish.expression or wish.raw_rescale or wish.colormap or rescale or colormap
+    # a profile that only says "the first band" leaves its colours as they are
+    by_palette = (
+        header.palette is not None
+        and not (bands or wish.expression or wish.raw_rescale or wish.colormap)
+        and not (rescale or colormap)
+        and (not wish.bands or [band_index(b, names, header) for b in wish.bands] == [1])
     )
     formula = parse_expression(wish.expression, names, header) if wish.expression else None
     if formula and (single := plain_band(formula)):  # `b3` is band 3, drawn as a band is

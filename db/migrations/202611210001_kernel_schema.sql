@@ -319,6 +319,7 @@ create table upload_file (
   object_path text primary key,
   file_name text not null,
   content_type text not null,
+  size_bytes bigint not null default 0 check (size_bytes >= 0),
   created_at timestamptz not null default now(),
   unique (upload_id, file_name),
   foreign key (organization_id, upload_id) references upload (organization_id, id)
@@ -402,6 +403,7 @@ create table job_output (
   created_at timestamptz not null default now(),
   foreign key (organization_id, job_id) references job (organization_id, id)
 );
+create index on job_output (organization_id, job_id);
 comment on table job_output is 'Files a worker has put for a job; only these can be registered.';
 call protect('job_output');
 grant select, insert, delete on job_output to opstac_app;

@@ -8,9 +8,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+
 from ops_gateway.kernel.errors import Invalid
 
 MAX_ID = 500
+MAX_PROPERTIES = 256 << 10  # bytes as JSON: a page may show a thousand items
 # what the item store can hold
 _FIRST, _LAST = datetime(1000, 1, 2, tzinfo=UTC), datetime(2999, 12, 31, tzinfo=UTC)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -94,6 +97,13 @@ def extensions(values: Sequence[str]) -> list[str]:
         if not re.fullmatch(r"https?://\S{1,500}", value):
             raise Invalid.at(["stac_extensions", n], "an extension is named by its http(s) address")
     return list(dict.fromkeys(values))
+
+
+def properties(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An item's properties. Raises: Invalid: more than an item can hold."""
+    if len(orjson.dumps(given)) > MAX_PROPERTIES:
+        raise Invalid.at("properties", f"more than {MAX_PROPERTIES} bytes as JSON", "too_long")
+    return given
 
 
 def measured(

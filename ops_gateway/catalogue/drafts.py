@@ -147,5 +147,6 @@ class AssetDraft:
 
 
 def own_properties(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """A client's properties without those that are the platform's to say."""
+    """A client's properties without those that are the platform's to say. Raises: Invalid."""
+    checks.properties(properties)
     return {k: v for k, v in properties.items() if k not in _TIMES and not k.startswith("opstac:")}

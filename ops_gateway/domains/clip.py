@@ -26,6 +26,8 @@ from ops_gateway.kernel.operation import Blob, Effect, Input, Output, operation
 
 sql = queries(jobs.__file__)
 
+MAX_BYTES = 64 << 20  # of an answer that is held in memory
+
 
 class ClipCreateFromItemInput(Input):
     """Input of clip.create_from_item."""
@@ -206,17 +208,33 @@ async def clip_downloads(ctx: Context, body: ClipJobInput) -> ClipDownloadsOutpu
     return ClipDownloadsOutput(downloads=downloads, count=len(downloads))
 
 
-@operation("clip.job.download", scope="clip:read", effect=Effect.SHARE, media_type="image/tiff")
-async def download_clip(ctx: Context, body: ClipDownloadInput) -> Blob:
-    """Bytes of one clip file."""
+async def fetch_file(ctx: Context, body: ClipDownloadInput) -> tuple[str, Blob]:
+    """(item id, bytes) of the file, read before any transaction is open."""
     for item_id, asset in await output_files(ctx, body.job_id):
         if asset["key"] == body.mosaic_type:
+            await ctx.release()
+            if asset["size_bytes"] > MAX_BYTES:
+                raise Conflict(
+                    f"the file has {asset['size_bytes']} bytes; above {MAX_BYTES} fetch it by the "
+                    "URL that clip.job.downloads gives"
+                )
             content = await ctx.services.objects.get(asset["object_path"])
-            ctx.produced("item", item_id)
             name = asset["file_name"] or f"{asset['key']}.tif"
-            return Blob(
-                content,
-                "image/tiff",
-                {"Content-Disposition": f'attachment; filename="{name}"'},
-            )
+            headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+            return item_id, Blob(content, "image/tiff", headers)
     raise NotFound.of("file")
+
+
+@operation(
+    "clip.job.download",
+    scope="clip:read",
+    effect=Effect.SHARE,
+    media_type="image/tiff",
+    prepare=fetch_file,
+)
+async def download_clip(ctx: Context, body: ClipDownloadInput, fetched: tuple[str, Blob]) -> Blob:
+    """Bytes of one clip file."""
+    item_id, blob = fetched
+    await jobs.find(ctx, body.job_id)
+    ctx.produced("item", item_id)
+    return blob

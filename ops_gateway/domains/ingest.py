@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
 from pydantic import Field
 
-from db.paths import StorageFull
+from db.paths import ObjectMissing, StorageFull
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import Conflict, Invalid, Unavailable
 from ops_gateway.kernel.ids import new_id
@@ -31,9 +31,13 @@ class UploadedFile(Input):
 
 @dataclass(frozen=True)
 class PlannedFile:
-    """One file of a session and the asset it shall become."""
+    """One file of a session and the asset it shall become, with `kept_path` as its object.
+
+    No URL was ever signed for that one, so what was looked at is what stays.
+    """
 
     object_path: str
+    kept_path: str
     file_name: str
     asset_key: str
     title: str | None
@@ -102,6 +106,7 @@ def plan(
         planned.append(
             PlannedFile(
                 file["object_path"],
+                f"{file['object_path'].rpartition('/')[0]}/{new_id('f')}.tif",
                 file["file_name"],
                 key,
                 entry.title if entry else None,
@@ -150,10 +155,16 @@ async def ingest_file(ctx: Context, file: PlannedFile, is_categorical: bool) -> 
     """Inspect one file; rewrite it where it is not a valid COG with statistics."""
     objects = ctx.services.objects
     with tempfile.TemporaryDirectory(prefix="opstac-ingest-") as folder:
-        local = objects.local_file(file.object_path)
-        if local is None:
-            local = Path(folder) / "original.tif"
-            await objects.download(file.object_path, local)
+        # from here on nobody's PUT reaches the bytes
+        local = objects.local_file(file.kept_path)
+        try:
+            if local is not None:
+                await objects.copy(file.object_path, file.kept_path)
+            else:
+                local = Path(folder) / "original.tif"
+                await objects.download(file.object_path, local)
+        except ObjectMissing:
+            raise never_put(file) from None
         converted = Path(folder) / "converted.tif"
         try:
             result = await ctx.services.child(
@@ -175,26 +186,13 @@ async def ingest_file(ctx: Context, file: PlannedFile, is_categorical: bool) -> 
                     }
                 ]
             ) from None
-        path = file.object_path
-        if result["converted"]:
-            path = f"{path.rsplit('/', 1)[0]}/{new_id('f')}.tif"
+        result_file = converted if result["converted"] else local
+        if result["converted"] or not objects.is_local:
             try:
-                await objects.take(path, converted)
+                await objects.take(file.kept_path, result_file)
             except StorageFull as error:
                 raise Unavailable("there is no room in the object store", 60) from error
     return Ingested(
-        path, file.object_path, file.file_name, file.asset_key, file.title, file.datetime,
-        result["info"],
+        file.kept_path, file.object_path, file.file_name, file.asset_key, file.title,
+        file.datetime, result["info"],
     )  # fmt: skip
-
-
-def forget_originals(ctx: Context, done: Sequence[Ingested]) -> Callable[[], Awaitable[None]]:
-    """Removes, after the commit, what was rewritten; the sweeper would do it later."""
-    objects = ctx.services.objects
-
-    async def forget() -> None:
-        for file in done:
-            if file.original_path != file.object_path:
-                await objects.delete(file.original_path)
-
-    return forget

@@ -365,19 +365,18 @@ async def listed(
     """(rows of the page, how many there are) of what the caller sees."""
     if offset > 1_000_000:
         raise BadRequest("an offset goes up to 1,000,000")
-    rows = await ctx.rows(
-        None,
-        sql.list_jobs,
-        projects=access.visible_projects(ctx.principal),
-        project_id=project_id,
-        types=list(types) if types is not None else None,
-        statuses=list(statuses) if statuses is not None else None,
-        ids=list(ids) if ids is not None else None,
-        sort=sort,
-        limit=limit,
-        offset=offset,
-    )
-    return rows, rows[0]["total"] if rows else 0
+    which = {
+        "projects": access.visible_projects(ctx.principal),
+        "project_id": project_id,
+        "types": list(types) if types is not None else None,
+        "statuses": list(statuses) if statuses is not None else None,
+        "ids": list(ids) if ids is not None else None,
+        "sort": sort,
+    }
+    rows = await ctx.rows(None, sql.list_jobs, **which, limit=limit, offset=offset)
+    # a page past the last has no row to say how many there are
+    first = rows or (offset and await ctx.rows(None, sql.list_jobs, **which, limit=1, offset=0))
+    return rows, first[0]["total"] if first else 0
 
 
 # ---------------------------------------------------------------- ending

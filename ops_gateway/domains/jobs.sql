@@ -103,6 +103,21 @@ insert into job_output (organization_id, job_id, epoch, object_path, file_name, 
 values (:org, :id, :epoch, :path, :file_name, :size)
 on conflict (object_path) do nothing;
 
+-- name: replace_output
+-- A file sent again takes the place of the one before.
+delete from job_output
+where organization_id = :org and job_id = :id and epoch = :epoch and file_name = :file_name
+returning object_path;
+
+-- name: room_for_outputs
+-- What the organization may still store, files counted that are no assets yet.
+select o.storage_quota_bytes - o.storage_used_bytes - o.storage_reserved_bytes
+       - (select coalesce(sum(f.size_bytes), 0)
+          from job_output f join job j on j.organization_id = f.organization_id and j.id = f.job_id
+          where f.organization_id = :org and j.status in ('dispatched', 'running'))::bigint as bytes
+from organization o
+where o.organization_id = :org;
+
 -- name: add_storage
 update organization set storage_used_bytes = storage_used_bytes + :bytes, updated_at = now()
 where organization_id = :org;

@@ -26,6 +26,7 @@ from ops_gateway.kernel.services import ChildRefused
 sql = queries(jobs.__file__)
 
 ITEM_TYPES = {"clip": ItemType.clip}
+MAX_OUTPUTS = 100  # each is looked into by a child process
 
 
 class RegisteredOutput(Input):
@@ -79,6 +80,8 @@ async def look_into(
 
     Raises Invalid: not a file of this run, or not a GeoTIFF.
     """
+    if len(outputs) > MAX_OUTPUTS:
+        raise Invalid.at("outputs", f"a run hands in at most {MAX_OUTPUTS} outputs", "too_long")
     typed = [_typed(index, output) for index, output in enumerate(outputs)]
     known = {
         row["object_path"]: row["file_name"]
@@ -87,6 +90,7 @@ async def look_into(
     await ctx.release()
     files: list[File] = []
     values: dict[str, Any] = {}
+    seen: set[str] = set()
     for index, output in enumerate(typed):
         if output.object_path is None:
             if output.value is None:
@@ -99,6 +103,9 @@ async def look_into(
                 "not a file that was PUT for this run of the job; use the object_path that "
                 "PUT /v1/jobs/{job_id}/outputs/{file_name} answered",
             )
+        if output.object_path in seen:
+            raise Invalid.at(["outputs", index, "object_path"], "this file is named twice")
+        seen.add(output.object_path)
         # our own worker's child has described the file already; anybody else's word is not taken
         own = ctx.principal.kind == "worker" and jobs.find_process(job["job_type_id"]).run
         info = output.info if own and output.info else await _inspect(ctx, index, output)

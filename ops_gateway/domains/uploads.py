@@ -12,13 +12,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from db.pool import Pool
 from db.queries import queries
 from db.signing import Grant, sign
 from ops_gateway.kernel import access
 from ops_gateway.kernel.context import Context, Event
-from ops_gateway.kernel.errors import Conflict, Invalid, NotFound, PaymentRequired
+from ops_gateway.kernel.errors import Conflict, Invalid, NotFound, PaymentRequired, TooLarge
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.operation import Effect, Input, Output, operation
+from ops_gateway.kernel.removal import remove_objects
 
 sql = queries(__file__)
 
@@ -164,6 +166,37 @@ async def release(ctx: Context, row: dict[str, Any], used: int = 0) -> None:
     await ctx.execute(sql.move_quota, reserved=row["reserved_bytes"], used=used)
 
 
+async def accept_file(pool: Pool, path: str, size: int) -> None:
+    """Count a file that is here whole, before it becomes an object.
+
+    The files of a session share its reservation; one that said no size reserves what arrives.
+
+    Raises:
+        Conflict: the session was closed while the bytes travelled.
+        TooLarge: with this file it holds more than it reserved.
+        PaymentRequired: the organization's quota has no room for it.
+    """
+    bound = {"org": path.split("/", 1)[0]}
+    async with pool.connection() as connection, connection.transaction():
+        await connection.execute(sql.bind, bound)
+        file = {**bound, "path": path, "size": size}
+        upload = await (await connection.execute(sql.open_upload_of, file)).fetchone()
+        if upload is None:
+            raise Conflict("this upload is closed")
+        await connection.execute(sql.keep_size, file)
+        session = {**bound, "id": upload["id"]}
+        row = await (await connection.execute(sql.total_size, session)).fetchone()
+        more = (row["total"] if row else 0) - upload["reserved_bytes"]
+        if more <= 0:
+            return
+        if upload["total_bytes"]:
+            raise TooLarge(f"the session reserved {upload['total_bytes']} bytes for all its files")
+        room = await connection.execute(sql.reserve_quota, {**bound, "bytes": more})
+        if not room.rowcount:
+            raise PaymentRequired("the storage quota does not leave room for this file")
+        await connection.execute(sql.reserve_more, {**session, "bytes": more})
+
+
 # ---------------------------------------------------------------- operations
 
 
@@ -255,13 +288,7 @@ async def end_failed(
         None, sql.fail, id=upload["id"], message=message, step=(step or "")[:200] or None
     )
     files = await ctx.rows(None, sql.files, id=upload["id"])
-    objects = ctx.services.objects
-
-    async def forget() -> None:
-        for file in files:
-            await objects.delete(file["object_path"])
-
-    ctx.after_commit.append(forget)
+    await remove_objects(ctx, [file["object_path"] for file in files])
     ctx.produced("upload", upload["id"])
     ctx.emit(
         Event(

@@ -86,3 +86,34 @@ where organization_id = :org and id = :id
 returning id, project_id, status, transfer_method, file_count, total_bytes, bytes_uploaded, target_collection_id,
           target_item_id, asset_key, is_categorical, error_message, error_step, item_ids, created_by::text,
           created_at, updated_at;
+
+-- name: bind
+select set_config('opstac.org', :org, true);
+
+-- name: open_upload_of
+select u.id, u.total_bytes, u.reserved_bytes
+from upload_file f join upload u on u.organization_id = f.organization_id and u.id = f.upload_id
+where f.organization_id = :org and f.object_path = :path and u.status in ('pending', 'uploading')
+for update of u;
+
+-- name: keep_size
+update upload_file set size_bytes = :size where organization_id = :org and object_path = :path;
+
+-- name: total_size
+select coalesce(sum(size_bytes), 0)::bigint as total from upload_file
+where organization_id = :org and upload_id = :id;
+
+-- name: reserve_more
+update upload set reserved_bytes = reserved_bytes + :bytes, updated_at = now()
+where organization_id = :org and id = :id;
+
+-- name: room
+-- What the organization may still store beside this session's own reservation.
+select o.storage_quota_bytes - o.storage_used_bytes - o.storage_reserved_bytes + u.reserved_bytes as bytes
+from organization o join upload u on u.organization_id = o.organization_id
+where o.organization_id = :org and u.id = :id;
+
+-- name: mark_provisional
+-- Objects that shall be made: whichever of them is no asset by then is swept up.
+insert into removed_object (object_path, organization_id, removed_at)
+select p.path, :org, now() + make_interval(secs => :seconds) from unnest(:paths::text[]) as p (path);

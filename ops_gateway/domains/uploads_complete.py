@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from psycopg.types.json import Jsonb
 from pydantic import Field
 
+from db.paths import StorageUnavailable
 from db.queries import queries
 from ops_gateway.catalogue import checks
 from ops_gateway.catalogue.drafts import AssetDraft, ItemDraft
@@ -15,15 +17,24 @@ from ops_gateway.catalogue.models import AssetOutput, ItemResponse, ItemType
 from ops_gateway.domains import ingest, uploads
 from ops_gateway.kernel import access
 from ops_gateway.kernel.context import Context, Event, Principal
-from ops_gateway.kernel.errors import Conflict, Invalid, NotFound, OpError
+from ops_gateway.kernel.errors import (
+    Conflict,
+    Invalid,
+    NotFound,
+    OpError,
+    PaymentRequired,
+    Unavailable,
+)
 from ops_gateway.kernel.operation import Effect, Input, Output, Phases, operation
 from ops_gateway.kernel.pipeline import Pipeline
+from ops_gateway.kernel.removal import remove_objects
 
 sql = queries(uploads.__file__)
 
 LEASE_SECONDS = 900
 CONVERSION_LEASE_SECONDS = 6 * 3600
 CONVERT_REACTION = "uploads.convert"
+PROVISIONAL_SECONDS = 24 * 3600  # longer than any completion takes
 
 
 class UploadCompleteInput(Input):
@@ -62,9 +73,10 @@ async def claim(ctx: Context, body: UploadCompleteInput) -> ingest.Plan:
     # what the call says of the item is checked before the files are looked into
     checks.times(body.datetime, body.start_datetime, body.end_datetime)
     checks.stac_id(body.stac_id)
-    checks.measured(body.properties, None, None)
+    checks.measured(checks.properties(body.properties), None, None)
     files = await ctx.rows(None, sql.files, id=upload["id"])
     plan = ingest.plan(upload, files, body.files)
+    await mark(ctx, plan)
     await ctx.execute(
         sql.claim,
         id=upload["id"],
@@ -74,16 +86,40 @@ async def claim(ctx: Context, body: UploadCompleteInput) -> ingest.Plan:
     return plan
 
 
+async def mark(ctx: Context, plan: ingest.Plan) -> None:
+    """Have the objects of `plan` swept up, should they never become assets."""
+    paths = [file.kept_path for file in plan.files]
+    await ctx.execute(sql.mark_provisional, paths=paths, seconds=PROVISIONAL_SECONDS)
+
+
+async def require_room(
+    ctx: Context, upload_id: str, done: Sequence[ingest.Ingested]
+) -> Sequence[ingest.Ingested]:
+    """`done`, where the quota holds it; rewritten files may be larger than what was reserved.
+
+    Raises PaymentRequired.
+    """
+    room = await ctx.one("upload", sql.room, id=upload_id)
+    await ctx.release()
+    if sum(file.info["size_bytes"] for file in done) > room["bytes"]:
+        raise PaymentRequired("the organization's storage quota does not hold these files")
+    return done
+
+
 async def act(
     ctx: Context, body: UploadCompleteInput, plan: ingest.Plan
-) -> list[ingest.Ingested] | None:
+) -> Sequence[ingest.Ingested] | None:
     """Look into each file in a bounded child and rewrite what is not a valid COG.
 
     None where a file is too large to be rewritten while the caller waits.
     """
-    if await ingest.takes_long(ctx, plan):
-        return None
-    return await ingest.carry_out(ctx, plan)
+    try:
+        if await ingest.takes_long(ctx, plan):
+            return None
+        done = await ingest.carry_out(ctx, plan)
+    except StorageUnavailable:
+        raise Unavailable("the object store is unavailable", 5) from None
+    return await require_room(ctx, plan.upload_id, done)
 
 
 async def undo(ctx: Context, body: UploadCompleteInput, plan: ingest.Plan, error: OpError) -> None:
@@ -107,7 +143,7 @@ async def complete_upload(
     ctx: Context,
     body: UploadCompleteInput,
     plan: ingest.Plan,
-    done: list[ingest.Ingested] | None,
+    done: Sequence[ingest.Ingested] | None,
 ) -> UploadCompleteOutput:
     """Finalize an upload session — ingest the uploaded file(s) into items + assets."""
     upload = await uploads.find(ctx, body.upload_id, lock=True)
@@ -124,7 +160,10 @@ async def complete_upload(
 
 
 async def finish(
-    ctx: Context, body: UploadCompleteInput, upload: dict[str, Any], done: list[ingest.Ingested]
+    ctx: Context,
+    body: UploadCompleteInput,
+    upload: dict[str, Any],
+    done: Sequence[ingest.Ingested],
 ) -> UploadCompleteOutput:
     """The session's files as an item with assets; runs in the caller's transaction."""
     await uploads.release(ctx, upload, used=sum(file.info["size_bytes"] for file in done))
@@ -150,7 +189,7 @@ async def finish(
             upload["project_id"],
         )
     )
-    ctx.after_commit.append(ingest.forget_originals(ctx, done))
+    await remove_objects(ctx, [file.original_path for file in done])
     return UploadCompleteOutput(
         upload=uploads.UploadOutput.model_validate(row), items=[item], assets=assets
     )
@@ -174,9 +213,14 @@ async def convert_queued(pipeline: Pipeline, organization_id: str, upload_id: st
         return
     body = UploadCompleteInput.model_validate(upload["request"])
 
-    async def carry_out(ctx: Context) -> list[ingest.Ingested]:
+    async def set_out(ctx: Context) -> ingest.Plan:
         files = await ctx.rows(None, sql.files, id=upload_id)
-        return await ingest.carry_out(ctx, ingest.plan(upload, files, body.files))
+        plan = ingest.plan(upload, files, body.files)
+        await mark(ctx, plan)
+        return plan
+
+    async def carry_out(ctx: Context) -> Sequence[ingest.Ingested]:
+        return await require_room(ctx, upload_id, await ingest.carry_out(ctx, plan))
 
     async def conclude(ctx: Context) -> None:
         locked = await uploads.find(ctx, upload_id, lock=True)
@@ -189,9 +233,10 @@ async def convert_queued(pipeline: Pipeline, organization_id: str, upload_id: st
             await uploads.end_failed(ctx, locked, refusal[:2000], "convert")
 
     try:
+        plan = await pipeline.act("uploads.convert", principal, set_out)
         done = await pipeline.look("uploads.convert", principal, carry_out)
         await pipeline.act("uploads.convert", principal, conclude)
-    except (Invalid, Conflict, NotFound) as error:
+    except (Invalid, Conflict, NotFound, PaymentRequired) as error:
         refusal = error.detail
         await pipeline.act("uploads.convert", principal, give_up)
 

@@ -6,6 +6,7 @@ import psycopg
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 from pydantic import ValidationError
 
+from db.paths import ObjectMissing, StorageUnavailable
 from ops_gateway.kernel.errors import (
     BadRequest,
     Conflict,
@@ -44,6 +45,10 @@ def translate(error: Exception) -> OpError:
     """What a failure of the database or of ours means to the caller."""
     if isinstance(error, psycopg.Error):
         return of_database(error)
+    if isinstance(error, StorageUnavailable):
+        return Unavailable("the object store is unavailable", 5, slug="storage-unavailable")
+    if isinstance(error, ObjectMissing):
+        return NotFound.of("object")
     return Internal("the operation failed; the request id identifies it in the logs")
 
 

@@ -11,21 +11,19 @@ import inspect
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import psycopg
 from pydantic import ValidationError
 
-from db.pool import Connection, Pool
-from ops_gateway.kernel import records
+from db.pool import Pool
+from ops_gateway.kernel import records, transaction
+from ops_gateway.kernel.answers import Answer, Call, Claimed, Done, answer_of, replayed
 from ops_gateway.kernel.context import CREDITS_LIMIT, Context, Principal
 from ops_gateway.kernel.errors import (
     BadRequest,
-    Conflict,
     Forbidden,
     InProgress,
-    InsufficientCredits,
     Internal,
     NotFound,
     OpError,
@@ -36,7 +34,6 @@ from ops_gateway.kernel.fault import fault
 from ops_gateway.kernel.idempotency import check_key, fingerprint_of, key_reused
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.operation import (
-    Blob,
     Effect,
     Empty,
     Input,
@@ -45,55 +42,11 @@ from ops_gateway.kernel.operation import (
     get_operation,
 )
 from ops_gateway.kernel.services import Services
+from ops_gateway.kernel.transaction import Transactions, require_declared
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-RETRIES = 2  # deadlocks and serialization failures: the whole transaction again
-WAIT_SECONDS = 5.0  # how long a duplicate waits for the first call with its key
-PLATFORM = "platform"  # whose chain records what callers without an organization do
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a surface sends."""
-
-    status: int
-    body: bytes
-    media_type: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
-@dataclass(frozen=True)
-class Done:
-    """The answer of one run, and what decides who may have it again."""
-
-    answer: Answer
-    fingerprint: bytes
-    project_id: str | None = None
-
-
-@dataclass(frozen=True)
-class Claimed:
-    """The first transaction of a phased operation has committed."""
-
-    result: Any
-    intent: str
-
-
-class _Busy(Exception):
-    """Another process runs this key at this moment."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """What a surface knows of one request."""
-
-    principal: Principal
-    key: str | None = None
-    request_id: str = ""
-    base_url: str = ""
 
 
 class Pipeline:
@@ -110,6 +63,9 @@ class Pipeline:
         self.pool = pool
         self._observe = observe
         self.services = services
+        self._transactions = Transactions(
+            pool, services, lambda op, call, ro: self._context(op, call, read_only=ro)
+        )
         # what runs in this process: its duplicates wait here and hold no connection
         self._flights: dict[tuple[str, str, str], asyncio.Future[Done | None]] = {}
 
@@ -209,7 +165,7 @@ class Pipeline:
     async def _read_once(self, op: Operation, body: Input, call: Call) -> Answer:
         context = self._context(op, call, read_only=True)
         try:
-            return self._answer(op, await op.handler(context, body))
+            return answer_of(op, await op.handler(context, body))
         finally:
             await asyncio.shield(context.release())
 
@@ -223,13 +179,13 @@ class Pipeline:
         fingerprint = fingerprint_of(op, raw)
         name = (call.principal.organization_id or call.principal.id, op.alias_of or op.id, call.key)
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + WAIT_SECONDS
+        deadline = loop.time() + transaction.WAIT_SECONDS
         while (flight := self._flights.get(name)) is not None:
             await asyncio.wait({flight}, timeout=max(0.0, deadline - loop.time()))
             if not flight.done():
                 raise InProgress()
             if (first := flight.result()) is not None:
-                return self._replay(first, fingerprint, call.principal)
+                return replayed(first, fingerprint, call.principal)
         flight = self._flights[name] = loop.create_future()
         done: Done | None = None
         try:
@@ -237,7 +193,7 @@ class Pipeline:
             if op.prepare is not None or op.phases is not None:
                 done = await self._look_up(op, fingerprint, call)
                 if done is not None:
-                    return self._replay(done, fingerprint, call.principal)
+                    return replayed(done, fingerprint, call.principal)
             done = await self._write(op, body, call.key, fingerprint, call)
             return done.answer
         finally:
@@ -260,26 +216,7 @@ class Pipeline:
             if op.phases is not None and row["lapsed"]:
                 return None
             raise InProgress()
-        return self._stored(row, fingerprint)
-
-    def _stored(self, row: Mapping[str, Any], fingerprint: bytes) -> Done:
-        """What a committed key row holds, as it is sent again."""
-        body = bytes(row["body"] or b"")
-        answer = Answer(
-            row["status"],
-            self.services.keys.unseal(body) if row["encrypted"] else body,
-            row["content_type"] or "application/json",
-            {"Idempotent-Replayed": "true"},
-        )
-        return Done(answer, fingerprint, row["project_id"])
-
-    def _replay(self, done: Done, fingerprint: bytes, principal: Principal) -> Answer:
-        """The answer again, for this body and where the present caller may have it."""
-        if done.fingerprint != fingerprint:
-            raise key_reused()
-        if done.project_id is not None and principal.role_in(done.project_id) is None:
-            raise Forbidden("not a member of the project this call was made in")
-        return replace(done.answer, headers={**done.answer.headers, "Idempotent-Replayed": "true"})
+        return self._transactions.stored(row, fingerprint)
 
     async def _write(
         self, op: Operation, body: Input, key: str | None, fingerprint: bytes, call: Call
@@ -291,10 +228,10 @@ class Pipeline:
         except OpError:
             # what could be priced when the key was first used may be gone by now
             if key is not None and (done := await self._look_up(op, fingerprint, call)) is not None:
-                self._replay(done, fingerprint, call.principal)
+                replayed(done, fingerprint, call.principal)
                 return done
             raise
-        done = await self._transaction(
+        done = await self._transactions.run(
             op, op.handler, body, prepared, key, fingerprint, call, amount=amount
         )
         assert isinstance(done, Done)
@@ -318,158 +255,6 @@ class Pipeline:
             if context.holds_connection:
                 await asyncio.shield(context.release())
 
-    async def _transaction(
-        self,
-        op: Operation,
-        handler: Any,
-        body: Input,
-        arguments: list[Any],
-        key: str | None,
-        fingerprint: bytes,
-        call: Call,
-        *,
-        amount: int = 0,
-        intent: str | None = None,
-        lease: float | None = None,
-        finishing: bool = False,
-    ) -> Done | Claimed:
-        """One transaction around `handler`, again after a deadlock.
-
-        Args:
-            intent, lease: of a phased operation; with `lease` (seconds) the key is committed as
-                running and the handler's result given back.
-            finishing: the last transaction of a phased operation.
-        """
-        deadline = time.monotonic() + WAIT_SECONDS
-        pause = 0.02
-        failures = 0
-        begun = retried = False
-        while True:
-            context = self._context(op, call, read_only=False)
-            context.price = amount
-            try:
-                async with self.pool.connection() as connection:
-                    claim = await self._begin(
-                        op, connection, key, fingerprint, call, amount, intent, finishing
-                    )
-                    begun = True
-                    if isinstance(claim, Done):
-                        return claim
-                    context.attach(connection, intent=claim)
-                    fault("execute")
-                    result = await handler(context, body, *arguments)
-                    fault("output")
-                    answer = self._answer(op, result) if lease is None else None
-                    if answer is not None:
-                        require_declared(op, context, amount)
-                    fault("provenance")
-                    await self._finish(op, context, connection, key, fingerprint, answer, lease)
-            except _Busy:
-                if time.monotonic() + pause > deadline:
-                    raise InProgress() from None
-                await asyncio.sleep(pause)
-                pause = min(pause * 1.5, 0.25)
-                continue
-            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
-                failures += 1
-                if failures > RETRIES:
-                    raise
-                await asyncio.sleep(0.02 * failures)
-                continue
-            except psycopg.OperationalError as error:
-                # where nothing was begun another connection may do; afterwards only the caller
-                # may try again, with its key
-                if begun or retried or not connection_lost(error):
-                    raise
-                retried = True
-                continue
-            fault("committed")
-            await self._after_commit(context)
-            if answer is None:
-                return Claimed(result, claim or "")
-            return Done(answer, fingerprint, context.project_id)
-
-    async def _after_commit(self, context: Context) -> None:
-        context.attach(None)
-        for effect in context.after_commit:
-            try:
-                await effect()
-            except Exception:  # the sweeper does it later; the answer stands
-                logger.warning("an effect after commit failed", exc_info=True)
-
-    async def _begin(
-        self,
-        op: Operation,
-        connection: Connection,
-        key: str | None,
-        fingerprint: bytes,
-        call: Call,
-        amount: int,
-        intent: str | None,
-        finishing: bool,
-    ) -> Done | str | None:
-        """Open the transaction, bind the organization and claim the key.
-
-        Returns: the answer where the key has one already, else the intent that is carried out.
-        """
-        fault("idempotency")
-        if call.principal.organization_id is None:
-            # organizations.create binds the one it makes; there is no key to claim
-            await connection.execute("begin")
-            return intent
-        row = await records.begin(
-            connection,
-            call.principal.organization_id,
-            operation=op.alias_of or op.id,
-            key=key,
-            fingerprint=fingerprint,
-            amount=amount,
-            intent=intent,
-            finishing=finishing,
-        )
-        match row["outcome"]:
-            case "new":
-                return row["intent"]
-            case "replay":
-                done = self._stored(row, fingerprint)
-                self._replay(done, fingerprint, call.principal)
-                return done
-            case "conflict":
-                raise key_reused()
-            case "busy":
-                raise _Busy()
-            case "running":
-                raise InProgress()
-            case "gone":
-                raise Conflict("this call was given up while it ran; try again")
-            case _:
-                raise InsufficientCredits(
-                    f"this needs {amount} credits and fewer are available; "
-                    "see billing.credits.balance"
-                )
-
-    async def _finish(
-        self,
-        op: Operation,
-        context: Context,
-        connection: Connection,
-        key: str | None,
-        fingerprint: bytes,
-        answer: Answer | None,
-        lease: float | None,
-        error: OpError | None = None,
-    ) -> None:
-        """Write all that was declared and commit."""
-        if not context.is_bound:
-            # a caller without an organization that made none: recorded, but no key is kept
-            await context.bind(PLATFORM)
-            key = None
-        fault("audit")
-        await records.finish(
-            context, op, connection,
-            key=key, fingerprint=fingerprint, answer=answer, lease=lease, error=error,
-        )  # fmt: skip
-
     async def _phased(
         self,
         op: Operation,
@@ -482,7 +267,7 @@ class Pipeline:
         """Claim, act, finish. A process that dies in between leaves the key running; after the
         lease the next call with it carries out the same intent.
         """
-        claimed = await self._transaction(
+        claimed = await self._transactions.run(
             op, phases.claim, body, [], key, fingerprint, call,
             intent=new_id("int"), lease=phases.lease_seconds,
         )  # fmt: skip
@@ -500,7 +285,7 @@ class Pipeline:
         finally:
             await asyncio.shield(context.release())
         fault("acted")
-        done = await self._transaction(
+        done = await self._transactions.run(
             op, op.handler, body, [claimed.result, acted], key, fingerprint, call,
             intent=claimed.intent, finishing=True,
         )  # fmt: skip
@@ -518,14 +303,13 @@ class Pipeline:
         key: str | None,
     ) -> None:
         """Give back what the claim took; the key is free again."""
-        context = self._context(op, call, read_only=False)
-        async with self.pool.connection() as connection:
-            await self._begin(op, connection, None, b"", call, 0, claimed.intent, False)
-            context.attach(connection, intent=claimed.intent)
+
+        async def give_back(context: Context) -> None:
             await phases.undo(context, body, claimed.result, error)
             if key is not None:
                 await records.forget(context, op.alias_of or op.id, key, claimed.intent)
-            await self._finish(op, context, connection, None, b"", None, None, error)
+
+        await self._transactions.refuse(op, call, error, intent=claimed.intent, work=give_back)
 
     async def act(
         self, name: str, principal: Principal, work: Callable[[Context], Awaitable[T]]
@@ -540,7 +324,7 @@ class Pipeline:
             return await work(context)
 
         # `lease` gives the result back as it is; without a key nothing is left running
-        done = await self._transaction(op, handler, Empty(), [], None, b"", call, lease=0)
+        done = await self._transactions.run(op, handler, Empty(), [], None, b"", call, lease=0)
         assert isinstance(done, Claimed)
         return done.result
 
@@ -591,54 +375,16 @@ class Pipeline:
         context.price = outer
         return result
 
-    def _answer(self, op: Operation, result: Any) -> Answer:
-        """The validated, serialized answer; an answer that breaks its own schema is our bug."""
-        if isinstance(result, Blob):
-            return Answer(result.status, result.content, result.media_type, result.headers)
-        if op.adapter is None:
-            raise Internal(f"'{op.id}' gave no bytes")
-        try:
-            content = op.adapter.dump_json(
-                op.adapter.validate_python(result), by_alias=True, warnings="error"
-            )
-        except (ValidationError, ValueError) as error:
-            logger.error(
-                "answer breaks its schema", extra={"op": op.id, "detail": str(error)[:500]}
-            )
-            raise Internal("the answer did not match its schema") from error
-        return Answer(op.status, content, op.media_type or "application/json")
-
     async def _audit_refusal(self, op: Operation, call: Call, error: OpError) -> None:
         """Denials and failures, in a transaction of their own: the first one is gone."""
         if op.is_read or call.principal.organization_id is None:
             return
         if error.status in (400, 405, 413, 422, 429, 503) or isinstance(error, InProgress):
             return
-        context = self._context(op, call, read_only=False)
         try:
-            async with self.pool.connection() as connection:
-                await self._begin(op, connection, None, b"", call, 0, None, False)
-                context.attach(connection)
-                await self._finish(op, context, connection, None, b"", None, None, error)
+            await self._transactions.refuse(op, call, error)
         except Exception:
             logger.warning("a refusal could not be audited", exc_info=True)
-
-
-def require_declared(op: Operation, context: Context, price: int, *, since: int = 0) -> None:
-    """Fail closed: what an operation declares it must also do, or it rolls back.
-
-    Its product must be named with at least one lineage edge, its price reserved in full.
-
-    Args:
-        since: postings before this one are not this operation's.
-    """
-    if op.produces is not None:
-        made = {(e["type"], e["id"]) for e in context.entities if e["type"] == op.produces}
-        if not made or not made <= {edge[:2] for edge in context.edges}:
-            raise Internal(f"'{op.id}' produced no lineage for its {op.produces}")
-    held = sum(p["amount"] for p in context.postings[since:] if p["kind"] == "hold")
-    if price > 0 and held < price:
-        raise Internal(f"'{op.id}' reserved {held} of its price of {price} credits")
 
 
 def internal(name: str, work: Any) -> Operation:

@@ -9,14 +9,14 @@ from psycopg import AsyncClientCursor
 
 from db.pool import Connection
 from db.queries import queries
-from ops_gateway.kernel.errors import Internal, OpError
+from ops_gateway.kernel.errors import OpError, TooLarge
 from ops_gateway.kernel.fault import fault
 from ops_gateway.kernel.ids import new_id
 
 if TYPE_CHECKING:
+    from ops_gateway.kernel.answers import Answer
     from ops_gateway.kernel.context import Context
     from ops_gateway.kernel.operation import Operation
-    from ops_gateway.kernel.pipeline import Answer
 
 sql = queries(__file__)
 
@@ -87,7 +87,10 @@ async def finish(
     """Write everything the operation declared, wallets and the chain head last, and commit."""
     body = answer.body if answer is not None and key is not None else None
     if body is not None and len(body) > 1 << 20:
-        raise Internal(f"the answer of '{op.id}' is too large to be kept for a replay")
+        raise TooLarge(
+            f"the answer of '{op.id}' is larger than 1 MiB and cannot be kept for a replay; "
+            "send less, or send it without Idempotency-Key"
+        )
     encrypted = op.secret and body is not None
     if body is not None and encrypted:
         body = context.services.keys.seal(body)

@@ -11,9 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ops_gateway.kernel.answers import Answer, Call
 from ops_gateway.kernel.errors import BadRequest, MethodNotAllowed, NotFound
 from ops_gateway.kernel.operation import REGISTRY, Operation
-from ops_gateway.kernel.pipeline import Answer, Call, Pipeline
+from ops_gateway.kernel.pipeline import Pipeline
 from ops_gateway.surfaces.json_body import find_fault, read_json
 from ops_gateway.surfaces.limits import RateLimiter
 
@@ -112,7 +113,10 @@ class Endpoint:
 
         call = Call(
             principal,
-            key=None if op.is_read else request.headers.get("idempotency-key"),
+            # an answer of bytes is not kept for a replay
+            key=None
+            if op.is_read or op.adapter is None
+            else request.headers.get("idempotency-key"),
             request_id=request.scope["request_id"],
             base_url=request.scope["base_url"],
         )

@@ -18,11 +18,15 @@ from ops_gateway.kernel.errors import (
     Forbidden,
     Invalid,
     NotFound,
+    OpError,
+    PaymentRequired,
     TooLarge,
     Unauthenticated,
     Unavailable,
 )
+from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.pipeline import Pipeline
+from ops_gateway.kernel.removal import remove_objects
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,150}")
 
@@ -47,7 +51,8 @@ async def put_output(request: Request, pipeline: Pipeline) -> Response:
     if not _NAME.fullmatch(name) or name.endswith(".part"):
         raise Invalid.at("file_name", "letters, digits, '.', '_' and '-', at most 150")
     row = await pipeline.look("jobs.outputs", principal, lambda ctx: taking(ctx, job_id))
-    path = f"jobs/{job_id}/{row['epoch']}/{name}"
+    # a place of its own for each PUT: a slow one never replaces what is registered meanwhile
+    path = f"jobs/{job_id}/{row['epoch']}/{new_id('f')}/{name}"
     body = limited(request, pipeline.services.options.upload_max_bytes)
     try:
         size = await pipeline.services.objects.put(path, body)
@@ -58,17 +63,20 @@ async def put_output(request: Request, pipeline: Pipeline) -> Response:
         again = await taking(ctx, job_id, lock=True)
         if again["epoch"] != row["epoch"]:
             raise Conflict("another run of the job has taken over")
-        await ctx.execute(
-            jobs.sql.insert_output,
-            id=job_id,
-            epoch=row["epoch"],
-            path=path,
-            file_name=name,
-            size=size,
-        )
+        run = {"id": job_id, "epoch": row["epoch"]}
+        before = await ctx.rows(None, jobs.sql.replace_output, file_name=name, **run)
+        room = await ctx.one("organization", jobs.sql.room_for_outputs)
+        if size > room["bytes"]:
+            raise PaymentRequired("the organization's storage quota does not hold this file")
+        await ctx.execute(jobs.sql.insert_output, path=path, file_name=name, size=size, **run)
+        await remove_objects(ctx, [old["object_path"] for old in before])
         ctx.produced("processing_job", job_id)
 
-    await pipeline.act("jobs.outputs", principal, note)
+    try:
+        await pipeline.act("jobs.outputs", principal, note)
+    except OpError:
+        await pipeline.services.objects.delete(path)
+        raise
     return JSONResponse({"object_path": path, "size_bytes": size}, 201)
 
 

@@ -54,6 +54,7 @@ from ops_gateway.kernel.errors import (
 logger = logging.getLogger(__name__)
 
 MayWrite = Callable[[str], Awaitable[bool]]
+Accept = Callable[[str, int], Awaitable[None]]
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
@@ -96,15 +97,23 @@ class Storage:
         keys: any of them may have signed a URL; the first is the current one.
         may_write: whether an object's upload is still open. A URL outlives the upload that it was
             made for; without this it could replace an object that is registered already.
+        accept: told the object and its size once all its bytes are here and before it appears; it
+            raises OpError where the upload was closed meanwhile or has no room for it.
     """
 
     def __init__(
-        self, objects: Objects, keys: Sequence[bytes], *, may_write: MayWrite | None = None
+        self,
+        objects: Objects,
+        keys: Sequence[bytes],
+        *,
+        may_write: MayWrite | None = None,
+        accept: Accept | None = None,
     ) -> None:
         """Nothing is touched before a request."""
         self._objects = objects
         self._keys = keys
         self._may_write = may_write
+        self._accept = accept
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -144,16 +153,34 @@ class Storage:
         announced = _announced(request, grant.max_bytes)
         if self._may_write is not None and not await self._may_write(grant.path):
             raise Conflict("this upload is closed")
-        received = await self._objects.receive(grant.path, _spoken(request), announced)
+
+        async def accept(size: int) -> None:
+            if self._accept is None:
+                return
+            try:
+                await self._accept(grant.path, size)
+            except OpError as refusal:
+                if refusal.status < 500:  # else the client may try again with what is here
+                    self._objects.parts.remove(grant.path)
+                raise
+
+        received = await self._objects.receive(
+            grant.path, _spoken(request), announced, accept=accept
+        )
         return _standing(201 if received.complete else 200, received)
 
 
 def storage_routes(
-    objects: Objects, keys: Sequence[bytes], *, may_write: MayWrite | None = None
+    objects: Objects,
+    keys: Sequence[bytes],
+    *,
+    may_write: MayWrite | None = None,
+    accept: Accept | None = None,
 ) -> list[BaseRoute]:
     """The routes; the arguments are those of `Storage`."""
+    storage = Storage(objects, keys, may_write=may_write, accept=accept)
     # a route without methods takes them all, so that a wrong one is answered as a problem
-    return [Route("/storage/{object:path}", Storage(objects, keys, may_write=may_write))]
+    return [Route("/storage/{object:path}", storage)]
 
 
 # -- downloads ------------------------------------------------------------------------------------

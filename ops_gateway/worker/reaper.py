@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from db.pool import Connection, Pool
@@ -22,6 +23,9 @@ logger = logging.getLogger(__name__)
 sql = queries(__file__)
 
 TURN = 7_205_759_411  # advisory lock: one reaper at a time
+TURN_SECONDS = 20
+CHORES = 7_205_759_412  # advisory lock: one process does the chores
+CHORES_SECONDS = 600
 MAX_KILLS = 3
 QUEUE_SILENCE_SECONDS = 60
 WORKER_SILENCE_SECONDS = 60
@@ -59,11 +63,11 @@ async def reap_forever(
     due = {chore.name: time.monotonic() for chore in chores}
     while True:
         try:
-            async with pool.connection() as connection, connection.transaction():
-                cursor = await connection.execute(sql.try_lock, {"key": TURN})
-                row = await cursor.fetchone()
-                if row and row["taken"]:
+            async with _turn(pool, TURN, TURN_SECONDS) as mine:
+                if mine:
                     await reap(pool, services, running_limit=running_limit)
+            async with _turn(pool, CHORES, CHORES_SECONDS) as mine:
+                if mine:
                     await _do_chores(chores, due)
         except asyncio.CancelledError:
             raise
@@ -71,6 +75,20 @@ async def reap_forever(
             logger.warning("reaping failed: %s", error)
             await asyncio.sleep(grace_seconds)
         await asyncio.sleep(every_seconds)
+
+
+@asynccontextmanager
+async def _turn(pool: Pool, key: int, seconds: int) -> AsyncGenerator[bool]:
+    """Whether this process has the turn; kept to the end of the block.
+
+    A process that hangs with the turn loses it after `seconds`, with its connection.
+    """
+    async with pool.connection() as connection, connection.transaction():
+        cursor = await connection.execute(
+            sql.try_lock, {"key": key, "patience": f"{seconds * 1000}"}
+        )
+        row = await cursor.fetchone()
+        yield bool(row and row["taken"])
 
 
 async def _do_chores(chores: Sequence[Chore], due: dict[str, float]) -> None:

@@ -1,7 +1,7 @@
 -- name: try_lock
--- One process at a time reaps, for the length of the transaction; a process that hangs loses it with its
--- session (idle_in_transaction_session_timeout).
-select pg_try_advisory_xact_lock(:key) as taken
+-- A turn of this transaction; whoever hangs with it is idle, and loses it with the connection.
+select pg_try_advisory_xact_lock(:key) as taken,
+       set_config('idle_in_transaction_session_timeout', :patience, true) as patience
 
 -- name: expire_leases
 -- Running jobs whose worker is gone go back in line, but for those that had their chances.

@@ -42,7 +42,7 @@ class Limits:
 
     running_per_organization: int = 2
     lease_seconds: float = 30
-    beat_seconds: float = 5
+    beat_seconds: float = 1  # progress is seen, and a cancel felt, this late at most
     job_seconds: float = 3600
     scratch: Path | None = None
 

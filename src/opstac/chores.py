@@ -34,6 +34,9 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
     async def expire_uploads() -> None:
         await statement(sql.expire_uploads)
 
+    async def sweep_outputs() -> None:
+        await statement(sql.sweep_outputs)
+
     async def forget_keys() -> None:
         await statement(sql.forget_keys)
 
@@ -59,6 +62,7 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
         Chore("expire jobs", 60, expire_jobs),
         Chore("forget idempotency keys", 3600, forget_keys),
         Chore("keep partitions", 6 * 3600, keep_partitions),
+        Chore("sweep outputs", 3600, sweep_outputs),
         Chore("sweep objects", 300, objects),
         Chore("keep free slots", 30, slots),
         Chore("sign chain heads", 3600, heads),

@@ -7,7 +7,13 @@ with stale as (
         where status in ('pending', 'uploading') and expires_at < now()
         order by expires_at limit 500 for update skip locked) s
   where upload.id = s.stale_id
-  returning upload.organization_id, s.held
+  returning upload.organization_id, upload.id, s.held
+),
+forgotten as (
+  insert into removed_object (object_path, organization_id)
+  select f.object_path, f.organization_id
+  from upload_file f join stale t on t.organization_id = f.organization_id and t.id = f.upload_id
+  on conflict (object_path) do nothing
 ),
 reopened as (
   update upload set status = 'uploading', lease_until = null, updated_at = now()
@@ -18,6 +24,21 @@ update organization o
 set storage_reserved_bytes = o.storage_reserved_bytes - t.held, updated_at = now()
 from (select organization_id, sum(held) as held from stale group by organization_id) t
 where o.organization_id = t.organization_id;
+
+-- name: sweep_outputs
+-- Files of jobs that ended a day ago; the sweeper leaves those that are assets.
+with gone as (
+  delete from job_output o
+  where o.object_path = any (array(
+    select f.object_path
+    from job_output f join job j on j.organization_id = f.organization_id and j.id = f.job_id
+    where j.status in ('completed', 'failed', 'cancelled') and j.completed_at < now() - interval '1 day'
+    limit 1000))
+  returning o.object_path, o.organization_id
+)
+insert into removed_object (object_path, organization_id)
+select object_path, organization_id from gone
+on conflict (object_path) do nothing;
 
 -- name: forget_keys
 delete from idempotency_key

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -14,12 +16,14 @@ from db.pool import Pool, make_pool
 from db.queries import queries
 from ops_gateway import domains
 from ops_gateway.app import create_app, health_app
+from ops_gateway.domains import uploads
 from ops_gateway.kernel.authenticate import Authenticator
 from ops_gateway.kernel.pipeline import Pipeline
 from ops_gateway.kernel.secrets import Keys, PublicKeys
 from ops_gateway.kernel.services import ChildRefused, Options, Services
 from ops_gateway.surfaces import assets, job_outputs, pages, storage
 from ops_gateway.surfaces.edge import Edge
+from ops_gateway.surfaces.limits import RateLimiter
 from ops_gateway.surfaces.metrics import Metrics
 from ops_gateway.worker import queue
 from opstac import tiles
@@ -34,6 +38,9 @@ sql = queries(__file__)
 
 CHILD_FUNCTIONS = {"inspect": "raster.inspect:inspect", "prepare": "raster.ingest:prepare"}
 CHILD_SECONDS = {"inspect": 60, "prepare": 1800}
+# at once: each may take two gibibytes and a core
+CHILDREN = max(2, os.cpu_count() or 2)
+CHILD_WAIT_SECONDS = 60.0
 PASSING = ("timeout", "internal", "disk_full")
 
 
@@ -56,6 +63,7 @@ class Platform:
     pipeline: Pipeline
     authenticator: Authenticator
     metrics: Metrics
+    limiter: RateLimiter
     app: ASGIApp
 
 
@@ -107,7 +115,15 @@ async def core(
                 raise RuntimeError("this process serves no requests")
 
             yield Platform(
-                settings, keys, pool, services, pipeline, authenticator, metrics, nothing
+                settings,
+                keys,
+                pool,
+                services,
+                pipeline,
+                authenticator,
+                metrics,
+                RateLimiter(settings.limits),
+                nothing,
             )
     finally:
         tile_pool.close()
@@ -213,6 +229,7 @@ def gateway_app(
     """The operations and what belongs to them."""
     return create_app(
         platform.pipeline,
+        limiter=platform.limiter,
         checks=checks,
         draining=draining,
         extra=[
@@ -220,6 +237,7 @@ def gateway_app(
                 platform.services.objects,
                 [platform.keys.storage],
                 may_write=lambda path: upload_is_open(platform.pool, path),
+                accept=lambda path, size: uploads.accept_file(platform.pool, path, size),
             ),
             *job_outputs.routes(platform.pipeline),
             *assets.routes(platform.pipeline),
@@ -246,7 +264,15 @@ async def upload_is_open(pool: Pool, path: str) -> bool:
 def make_services(settings: Settings, keys: Keys, pool: TilePool) -> Services:
     """The outside parties of `settings`."""
 
+    turns = asyncio.Semaphore(CHILDREN)
+
     async def child(function: str, /, **kwargs: Any) -> Any:
+        try:
+            async with asyncio.timeout(CHILD_WAIT_SECONDS):
+                await turns.acquire()
+        except TimeoutError:
+            message = "too many files are being looked into; try again shortly"
+            raise ChildRefused("busy", message, passing=True) from None
         try:
             return await run_child(
                 CHILD_FUNCTIONS[function], kwargs, seconds=CHILD_SECONDS[function]
@@ -255,6 +281,8 @@ def make_services(settings: Settings, keys: Keys, pool: TilePool) -> Services:
             raise ChildRefused(
                 failure.code, failure.message, passing=failure.code in PASSING
             ) from None
+        finally:
+            turns.release()
 
     async def defer(connection: Any, reaction: str, subject: str) -> int:
         return await queue.defer_react(connection, event_id=subject, reaction=reaction)

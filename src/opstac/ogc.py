@@ -12,9 +12,11 @@ from starlette.types import ASGIApp
 from ops_gateway.catalogue.links import signed_asset
 from ops_gateway.domains import jobs
 from ops_gateway.kernel import access
+from ops_gateway.kernel.answers import Call
 from ops_gateway.kernel.context import Context, Principal
 from ops_gateway.kernel.errors import Conflict, Forbidden, OpError, Unauthenticated
-from ops_gateway.kernel.pipeline import Call, translate
+from ops_gateway.kernel.failures import translate
+from ops_gateway.kernel.operation import REGISTRY
 from processes.app import create_app
 from processes.manager import Result
 from processes.process import discover
@@ -43,6 +45,7 @@ class Door:
     def __init__(self, platform: Platform) -> None:
         """Over the platform's pipeline."""
         self._pipeline = platform.pipeline
+        self._limiter = platform.limiter
 
     async def submit(
         self,
@@ -127,6 +130,10 @@ class Door:
 
     async def _run(self, request: Request, op_id: str, body: dict[str, Any]) -> dict[str, Any]:
         scope = request.scope
+        op = REGISTRY[op_id]
+        self._pipeline.admit(op, scope["principal"])
+        address = request.client.host if request.client else ""
+        self._limiter.count(op, scope["principal"], address)
         call = Call(
             scope["principal"],
             key=request.headers.get("idempotency-key"),

@@ -12,9 +12,9 @@ from starlette.types import ASGIApp
 
 from db.queries import queries
 from ops_gateway.catalogue.search import item_links, visibility_of
+from ops_gateway.kernel.answers import Call
 from ops_gateway.kernel.context import Principal
 from ops_gateway.kernel.errors import Forbidden, Invalid
-from ops_gateway.kernel.pipeline import Call
 from ops_gateway.kernel.secrets import Keys
 from opstac.settings import Settings
 from stac_api import errors

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from db.disposable import migrated_cluster
 from opstac import journey
 from opstac.client import Geopera
 from opstac.server import worker_environment
@@ -36,6 +37,13 @@ def blocks_of(page: Path) -> Iterator[Block]:
     """The blocks of a page, in order."""
     for match in BLOCK.finditer(page.read_text()):
         yield Block(match[2], match[3], match[1] is None)
+
+
+@pytest.fixture(scope="session")
+def dsn() -> Iterator[str]:
+    """A cluster of this folder's own: a page shows that verifying finds nothing."""
+    with migrated_cluster() as cluster:
+        yield cluster.dsn()
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ async def workers(api: Any) -> AsyncIterator[Workers]:
     await started.stop()
 
 
-async def until(what: Callable[[], Any], seconds: float = 60) -> Any:
+async def until(what: Callable[[], Any], seconds: float = 120) -> Any:
     """What `what` gives once it is true."""
     deadline = time.monotonic() + seconds
     while True:
@@ -103,7 +103,7 @@ class Scene:
     async def job(self, job_id: str) -> dict[str, Any]:
         return (await self.ok("processing.project_job.get", {"job_id": job_id}))["job"]
 
-    async def ended(self, job_id: str, seconds: float = 60) -> dict[str, Any]:
+    async def ended(self, job_id: str, seconds: float = 120) -> dict[str, Any]:
         async def look() -> dict[str, Any] | None:
             job = await self.job(job_id)
             return job if job["status"] in ("completed", "failed", "cancelled") else None

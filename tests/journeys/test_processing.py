@@ -76,6 +76,34 @@ async def picture(scene, item):
     return response.content
 
 
+async def test_progress_is_seen_while_a_short_job_runs(scene, workers, until):
+    await workers.start()
+    await registered(scene, "echo")
+    job = await scene.ok(
+        "processing.execute",
+        {"process_id": "echo", "workspaceId": scene.project, "inputs": {"pause": 4}},
+    )
+
+    async def under_way():
+        found = await scene.job(job["jobID"])
+        assert found["status"] in ("dispatched", "running")
+        return 0 < found["progress"] < 100 and found["stage"] == "waiting"
+
+    await until(under_way)
+
+
+async def test_a_page_past_the_last_still_says_how_many_there_are(scene, workers):
+    for _ in range(2):
+        await start(scene, job_type_id="external", input_params={})
+    past = {
+        "processing.project_jobs.list": {"project_id": scene.project, "offset": 50},
+        "processing.jobs.list": {"workspaceId": scene.project, "page": 5},
+    }
+    for op, body in past.items():
+        page = await scene.ok(op, body)
+        assert (page["jobs"], page["count"], page["total"]) == ([], 0, 2)
+
+
 async def test_ndvi_is_the_formula_on_every_pixel(scene, workers):
     job = (
         await scene.ok(

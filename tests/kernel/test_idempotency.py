@@ -234,7 +234,7 @@ async def test_when_the_first_dies_another_takes_over(trial):
 
 
 async def test_waiting_is_bounded(trial, monkeypatch):
-    monkeypatch.setattr("ops_gateway.kernel.pipeline.WAIT_SECONDS", 0.3)
+    monkeypatch.setattr("ops_gateway.kernel.transaction.WAIT_SECONDS", 0.3)
     body = {"seconds": 1.5}
     async with second_process(trial) as other:
         first = asyncio.create_task(post(trial.api.client, trial, "spend", body))
@@ -357,7 +357,7 @@ async def test_a_phased_operation_acts_once_for_many_duplicates(trial):
 
 
 async def test_a_duplicate_of_a_running_phased_operation_is_told_so(trial, monkeypatch):
-    monkeypatch.setattr("ops_gateway.kernel.pipeline.WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("ops_gateway.kernel.transaction.WAIT_SECONDS", 0.2)
     provider = trial.provider
     async with second_process(trial) as other:
         first = asyncio.create_task(trial.call("charge", {"behaviour": "wait"}, key="k"))

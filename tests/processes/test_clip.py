@@ -31,6 +31,9 @@ SQUARE = polygon((10, 20), (40, 20), (40, 50), (10, 50))
 SLANTED = polygon((3.3, 5.1), (55.7, 12.9), (61.2, 70.4), (20.5, 44.4))
 
 
+KEYS = ("data", "a b", "a/b", "a_b")
+
+
 def noise(*shape: int, dtype: str = "uint16", low: int = 1) -> np.ndarray:
     return np.random.default_rng(7).integers(low, 250, shape).astype(dtype)
 
@@ -55,6 +58,13 @@ def test_a_square_on_pixel_edges_is_exactly_those_pixels(make: Make, execute_on:
     assert output["band_names"] == ("red", "nir")
     assert output["info"]["is_cog"]
     assert output["properties"] == {"opstac:clip_rule": "pixel centre"}
+
+
+def test_each_asset_gets_a_file_of_its_own_name(make: Make, execute_on: Run) -> None:
+    sources = {key: make(noise(1, 80, 90), f"{n}.tif") for n, key in enumerate(KEYS)}
+    outputs = execute_on("clip", {"aoi_geometry": SQUARE}, **sources)
+    files = [Path(output["path"]).name for output in outputs]
+    assert files == ["data_clip.tif", "a_b.1_clip.tif", "a_b.2_clip.tif", "a_b_clip.tif"]
 
 
 def cut_by_gdal(source: Any, geometry: dict[str, Any], window: Window) -> np.ndarray:

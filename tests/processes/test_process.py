@@ -56,6 +56,34 @@ def test_an_area_is_priced_by_what_it_covers() -> None:
     assert clip.pricing_strategy == "area"
 
 
+@pytest.mark.parametrize(
+    ("west", "south", "east", "north", "km2"),
+    [
+        # 2 pi R² (sin north - sin south) (east - west) / 360°, on the authalic sphere
+        (-180, -90, 180, 90, 510_065_622),
+        (0, -90, 180, 90, 255_032_811),
+        (-90, -45, 90, 45, 179_931_170),
+        (-180, 60, 180, 61, 2_203_000),
+    ],
+)
+def test_a_wide_area_is_priced_by_its_parallels(
+    west: float, south: float, east: float, north: float, km2: float
+) -> None:
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    aoi = {"type": "Polygon", "coordinates": [ring]}
+    clip = discover()["clip"]
+    inputs = clip.check({"source_item_id": "it_1", "aoi_geometry": aoi})
+    assert float(clip.quantity(inputs, [{}])) == pytest.approx(km2, rel=0.002)
+    assert clip.quantity(inputs, [{"geometry": aoi}]) == clip.quantity(inputs, [{}])
+
+
+def test_an_area_outside_is_nothing_to_price() -> None:
+    far = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]]}
+    clip = discover()["clip"]
+    inputs = clip.check({"source_item_id": "it_1", "aoi_geometry": SQUARE})
+    assert clip.quantity(inputs, [{"geometry": far}]) == 0
+
+
 def test_sources_name_items_and_assets() -> None:
     clip = discover()["clip"]
     inputs = clip.check(

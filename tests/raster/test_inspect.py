@@ -106,6 +106,17 @@ def test_missing_statistics_are_computed_exactly(make: Make) -> None:
     assert "no embedded statistics" in info["needs_conversion"]
 
 
+def test_what_a_mask_hides_is_not_valid_whatever_the_tags_say(make: Make) -> None:
+    mask = np.zeros((10, 10), "uint8")
+    mask[:3] = 255
+    path = make(np.full((1, 10, 10), 5, "uint8"), mask=mask)
+    with rasterio.open(path, "r+") as file:
+        usual = {"MINIMUM": 5, "MAXIMUM": 5, "MEAN": 5, "STDDEV": 0, "VALID_PERCENT": 100}
+        file.update_tags(1, **{f"STATISTICS_{k}": str(v) for k, v in usual.items()})
+    band = look(path)["bands"][0]
+    assert (band["valid_percent"], band["mean"]) == (30, 5)
+
+
 def test_statistics_that_cannot_be_true_are_ignored(make: Make) -> None:
     path = make(np.full((1, 4, 4), 5, "uint8"))
     with rasterio.open(path, "r+") as file:

@@ -144,6 +144,25 @@ def test_a_near_infrared_band_flagged_alpha_by_its_writer_stays_data(data: Path)
         assert made.names == ("red", "green", "blue", "nir")
 
 
+def test_a_nameless_band_flagged_alpha_is_data_where_it_cannot_hide(make: Make) -> None:
+    rgba = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
+    array = np.ones((4, 30, 30), "uint8")
+    array[3] = np.arange(900).reshape(30, 30) % 200
+    measured = make(array, "measured.tif", colors=rgba)
+    with reader.open_guarded(measured) as dataset:
+        made = reader.layout(dataset)
+        assert (made.alpha, made.data, made.names[3]) == (None, (1, 2, 3, 4), "b4")
+        assert reader.layout(dataset, band_names=["r", "g", "b"]).alpha == 4
+    array[3] = 255
+    array[3, :25] = 0
+    array[3, 25] = 100  # a soft edge
+    with reader.open_guarded(make(array, "cover.tif", colors=rgba)) as dataset:
+        assert reader.layout(dataset).alpha == 4
+    array[3] = 0
+    with reader.open_guarded(make(array, "nothing.tif", colors=rgba)) as dataset:
+        assert reader.layout(dataset).alpha == 4
+
+
 def test_scale_and_offset_come_from_the_file_then_the_metadata(make: Make) -> None:
     array = np.array([[[10, 20]]], "int16")
     own = make(array, scales=(0.5,), offsets=(1.0,))

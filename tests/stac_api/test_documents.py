@@ -112,7 +112,11 @@ def test_answers_are_valid_stac(server: Any, organization: Any) -> None:
     asyncio.run(acme.put(acme.row(collection), acme.row(None), assets=(ASSET,)))
     headers = server.caller(acme.visibility)
     with httpx.Client(base_url=f"{server.url}/assets/stac", headers=headers) as http:
-        LandingPage.model_validate(http.get("/").json())
+        landing = http.get("/")
+        LandingPage.model_validate(landing.json())
+        # without its last slash it is the same page, not a redirect
+        bare = httpx.get(f"{server.url}/assets/stac", headers=headers)
+        assert (bare.status_code, bare.json()) == (200, landing.json())
         page = http.get("/search").json()
         ItemCollection.model_validate(page)
         listed = http.get("/collections").json()["collections"]

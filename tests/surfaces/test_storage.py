@@ -41,6 +41,7 @@ class Site:
         self.closed: set[str] = set()
         routes = storage_routes(objects, [KEY], may_write=self.may_write)
         app = Starlette(routes=routes, exception_handlers={OpError: refuse})
+        app.router.redirect_slashes = False  # as in the gateway
         self.listener = socket.socket()
         self.listener.bind(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]

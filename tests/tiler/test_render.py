@@ -85,6 +85,8 @@ def test_a_palette_keeps_its_own_colours_and_is_never_interpolated(write_cog, so
     shown = picture(source, tile_at(source))
     seen = {tuple(c) for c in shown[shown[..., 3] == 255]}
     assert seen and seen <= set(colors.values())
+    plain = {"type": "singleband", "config": {"band": 1}}  # as it is made when the file comes in
+    assert (picture(replace(source, profile=plain), tile_at(source)) == shown).all()
     grey = picture(source, tile_at(source), bands="1")
     assert (grey[..., 0] == grey[..., 1]).all()
 

@@ -17,9 +17,17 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from db.disposable import migrated_cluster
 from db.pool import Pool, make_pool
 
 HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def dsn() -> Iterator[str]:
+    """A cluster of this folder's own: its rows are made by hand and break the ledger's laws."""
+    with migrated_cluster() as cluster:
+        yield cluster.dsn()
 
 
 @pytest.fixture
