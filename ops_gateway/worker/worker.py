@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 sql = queries(__file__)
 
 PR_SET_PDEATHSIG = 1
+HARD_STOP_SECONDS = 40  # longer than a stop in order may take
 
 
 @dataclass(frozen=True)
@@ -269,6 +271,10 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]], *, nice: int = 10) -> 
             if stop.is_set():
                 os._exit(130)
             stop.set()
+            # whatever hangs on a database that is gone: what it held is found by its lease
+            last = threading.Timer(HARD_STOP_SECONDS, os._exit, (1,))
+            last.daemon = True
+            last.start()
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, on_signal)
