@@ -14,7 +14,7 @@ from ops_gateway import domains
 from ops_gateway.kernel.errors import MethodNotAllowed, NotFound, OpError
 from ops_gateway.kernel.failures import translate
 from ops_gateway.kernel.pipeline import Pipeline
-from ops_gateway.surfaces import health, http, openapi
+from ops_gateway.surfaces import health, http, openapi, problems
 from ops_gateway.surfaces.edge import problem_response
 from ops_gateway.surfaces.limits import RateLimiter
 
@@ -36,6 +36,7 @@ def create_app(
         routes=[
             *health.routes(checks, draining),
             *openapi.routes(),
+            *problems.routes(),
             *extra,
             *http.routes(pipeline, limiter),
         ],

@@ -126,10 +126,11 @@ def layout(
         for i, description in enumerate(dataset.descriptions)
     ]
     alpha = bands.alpha_band([c.name for c in dataset.colorinterp], names)
-    # one name short of the bands: whoever named them knows that the rest is alpha
-    unsaid = alpha is not None and not names[alpha - 1] and len(band_names or ()) != len(names) - 1
-    if unsaid and not _hides(dataset, alpha):
-        names[alpha - 1], alpha = f"b{alpha}", None
+    if alpha is not None and not names[alpha - 1]:
+        # one name short of the bands: whoever named them knows that the rest is alpha
+        known_alpha = len(band_names or ()) == len(names) - 1
+        if not known_alpha and not _hides(dataset, alpha):
+            names[alpha - 1], alpha = f"b{alpha}", None
     data = tuple(i for i in dataset.indexes if i != alpha)
     flags = dataset.mask_flag_enums[data[0] - 1] if data else []
     known = [dict(m) for m in metadata or ()] + [{}] * dataset.count

@@ -120,7 +120,7 @@ def from_body(body: Any, *, days: bool = False) -> SearchRequest:
         sortby=_sortby(given.get("sortby", [])),
         include=include,
         exclude=exclude,
-        limit=_integer(given.get("limit", 10), "limit", 1, MAX_LIMIT),
+        limit=_limit(given.get("limit", 10)),
         offset=_integer(given.get("offset", 0), "offset", 0, MAX_OFFSET),
         token=_token(given.get("token")),
     )
@@ -244,6 +244,13 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise BadRequest("bbox must be 4 or 6 finite numbers") from None
+
+
+def _limit(value: Any) -> int:
+    """A page's length; a larger one than there is, is the largest (OGC API - Features, 7.15.2)."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise BadRequest(f"limit must be a whole number from 1; at most {MAX_LIMIT} come at once")
+    return min(value, MAX_LIMIT)
 
 
 def _integer(value: Any, name: str, low: int, high: int) -> int:

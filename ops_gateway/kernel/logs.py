@@ -149,6 +149,8 @@ def configure_logging(level: str = "INFO", stream: TextIO | None = None) -> logg
     logging.captureWarnings(True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # GDAL says of each driver that we switch off and this build lacks that it is not there
+    logging.getLogger("rasterio._env").setLevel(logging.ERROR)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()

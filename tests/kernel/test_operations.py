@@ -44,6 +44,13 @@ async def test_reads_answer_on_get_and_on_resource_paths(api):
     assert (response.status_code, response.headers["allow"]) == (405, "POST")
 
 
+async def test_the_type_of_a_problem_can_be_followed(api):
+    problem = await api.refused(401, "organizations.get")
+    page = await api.client.get(problem["type"])
+    assert page.status_code == 200 and page.json()["status"] == 401 and page.json()["detail"]
+    assert (await api.client.get("/problems/none-such")).status_code == 404
+
+
 async def test_null_and_empty_bodies_are_an_empty_object(api):
     owner = await api.organization()
     headers = {"Authorization": f"Bearer {owner.token}", "Content-Type": "application/json"}
