@@ -5,8 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+import raster.env  # noqa: F401  (before rasterio)
 from raster.cog import Progress, convert_to_cog
 from raster.inspect import inspect
+from raster.reader import open_guarded
+
+
+def decoded_bytes(path: str) -> int:
+    """How much the pixels of all bands come to once they are decompressed; reads the header only.
+
+    A file can be small and hold a great many pixels: blocks that are not there count as nodata.
+
+    Raises: InspectError, RasterError.
+    """
+    with open_guarded(path) as dataset:
+        sample = max(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
+        return dataset.width * dataset.height * dataset.count * sample
 
 
 def prepare(

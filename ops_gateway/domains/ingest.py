@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -16,6 +17,8 @@ from ops_gateway.kernel.errors import Conflict, Invalid, Unavailable
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.operation import Input
 from ops_gateway.kernel.services import ChildRefused
+
+UNPACKED = 8  # times the limit that a file may come to once it is unpacked
 
 
 class UploadedFile(Input):
@@ -118,18 +121,38 @@ def plan(
 
 
 async def takes_long(ctx: Context, plan: Plan) -> bool:
-    """Whether the files are so large that rewriting them is the worker's task.
+    """Whether the files are so large, packed or unpacked, that rewriting them is the worker's task.
 
-    Raises Conflict: a file was never put.
+    Raises:
+        Conflict: a file was never put.
+        Invalid: it is not a GeoTIFF we can take.
     """
     limit = ctx.services.options.convert_inline_bytes
-    total = 0
+    objects = ctx.services.objects
+    total = unpacked = 0
     for file in plan.files:
-        found = await ctx.services.objects.head(file.object_path)
+        found = await objects.head(file.object_path)
         if found is None:
             raise never_put(file)
         total += found.size
-    return total > limit
+        local = objects.local_file(file.object_path)
+        if local is not None and total <= limit:
+            with refusing(file):
+                unpacked += await ctx.services.child("decoded_bytes", path=str(local))
+    return total > limit or unpacked > UNPACKED * limit
+
+
+@contextmanager
+def refusing(file: PlannedFile) -> Generator[None]:
+    """What a child refuses, as the caller reads it: Invalid at the file, or Unavailable."""
+    try:
+        yield
+    except ChildRefused as error:
+        message = f"'{file.file_name}': {error.message}"
+        if error.passing:
+            raise Unavailable(message, 30) from None
+        place = ["body", "files", file.file_name]
+        raise Invalid([{"loc": place, "msg": message, "type": error.code}]) from None
 
 
 def never_put(file: PlannedFile) -> Conflict:
@@ -166,7 +189,7 @@ async def ingest_file(ctx: Context, file: PlannedFile, is_categorical: bool) -> 
         except ObjectMissing:
             raise never_put(file) from None
         converted = Path(folder) / "converted.tif"
-        try:
+        with refusing(file):
             result = await ctx.services.child(
                 "prepare",
                 path=str(local),
@@ -174,18 +197,6 @@ async def ingest_file(ctx: Context, file: PlannedFile, is_categorical: bool) -> 
                 band_names=file.band_names,
                 is_categorical=is_categorical,
             )
-        except ChildRefused as error:
-            if error.passing:
-                raise Unavailable(f"'{file.file_name}': {error.message}", 30) from None
-            raise Invalid(
-                [
-                    {
-                        "loc": ["body", "files", file.file_name],
-                        "msg": f"'{file.file_name}': {error.message}",
-                        "type": error.code,
-                    }
-                ]
-            ) from None
         result_file = converted if result["converted"] else local
         if result["converted"] or not objects.is_local:
             try:

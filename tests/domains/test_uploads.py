@@ -229,3 +229,18 @@ async def test_a_large_file_is_rewritten_by_the_worker(open_session, tmp_path, m
     assert upload["status"] == "completed" and len(upload["item_ids"]) == 1
     listed = await session.api.ok("items.list", {"project_id": session.project}, as_=session.owner)
     assert [i["name"] for i in listed["items"]] == ["large"]
+
+
+async def test_a_small_file_of_very_many_pixels_is_the_workers_task(open_session, tmp_path):
+    path = tmp_path / "sparse.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", width=60_000, height=60_000, count=1, dtype="uint8", tiled=True,
+        crs="EPSG:32633", transform=from_origin(500000, 5200000, 1, 1), SPARSE_OK="TRUE",
+        compress="deflate",
+    ):  # fmt: skip
+        pass
+    assert path.stat().st_size < 2_000_000
+    session = await open_session()
+    assert (await session.put("sparse.tif", path.read_bytes())).is_success
+    answer = await session.ok("complete")
+    assert (answer["upload"]["status"], answer["items"]) == ("processing", [])
