@@ -10,6 +10,7 @@ import asyncio
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,13 +157,26 @@ def service() -> str:
     return "all"
 
 
-@pytest.fixture
-async def api(dsn: str, tmp_path: Path, service: str) -> AsyncIterator[Api]:
-    """The whole platform without workers."""
-    async with compose.embedded(test_settings(dsn, tmp_path), service=service) as platform:
+@asynccontextmanager
+async def on_database(dsn: str, home: Path, service: str = "all") -> AsyncIterator[Api]:
+    """The platform on a database, without workers."""
+    async with compose.embedded(test_settings(dsn, home), service=service) as platform:
         transport = httpx.ASGITransport(platform.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
             yield Api(platform, client)
+
+
+@pytest.fixture
+def platform_on() -> Any:
+    """The function from a database and a folder to a platform, for tests that stop the server."""
+    return on_database
+
+
+@pytest.fixture
+async def api(dsn: str, tmp_path: Path, service: str) -> AsyncIterator[Api]:
+    """The whole platform without workers."""
+    async with on_database(dsn, tmp_path, service) as api:
+        yield api
 
 
 @pytest.fixture

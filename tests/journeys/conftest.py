@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,21 @@ class Workers:
                 process.send_signal(signal.SIGCONT)
                 process.kill()
             await process.wait()
+
+
+@pytest.fixture
+def workers_of() -> Any:
+    """The function from a platform to its worker processes, which end with the block."""
+
+    @asynccontextmanager
+    async def started(api: Any) -> AsyncIterator[Workers]:
+        workers = Workers(api)
+        try:
+            yield workers
+        finally:
+            await workers.stop()
+
+    return started
 
 
 @pytest.fixture
