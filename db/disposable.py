@@ -23,7 +23,7 @@ from db.embedded import Cluster
 from db.locks import Busy, exclusive
 
 PREFIX = "opstac-disposable-"
-TEMPLATES_KEPT = 3
+TEMPLATES_KEPT = 8
 # a file system in memory: thousands of small files are there at once, however busy the disk is;
 # only mkdtemp makes anything in it
 MEMORY = Path("/dev/shm")  # nosec B108
