@@ -7,7 +7,7 @@ files: run them in a `tiler.pool.TilePool`, never on an event loop.
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from rasterio.errors import RasterioError
@@ -23,7 +23,7 @@ from tiler.locate import NotCovered, Request
 from tiler.paint import paint
 from tiler.pixels import Pixels
 from tiler.source import AssetSource
-from tiler.style import Style, style
+from tiler.style import Look, Style, style
 
 __all__ = [
     "area_of",
@@ -48,12 +48,9 @@ def render_tile(
     *,
     format: str = "webp",
     size: int = 256,
-    bands: str | None = None,
-    expression: str | None = None,
-    rescale: str | None = None,
-    colormap: str | None = None,
     quality: int = 82,
     aoi: Mapping[str, Any] | None = None,
+    **look: Unpack[Look],
 ) -> bytes:
     """One WebMercatorQuad tile.
 
@@ -61,9 +58,9 @@ def render_tile(
         source: the asset, with the profile to use if any.
         format: `png`, `webp` or `jpg`.
         size: pixels a side: 256, 512 or 1024.
-        bands, expression, rescale, colormap: as `tiler.style.style`; replace the profile's.
         quality: 1 to 100, JPEG and WebP.
         aoi: GeoJSON Polygon or MultiPolygon, EPSG:4326; nothing is drawn outside.
+        look: replaces the profile's settings.
 
     Returns: the picture; fully transparent (JPEG: white) where the raster has no pixels.
 
@@ -72,9 +69,7 @@ def render_tile(
     address = grid.tile(z, x, y)
     check_output(format, size, quality)
     header = datasets.header_of(source)
-    chosen = style(
-        source, header, bands=bands, expression=expression, rescale=rescale, colormap=colormap
-    )
+    chosen = style(source, header, **look)
     pixels = _read(header, chosen, address.bounds, size)
     if pixels is None:
         return encode.empty(format, size)
@@ -158,26 +153,18 @@ def area_of(aoi: Mapping[str, Any] | str) -> dict[str, Any]:
     return {"type": found["type"], "coordinates": found["coordinates"]}
 
 
-def tilejson(
-    source: AssetSource,
-    url_template: str,
-    *,
-    bands: str | None = None,
-    expression: str | None = None,
-    rescale: str | None = None,
-    colormap: str | None = None,
-) -> dict[str, Any]:
+def tilejson(source: AssetSource, url_template: str, **look: Unpack[Look]) -> dict[str, Any]:
     """TileJSON 3.0.0 of an asset; reads only the file's header, once a version.
 
     Args:
         url_template: of a tile, with `{z}`, `{x}` and `{y}`.
-        bands, expression, rescale, colormap: what that URL asks for; refused here as a tile would.
+        look: what that URL asks for; refused here as a tile would.
 
     Bounds across the antimeridian cannot be said in TileJSON: they are then the whole circle, and
     the centre tells where the raster is. Raises: InvalidParameter, Unreadable.
     """
     header = datasets.header_of(source)
-    style(source, header, bands=bands, expression=expression, rescale=rescale, colormap=colormap)
+    style(source, header, **look)
     west, south, east, north = source.bounds or header.geographic_bounds
     limit = grid.MAX_LATITUDE
     south, north = max(-limit, min(limit, south)), max(-limit, min(limit, north))

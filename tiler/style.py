@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -48,27 +48,29 @@ class Style:
     alpha_bidx: int | None
 
 
-def style(
-    source: AssetSource,
-    header: Header,
-    *,
-    bands: str | None = None,
-    expression: str | None = None,
-    rescale: str | None = None,
-    colormap: str | None = None,
-) -> Style:
+class Look(TypedDict, total=False):
+    """What a request may say of how a raster is drawn; all of it replaces the profile's.
+
+    Attributes:
+        bands: one or three, by number or name: `3,2,1`, `red,green,blue`, `B08`.
+        expression: in the grammar of `raster.formula`, one or three blocks.
+        rescale: as `tiler.rescale.parse`.
+        colormap: a name of `tiler.colormaps`, for one band.
+    """
+
+    bands: str | None
+    expression: str | None
+    rescale: str | None
+    colormap: str | None
+
+
+def style(source: AssetSource, header: Header, **look: Unpack[Look]) -> Style:
     """The style of a request. Explicit bands or an expression replace those of the profile;
     rescale and colormap replace just that.
 
     Bands are drawn in stored numbers, as their STATISTICS tags and `rescale` count them. A formula
     sees values with scale and offset applied, as everywhere else; one that merely names a band
     means that band.
-
-    Args:
-        bands: one or three, by number or name: `3,2,1`, `red,green,blue`, `B08`.
-        expression: in the grammar of `raster.formula`, one or three blocks.
-        rescale: as `tiler.rescale.parse`.
-        colormap: a name of `tiler.colormaps`, for one band.
 
     Raises: InvalidParameter.
     """
@@ -84,10 +86,10 @@ def style(
         None if source.nodata is None or math.isnan(source.nodata) else source.nodata,
         source.is_categorical,
         profile,
-        bands or None,
-        expression or None,
-        rescale or None,
-        colormap or None,
+        look.get("bands") or None,
+        look.get("expression") or None,
+        look.get("rescale") or None,
+        look.get("colormap") or None,
     )
 
 

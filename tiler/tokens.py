@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 PREFIX = "tt_"
 LIFETIME_SECONDS = 3600
+# tokens made within this time are the same: so are the tile URLs, and what caches hold of them
+_STEP_SECONDS = 300
 _CONTEXT = b"opstac tile token 1\0"  # the key signs nothing that could be read as another thing
 _SIGNATURE_BYTES = 64
 _EXPIRY_BYTES = 5
@@ -41,6 +43,11 @@ def new_signing_key() -> bytes:
 def public_key(signing_key: bytes) -> bytes:
     """The key, 32 bytes, that verifies what `signing_key` signed; all a tiler needs."""
     return Ed25519PrivateKey.from_private_bytes(signing_key).public_key().public_bytes_raw()
+
+
+def expiry(now: float) -> int:
+    """When a token made now for a document's tile URLs ends, Unix seconds: in 55 to 60 minutes."""
+    return int(now + LIFETIME_SECONDS) // _STEP_SECONDS * _STEP_SECONDS
 
 
 def sign_tile_token(

@@ -16,9 +16,8 @@ from tiler import encode, measure, render
 from tiler.app import tile_url
 from tiler.errors import InvalidParameter, TileError
 from tiler.source import AssetSource
-from tiler.tokens import sign_tile_token
+from tiler.tokens import expiry, sign_tile_token
 
-TOKEN_SECONDS = 3600
 CACHE = {"Cache-Control": "private, max-age=3600"}
 
 
@@ -146,7 +145,7 @@ async def item_tilejson(ctx: Context, body: ItemTilejsonInput) -> TileJSON:
         ctx.services.keys.tile.private_bytes(),
         body.item_id,
         organization_id=ctx.organization_id,
-        expires_at=int(time.time()) + TOKEN_SECONDS,
+        expires_at=expiry(time.time()),
     )
     chosen = {"profile": body.profile, "asset_key": body.asset_key}
     template = tile_url(

@@ -31,6 +31,7 @@ from opstac.ogc import ogc_app
 from opstac.settings import Settings
 from opstac.stac import searching, stac_apps
 from raster.child import ChildFailed, run_child
+from tiler.app import PREFIXES as TILE_PREFIXES
 from tiler.app import create_app as create_tiler
 from tiler.pool import TilePool
 
@@ -158,7 +159,7 @@ async def tiler_alone(
         health = health_app({"database": lambda: ping(pool)}, draining)
         metrics = Metrics({"opstac_tiler": pool})
         app = Edge(
-            Dispatch([("/api/v1/items", tiler)], health),
+            Dispatch([(prefix, tiler) for prefix in TILE_PREFIXES], health),
             authenticator,
             public_url=settings.public_url,
             observe=metrics.request,
@@ -187,7 +188,8 @@ async def embedded(
         if "processes" in wanted:
             mounted.append(("/ogc", ogc_app(platform)))
         if "tiler" in wanted:
-            mounted.append(("/api/v1/items", await tiler_app(platform, stack)))
+            tiler = await tiler_app(platform, stack)
+            mounted += [(prefix, tiler) for prefix in TILE_PREFIXES]
         checks = {
             "database": lambda: ping(platform.pool),
             "storage": platform.services.objects.check,

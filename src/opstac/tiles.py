@@ -18,9 +18,7 @@ from ops_gateway.kernel.context import Principal
 from ops_gateway.kernel.errors import Forbidden, Invalid, NotFound, OpError, Unauthenticated
 from tiler.errors import Busy, InvalidParameter, ResolveError, TileError
 from tiler.source import AssetSource
-from tiler.tokens import PREFIX, TokenError, sign_tile_token, verify_tile_token
-
-TOKEN_SECONDS = 3600
+from tiler.tokens import PREFIX, TokenError, expiry, sign_tile_token, verify_tile_token
 
 
 class Resolver:
@@ -100,7 +98,7 @@ def signer(signing_key: bytes) -> Callable[[Request, str], str | None]:
             signing_key,
             item_id,
             organization_id=principal.organization_id,
-            expires_at=int(time.time()) + TOKEN_SECONDS,
+            expires_at=expiry(time.time()),
         )
 
     return sign

@@ -14,6 +14,7 @@ from tiler.errors import Busy, ResolveError
 from tiler.pool import TilePool
 
 KEY = tokens.new_signing_key()
+EXPIRY = tokens.expiry(time.time())
 BASE = "http://platform.test"
 
 
@@ -40,7 +41,7 @@ async def client(scene, photo):
         return items[item_id]
 
     def sign(request, item_id):
-        return tokens.sign_tile_token(KEY, item_id)
+        return tokens.sign_tile_token(KEY, item_id, expires_at=EXPIRY)
 
     app = create_app(resolve, sign_tile_token=sign)
     transport = httpx.ASGITransport(app=app)
@@ -71,7 +72,7 @@ async def test_a_tile(client, path, name, media_type, start):
     assert answer.headers["content-type"] == media_type
     assert answer.content.startswith(start)
     assert answer.headers["cache-control"] == "private, max-age=3600"
-    assert answer.headers["vary"] == "Authorization"
+    assert answer.headers["vary"] == "Authorization, X-API-Key"
     assert answer.headers["etag"].startswith('"')
 
 
@@ -88,6 +89,37 @@ async def test_an_unchanged_tile_is_not_drawn_again(client, path, monkeypatch):
         answer = await client.get(path + ".png", headers={"If-None-Match": sent})
         assert (answer.status_code, answer.content) == (304, b"")
         assert answer.headers["etag"] == tag
+
+
+async def test_pages_of_any_origin_may_read_answers(client, path):
+    asked = {"Origin": "https://map.example", "Access-Control-Request-Method": "GET"}
+    asked["Access-Control-Request-Headers"] = "authorization"
+    preflight = await client.options(path + ".png", headers=asked)
+    assert preflight.status_code == 204
+    assert "Authorization" in preflight.headers["access-control-allow-headers"]
+    for answer in (
+        preflight,
+        await client.get(path + ".png"),  # without Origin too: a cache would hold that answer
+        await client.get(path + ".png?nosuch=1"),
+        await client.get("/api/v1/items/it_scene/tiles/tilejson.json"),
+    ):
+        assert answer.headers["access-control-allow-origin"] == "*"
+
+
+async def test_tilejson_is_sent_again_only_where_it_changed(client, monkeypatch):
+    url = "/api/v1/items/it_scene/tiles/tilejson.json"
+    first = await client.get(url)
+    again = await client.get(url, headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    other = await client.get(url + "?bands=1", headers={"If-None-Match": first.headers["etag"]})
+    assert other.status_code == 200
+
+
+def test_tokens_of_documents_repeat_for_five_minutes():
+    starts = {tokens.expiry(now) for now in range(1_000_000, 1_003_600)}
+    assert len(starts) in (12, 13)
+    for now in range(1_000_000, 1_000_900, 7):
+        assert 3300 <= tokens.expiry(now) - now <= 3600
 
 
 async def test_the_etag_follows_what_is_drawn_but_not_the_token(client, path):
