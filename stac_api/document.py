@@ -104,7 +104,7 @@ def item_document(item: Mapping[str, Any], assets: Sequence[Mapping[str, Any]]) 
             stac_extensions, created_at, updated_at; times as datetime or RFC 3339 text.
         assets: columns id, key, title, media_type, roles, size_bytes, checksum (SHA-256, hex),
             epsg, width, height, transform (affine, row order), nodata, nodata_is_nan, bands,
-            is_cog, datetime.
+            is_cog, datetime; of one that lies elsewhere href, and stac for the rest of it.
     """
     extensions = {str(uri) for uri in item.get("stac_extensions") or ()}
     # names of ours cannot be given by a client: visibility hangs on them
@@ -152,7 +152,12 @@ def item_document(item: Mapping[str, Any], assets: Sequence[Mapping[str, Any]]) 
 
 
 def asset_document(asset: Mapping[str, Any], extensions: set[str]) -> Document:
-    """One asset as stored, `href` its id; adds the extensions it uses to `extensions`."""
+    """One asset as stored, `href` its id; adds the extensions it uses to `extensions`.
+
+    One that lies elsewhere is what its catalogue said of it, at its own href.
+    """
+    if asset.get("href"):
+        return {**asset["stac"], "href": asset["href"]}
     document: Document = {
         "href": asset["id"],
         "type": COG if asset.get("is_cog") else asset["media_type"],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import urljoin
 
 from pydantic import BaseModel, ValidationError
 from stac_pydantic import Collection, Item
@@ -59,6 +60,7 @@ def item_input(item: Any, collection_id: str | None) -> dict[str, Any]:
         "type": properties.get("opstac:type") or ITEM_TYPE,
         **_item_fields(item),
         "stac_extensions": [str(uri) for uri in item.get("stac_extensions") or []],
+        "assets": resolved(item),
     }
 
 
@@ -68,9 +70,26 @@ def item_changes(item: Any) -> dict[str, Any]:
     Raises:
         Invalid: not a STAC item.
     """
-    item = {"links": [], "assets": {}, "stac_version": "1.0.0", **_object(item)}
-    _validate(Item, {k: v for k, v in item.items() if k != "collection"})
-    return _item_fields(item)
+    document = {"links": [], "assets": {}, "stac_version": "1.0.0", **_object(item)}
+    _validate(Item, {k: v for k, v in document.items() if k != "collection"})
+    changes = _item_fields(document)
+    return {**changes, "assets": resolved(document)} if "assets" in item else changes
+
+
+def resolved(item: Document) -> Document:
+    """An item's assets; an href that is relative is so to the item's own address."""
+    assets, links = item["assets"], item.get("links") or ()
+    base = next((link["href"] for link in links if link.get("rel") == "self"), None)
+    if base is None or not base.startswith(("http://", "https://")):
+        return assets
+    return {key: {**asset, "href": _joined(base, asset["href"])} for key, asset in assets.items()}
+
+
+def _joined(base: str, href: str) -> str:
+    try:
+        return urljoin(base, href)
+    except ValueError:  # the operation says what is wrong with it
+        return href
 
 
 def _item_fields(item: Document) -> dict[str, Any]:

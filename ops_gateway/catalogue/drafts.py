@@ -22,7 +22,18 @@ _TIMES = frozenset(("datetime", "start_datetime", "end_datetime", "created", "up
 _RASTER_COLUMNS = ("epsg", "width", "height", "transform", "dtype", "band_count", "bands", "is_cog")
 _BEYOND = ("alpha", "crs_wkt", "footprint", "bbox", "georeferencing", "has_colormap", "proj")
 _COPIED = (
-    *("key", "object_path", "title", "file_name", "media_type", "roles", "size_bytes", "checksum"),
+    *(
+        "key",
+        "object_path",
+        "href",
+        "stac",
+        "title",
+        "file_name",
+        "media_type",
+        "roles",
+        "size_bytes",
+        "checksum",
+    ),
     *("epsg", "width", "height", "transform", "dtype", "nodata", "nodata_is_nan", "band_count"),
     *("band_names", "bands", "raster", "is_cog", "is_categorical", "datetime"),
 )
@@ -92,7 +103,8 @@ class ItemDraft:
 
 @dataclass(frozen=True, kw_only=True)
 class AssetDraft:
-    """A new file of an item; its object exists already.
+    """A new file of an item; its object exists already. `external.drafts` makes those that lie
+    elsewhere.
 
     Attributes:
         info: what `raster.inspect` says of it.
@@ -101,7 +113,7 @@ class AssetDraft:
     """
 
     key: str
-    object_path: str
+    object_path: str | None
     info: Mapping[str, Any] = field(default_factory=dict)
     asset_id: str | None = None
     title: str | None = None

@@ -107,6 +107,15 @@ async def insert_assets(ctx: Context, rows: Sequence[Row]) -> list[Row]:
     return made
 
 
+async def exchange_assets(
+    ctx: Context, item_id: str, new: Sequence[AssetDraft], gone: Sequence[str]
+) -> None:
+    """Take assets that lie elsewhere away from an item and give it others."""
+    if gone:
+        await ctx.execute(sql.drop_assets, ids=list(gone))
+    await insert_assets(ctx, [asset.row(item_id) for asset in new])
+
+
 async def insert_profiles(ctx: Context, rows: Sequence[Row]) -> None:
     """Insert rows of `visualization_profile`."""
     if rows:

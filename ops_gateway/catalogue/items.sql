@@ -27,16 +27,21 @@ select id from item where organization_id = :org and id = any (:ids);
 -- No row comes back for a key the item has already.
 insert into asset (id, organization_id, item_id, key, title, file_name, object_path, media_type, roles, size_bytes,
                    checksum, epsg, width, height, transform, dtype, nodata, nodata_is_nan, band_count, band_names,
-                   bands, raster, is_cog, is_categorical, datetime)
+                   bands, raster, is_cog, is_categorical, datetime, href, stac)
 select r.id, :org, r.item_id, r.key, r.title, r.file_name, r.object_path, r.media_type, r.roles, r.size_bytes,
        r.checksum, r.epsg, r.width, r.height, r.transform, r.dtype, r.nodata, r.nodata_is_nan, r.band_count,
-       r.band_names, r.bands, r.raster, r.is_cog, r.is_categorical, r.datetime
+       r.band_names, r.bands, r.raster, r.is_cog, r.is_categorical, r.datetime, r.href,
+       coalesce(r.stac, '{}')
 from jsonb_populate_recordset(null::asset, :rows::jsonb) with ordinality r
 order by r.ordinality
 on conflict do nothing
 returning id, item_id, key, title, file_name, object_path, media_type, roles, size_bytes, checksum, epsg, width,
           height, transform, dtype, nodata, nodata_is_nan, band_count, band_names, bands, raster, is_cog,
-          is_categorical, datetime, version, created_at, updated_at;
+          is_categorical, datetime, href, stac, version, created_at, updated_at;
+
+-- name: drop_assets
+update asset set deleted_at = now(), updated_at = now()
+where organization_id = :org and id = any (:ids) and object_path is null;
 
 -- name: insert_profiles
 insert into visualization_profile (id, organization_id, item_id, name, layer, type, is_default, sort_order, config,
@@ -62,7 +67,7 @@ returning id, project_id, collection_id, stac_id, type, name, description, geome
 -- name: assets
 select id, item_id, key, title, file_name, object_path, media_type, roles, size_bytes, checksum, epsg, width,
        height, transform, dtype, nodata, nodata_is_nan, band_count, band_names, bands, raster, is_cog,
-       is_categorical, datetime, version, created_at, updated_at
+       is_categorical, datetime, href, stac, version, created_at, updated_at
 from asset
 where organization_id = :org and item_id = :item and deleted_at is null
 order by created_at, id;
@@ -73,7 +78,7 @@ select slot from organization_slot where organization_id = :org;
 -- name: assets_of_items
 select id, item_id, key, title, file_name, object_path, media_type, roles, size_bytes, checksum, epsg, width,
        height, transform, dtype, nodata, nodata_is_nan, band_count, band_names, bands, raster, is_cog,
-       is_categorical, datetime, version, created_at, updated_at
+       is_categorical, datetime, href, stac, version, created_at, updated_at
 from asset
 where organization_id = :org and item_id = any (:items) and deleted_at is null
 order by created_at, id;

@@ -10,6 +10,7 @@ from typing import Any
 
 from db import signing
 from ops_gateway.kernel.context import Context
+from ops_gateway.kernel.errors import Conflict
 from ops_gateway.kernel.services import Services
 
 SECONDS = 15 * 60
@@ -29,11 +30,21 @@ async def signed_asset(ctx: Context, asset: Mapping[str, Any]) -> SignedLink:
 
 
 async def sign(asset: Mapping[str, Any], services: Services, base_url: str) -> SignedLink:
-    """A download link of an asset's row: the bucket's own, or ours where objects are local.
+    """A download link of an asset's row: the bucket's own, ours where objects are local, or the
+    asset's href where it lies elsewhere.
 
     May ask the bucket's account for a signature: call it outside transactions.
+
+    Raises:
+        Conflict: it lies where a browser cannot fetch it.
     """
     expires_at = int(time.time()) + SECONDS
+    if asset.get("href") is not None:
+        if not asset["href"].startswith(("http://", "https://")):
+            raise Conflict(
+                f"the asset lies at {asset['href'][:500]}; fetch it with a tool for that"
+            )
+        return SignedLink(asset["href"], datetime.fromtimestamp(expires_at, UTC))
     path = asset["object_path"]
     url = await services.objects.signed_download(path, SECONDS)
     if url is None:

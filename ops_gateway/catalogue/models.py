@@ -94,8 +94,9 @@ class AssetOutput(Output):
     file_name: str | None
     media_type: str
     roles: list[str]
-    size_bytes: int
-    checksum: str
+    href: str | None = Field(default=None, description="where it lies, if not in our store")
+    size_bytes: int | None
+    checksum: str | None
     epsg: int | None
     width: int | None
     height: int | None

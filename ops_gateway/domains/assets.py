@@ -20,7 +20,9 @@ class AssetDeleteInput(Input):
 
 
 class AssetDeleteOutput(Output):
-    """Output of assets.delete; nothing is freed while a copy of the item shares the file."""
+    """Output of assets.delete; nothing is freed while a copy of the item shares the file, and by
+    an asset that lies elsewhere.
+    """
 
     id: str | None = None
     deleted: bool
@@ -31,10 +33,13 @@ class AssetDeleteOutput(Output):
 async def delete_asset(ctx: Context, body: AssetDeleteInput) -> AssetDeleteOutput:
     """Delete an asset (file) from an item (item access required)."""
     asset = await find_asset(ctx, body.item_id, body.asset_id, "editor", lock=True)
+    # what lies elsewhere stays there
+    paths = [asset["object_path"]] if asset["object_path"] is not None else []
     # whoever lets go of the same object at the same time waits here, so one of them is the last
-    await ctx.execute(sql.lock_sharers, path=asset["object_path"])
+    for path in paths:
+        await ctx.execute(sql.lock_sharers, path=path)
     await ctx.execute(sql.delete_asset, id=asset["id"])
-    removed = await remove_objects(ctx, [asset["object_path"]])
+    removed = await remove_objects(ctx, paths)
     freed = asset["size_bytes"] if removed else 0
     if freed:
         await ctx.execute(sql.free_storage, bytes=freed)

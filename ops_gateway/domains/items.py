@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 from pydantic import Field
 
 from db.queries import queries
-from ops_gateway.catalogue import checks, geometry, items, search
+from ops_gateway.catalogue import checks, external, geometry, items, search
 from ops_gateway.catalogue.drafts import AssetDraft, ItemDraft, own_properties
 from ops_gateway.catalogue.models import (
     AssetOutput,
@@ -54,11 +54,16 @@ class ItemCreateInput(Input):
     order_id: str | None = None
     upload_id: str | None = None
     job_id: str | None = None
+    assets: dict[str, Any] = Field(
+        default_factory=dict, description="STAC assets whose files stay where they are"
+    )
     project_id: str
 
 
 class ItemUpdateInput(Input):
-    """Input of items.update; what is absent or null stays, `properties` are replaced as a whole."""
+    """Input of items.update; what is absent or null stays, `properties` are replaced as a whole,
+    and so are those of `assets` whose files lie elsewhere.
+    """
 
     collection_id: str | None = None
     name: str | None = Field(default=None, min_length=1, max_length=500)
@@ -72,6 +77,7 @@ class ItemUpdateInput(Input):
     gsd: float | None = None
     properties: dict[str, Any] | None = None
     lifecycle_state: LifecycleState | None = None
+    assets: dict[str, Any] | None = None
     item_id: str
 
 
@@ -249,7 +255,7 @@ async def create_item(ctx: Context, body: ItemCreateInput) -> ItemResponse:
     if body.collection_id is not None:
         await access.collection(ctx, body.collection_id, "editor", project_id=body.project_id)
     origin = await origin_of(ctx, body)
-    given = body.model_dump(exclude={"type", "geometry", "bbox", "stac_extensions"})
+    given = body.model_dump(exclude={"type", "geometry", "bbox", "stac_extensions", "assets"})
     made, _ = await items.insert_item(
         ctx,
         ItemDraft(
@@ -259,6 +265,7 @@ async def create_item(ctx: Context, body: ItemCreateInput) -> ItemResponse:
             stac_extensions=checks.extensions(body.stac_extensions),
             **given,
         ),
+        external.drafts(body.assets),
     )
     ctx.edge(("item", made.id), "generated_by", origin)
     return made
@@ -311,7 +318,10 @@ async def update_item(ctx: Context, body: ItemUpdateInput) -> ItemResponse:
     if body.collection_id is not None:
         await access.collection(ctx, body.collection_id, "editor", project_id=row["project_id"])
     new = changed(row, body)
-    if all(new[name] == row[name] for name in UPDATED):
+    assets, gone = [], []
+    if body.assets is not None:
+        assets, gone = external.split(body.assets, await items.assets_of(ctx, row["id"]))
+    if not assets and not gone and all(new[name] == row[name] for name in UPDATED):
         return item_response(row)
     await ctx.execute(sql.keep_version, id=row["id"])
     new["geometry"] = None if new["geometry"] is None else Jsonb(new["geometry"])
@@ -321,6 +331,7 @@ async def update_item(ctx: Context, body: ItemUpdateInput) -> ItemResponse:
         await ctx.execute(sql.update_item, id=row["id"], **new)
     except psycopg.errors.UniqueViolation:
         raise items.taken([row["stac_id"]]) from None
+    await items.exchange_assets(ctx, row["id"], assets, gone)
     after = await items.touch(ctx, row["id"])
     ctx.produced("item", row["id"])
     ctx.emit(items.event("item.updated", after, await items.assets_of(ctx, row["id"])))

@@ -57,7 +57,7 @@ class AssetDownloadOutput(Output):
     expires_at: datetime
     file_name: str
     media_type: str
-    size_bytes: int
+    size_bytes: int | None
     method: Literal["GET"] = "GET"
 
 
@@ -116,9 +116,13 @@ async def sign_download(ctx: Context, body: AssetDownloadInput) -> SignedLink:
 async def download_asset(
     ctx: Context, body: AssetDownloadInput, link: SignedLink
 ) -> AssetDownloadOutput:
-    """Mint a signed link to an item's file; good for 15 minutes."""
+    """Mint a signed link to an item's file; good for 15 minutes.
+
+    For an asset that lies elsewhere it is the asset's own address.
+    """
     asset = await find_asset(ctx, body.item_id, body.asset_id)
-    await ctx.execute(sql.count_egress, bytes=asset["size_bytes"])
+    if asset["href"] is None:
+        await ctx.execute(sql.count_egress, bytes=asset["size_bytes"])
     ctx.produced("asset", asset["id"])
     return AssetDownloadOutput(
         url=link.url,

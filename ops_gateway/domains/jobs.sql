@@ -20,6 +20,7 @@ select id, key, title, file_name, object_path, media_type, roles, size_bytes, ch
        bands, is_categorical, datetime
 from asset
 where organization_id = :org and item_id = :item and deleted_at is null and band_count > 0
+  and object_path is not null
 order by (key = 'data') desc, created_at, id;
 
 -- name: insert_job

@@ -312,6 +312,7 @@ async def delete_project(ctx: Context, body: ProjectDeleteInput) -> ProjectDelet
     sizes = {
         row["object_path"]: row["size_bytes"]
         for row in await ctx.rows(None, sql.delete_assets, id=project_id)
+        if row["object_path"] is not None
     }
     await ctx.execute(sql.delete_collections, id=project_id)
     await ctx.execute(sql.delete_project, id=project_id)

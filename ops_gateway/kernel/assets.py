@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from db.objects import Objects
 from db.pool import Connection
@@ -32,11 +33,23 @@ def require_visible(row: Mapping[str, Any], principal: Principal) -> None:
         raise Forbidden("not a member of the item's project")
 
 
+def require_own(href: str | None, key: str) -> None:
+    """Raise Forbidden for an asset that lies elsewhere: nothing foreign is opened."""
+    if href is not None:
+        host = urlsplit(href).netloc[:200]
+        raise Forbidden(
+            f"asset '{key}' lies at {host}, which this platform does not open; upload the file"
+        )
+
+
 def source_of(row: Mapping[str, Any], profile: str | None, objects: Objects) -> AssetSource:
     """The asset with its display profile: the one named (id or name), else the item's default.
 
-    Raises Invalid: the item has no such profile.
+    Raises:
+        Forbidden: the asset lies elsewhere.
+        Invalid: the item has no such profile.
     """
+    require_own(row["href"], row["asset_key"])
     bbox = row["bbox"]
     return AssetSource(
         path=objects.gdal_path(row["object_path"]),

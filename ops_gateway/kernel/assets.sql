@@ -1,5 +1,5 @@
 -- name: resolve
 select organization_id, project_id, item_id, item_name, asset_id, asset_key, object_path, checksum, media_type,
        epsg, width, height, dtype, nodata, nodata_is_nan, band_names, bands, raster, is_categorical, bbox, version,
-       profiles
+       profiles, href
 from resolve_asset(:item, :key);

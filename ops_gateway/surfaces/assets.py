@@ -1,6 +1,7 @@
 """`/v2/assets/{asset_id}`: where the hrefs of STAC assets lead.
 
-GET    302 to a signed URL of the file, which needs no credential and takes ranges
+GET    302 to a signed URL of the file, which needs no credential and takes ranges; for an asset
+       that lies elsewhere, to its href
 POST   …/download-url: the same URL as JSON, as an `items.asset.download`
 """
 
