@@ -98,8 +98,8 @@ def _aligned(
     if column < 0 or row < 0 or column + size > handle.width or row + size > handle.height:
         return None
     window = Window(column, row, size, size)  # type: ignore[call-arg]
-    data, masked, alpha = _window(header, request, handle, window, None)
-    return Pixels(data, masked, alpha)
+    planes, masked, alpha = _window(header, request, handle, window, None)
+    return Pixels(_interleaved(planes), masked, alpha)
 
 
 def _warped(
@@ -129,7 +129,7 @@ def _warped(
     if max(read_height, read_width) > _MAX_REMAP_SIDE:
         raise NotCovered
     window = Window(c0, r0, width, height)  # type: ignore[call-arg]
-    data, masked, alpha = _window(header, request, handle, window, shape)
+    planes, masked, alpha = _window(header, request, handle, window, shape)
 
     map_x = spread((found.columns / fx - c0) / sx - 0.5, size)
     map_y = spread((found.rows / fy - r0) / sy - 0.5, size)
@@ -137,7 +137,7 @@ def _warped(
     if box[0] < 0 or box[1] < 0 or box[2] > header.width or box[3] > header.height:
         inside = (map_x >= -0.5) & (map_x < read_width - 0.5)
         inside &= (map_y >= -0.5) & (map_y < read_height - 0.5)
-    pixels = _remap(data, masked, alpha, map_x, map_y, request.resampling == "nearest")
+    pixels = _remap(planes, masked, alpha, map_x, map_y, request.resampling == "nearest")
     if inside is not None and not inside.all():
         if pixels.alpha is None:
             pixels.alpha = inside.astype(np.uint8) * 255
@@ -161,7 +161,7 @@ def _window(
     window: Window,
     shape: tuple[int, int] | None,
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """(data, masked, alpha) of a window, as in Pixels; `alpha` uint8 or None."""
+    """(planes, masked, alpha) of a window: shape (bands, rows, columns), then as in Pixels."""
     how = Resampling.nearest if request.resampling == "nearest" else Resampling.average
     rows, columns = shape or (int(window.height), int(window.width))
     bidx = request.bidx
@@ -179,10 +179,15 @@ def _window(
         if hidden.any():
             masked = np.zeros((rows, columns, len(bidx)), bool) if masked is None else masked
             masked |= hidden[..., None]
-    data = np.ascontiguousarray(stacked.transpose(1, 2, 0))
-    if data.dtype.name not in _EXACT:
-        data = data.astype(np.float32)
-    return data, masked, alpha
+    if stacked.dtype.name not in _EXACT:
+        stacked = stacked.astype(np.float32)
+    return stacked, masked, alpha
+
+
+def _interleaved(planes: np.ndarray, *more: np.ndarray) -> np.ndarray:
+    """(bands, rows, columns) → (rows, columns, bands), many times faster than a transposed copy."""
+    out = cv2.merge([*planes, *more])
+    return out if out.ndim == 3 else out[..., None]
 
 
 def to_byte(alpha: np.ndarray) -> np.ndarray:
@@ -217,7 +222,7 @@ def _missing(header: Header, request: Request, stacked: np.ndarray) -> np.ndarra
 
 
 def _remap(
-    data: np.ndarray,
+    planes: np.ndarray,
     masked: np.ndarray | None,
     alpha: np.ndarray | None,
     map_x: np.ndarray,
@@ -226,48 +231,80 @@ def _remap(
 ) -> Pixels:
     flag = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
     if masked is None and alpha is None:
-        return Pixels(_cv(data, map_x, map_y, flag))
+        return Pixels(_cv_planes(planes, map_x, map_y, flag))
     if nearest:
         return Pixels(
-            _cv(data, map_x, map_y, flag),
+            _cv_planes(planes, map_x, map_y, flag),
             None if masked is None else _cv(masked.astype(np.uint8), map_x, map_y, flag) > 0,
             None if alpha is None else _cv(alpha, map_x, map_y, flag)[..., 0],
         )
-    return _remap_weighted(data, masked, alpha, map_x, map_y)
+    return _remap_weighted(planes, masked, alpha, map_x, map_y)
 
 
 def _remap_weighted(
-    data: np.ndarray,
+    planes: np.ndarray,
     masked: np.ndarray | None,
     alpha: np.ndarray | None,
     map_x: np.ndarray,
     map_y: np.ndarray,
 ) -> Pixels:
     """Bilinear among the pixels that have a value, each weighted by how much it shows."""
-    weight = np.ones(data.shape[:2], np.float32) if alpha is None else alpha / np.float32(255)
-    weights = np.repeat(weight[..., None], data.shape[2], axis=2)
-    if masked is not None:
-        weights[masked] = 0
-    values = data.astype(np.float32)
-    values[weights == 0] = 0  # nan * 0 is nan
-    total = _cv(weights, map_x, map_y, cv2.INTER_LINEAR)
-    mixed = _cv(values * weights, map_x, map_y, cv2.INTER_LINEAR)
-    np.divide(mixed, total, out=mixed, where=total > 1e-6)
+    shared = _shared(masked)
+    if masked is None or shared is not None:
+        # one weight for all bands: it is carried along as one more of them
+        weight = np.ones(planes.shape[1:], np.float32) if alpha is None else alpha / np.float32(255)
+        if shared is not None:
+            weight[shared] = 0
+        values = planes.astype(np.float32)
+        values[:, weight == 0] = 0  # nan * 0 is nan
+        values *= weight
+        found = _cv(_interleaved(values, weight), map_x, map_y, cv2.INTER_LINEAR)
+        mixed, total = found[..., :-1], found[..., -1:]
+        mixed = np.divide(mixed, total, out=np.zeros(mixed.shape, np.float32), where=total > 1e-6)
+    else:
+        weights = (~masked).astype(np.float32)
+        if alpha is not None:
+            weights *= (alpha / np.float32(255))[..., None]
+        values = _interleaved(planes).astype(np.float32)
+        values[weights == 0] = 0
+        total = _cv(weights, map_x, map_y, cv2.INTER_LINEAR)
+        mixed = _cv(values * weights, map_x, map_y, cv2.INTER_LINEAR)
+        np.divide(mixed, total, out=mixed, where=total > 1e-6)
     out_masked = None
     if masked is not None:
-        out_masked = _cv(masked.astype(np.uint8), map_x, map_y, cv2.INTER_NEAREST) > 0
-        out_masked |= total <= 1e-6
+        layers = masked if shared is None else shared[..., None]
+        out_masked = _cv(layers.astype(np.uint8), map_x, map_y, cv2.INTER_NEAREST) > 0
+        out_masked = out_masked | (total <= 1e-6)
         if not out_masked.any():
             out_masked = None
+        elif shared is not None:
+            out_masked = np.broadcast_to(out_masked, mixed.shape)
     out_alpha = None
     if alpha is not None:
         out_alpha = _cv(alpha, map_x, map_y, cv2.INTER_LINEAR)[..., 0]
         # as GDAL: nothing is painted where the nearest pixel does not show at all
         out_alpha[_cv(alpha, map_x, map_y, cv2.INTER_NEAREST)[..., 0] == 0] = 0
-    if data.dtype.kind in "ui":
-        limits = np.iinfo(data.dtype)
+    if planes.dtype.kind in "ui":
+        limits = np.iinfo(planes.dtype)
         mixed = np.clip(np.rint(mixed), limits.min, limits.max)
-    return Pixels(mixed.astype(data.dtype, copy=False), out_masked, out_alpha)
+    return Pixels(mixed.astype(planes.dtype, copy=False), out_masked, out_alpha)
+
+
+def _shared(masked: np.ndarray | None) -> np.ndarray | None:
+    """The mask (rows, columns) that all bands have in common; None where they differ."""
+    if masked is None:
+        return None
+    first = masked[..., 0]
+    same = all(np.array_equal(first, masked[..., band]) for band in range(1, masked.shape[2]))
+    return first if same else None
+
+
+def _cv_planes(planes: np.ndarray, map_x: np.ndarray, map_y: np.ndarray, flag: int) -> np.ndarray:
+    if len(planes) != 3:
+        return _cv(_interleaved(planes), map_x, map_y, flag)
+    # four channels fill a vector register, three do not: half the time, the same numbers
+    four = _cv(_interleaved(planes, planes[0]), map_x, map_y, flag)
+    return cv2.cvtColor(four, cv2.COLOR_BGRA2BGR)
 
 
 def _cv(array: np.ndarray, map_x: np.ndarray, map_y: np.ndarray, flag: int) -> np.ndarray:
@@ -306,7 +343,8 @@ def overview(
     request = Request((0, 0, 0, 0), 0, bidx, nodata, alpha_bidx, resampling)
     try:
         window = Window(0, 0, handle.width, handle.height)  # type: ignore[call-arg]
-        return Pixels(*_window(header, request, handle, window, shape))
+        planes, masked, alpha = _window(header, request, handle, window, shape)
+        return Pixels(_interleaved(planes), masked, alpha)
     except RasterioError:
         datasets.forget(header)
         raise Unreadable("the asset's pixels cannot be read") from None
