@@ -125,7 +125,7 @@ class Searcher:
             projects=None if visibility.projects is None else sorted(visibility.projects),
             collections=None if request.collections is None else list(request.collections),
             ids=None if request.ids is None else list(request.ids),
-            search=orjson.dumps(_pgstac_search(request, known)).decode(),
+            search=orjson.dumps(pgstac_search(request, known)).decode(),
             limit=request.limit + 1,
             offset=0 if place else request.offset,
             after=orjson.dumps(place["k"]).decode() if place else None,
@@ -244,7 +244,7 @@ def _binding(visibility: Visibility, request: SearchRequest) -> bytes:
     return owner + request.digest
 
 
-def _pgstac_search(request: SearchRequest, known: Mapping[str, Sequence[str]]) -> Document:
+def pgstac_search(request: SearchRequest, known: Mapping[str, Sequence[str]]) -> Document:
     """The part of a search that pgstac compiles; the rest are parameters of our function."""
     search: Document = {}
     if request.geometry is not None:

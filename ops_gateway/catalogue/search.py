@@ -65,8 +65,10 @@ def collections_of(ctx: Context) -> Collections:
     return Collections(searcher_of(ctx))
 
 
-async def run(ctx: Context, visible: Visibility, body: Mapping[str, Any], mount: Mount) -> Page:
-    """One page of a search in the STAC API's words.
+async def run(
+    ctx: Context, visible: Visibility, body: Mapping[str, Any], mount: Mount, *, count: bool = True
+) -> Page:
+    """One page of a search in the STAC API's words; `count` as in `Searcher.search`.
 
     Raises:
         Invalid: a parameter cannot be read or has no meaning.
@@ -75,7 +77,7 @@ async def run(ctx: Context, visible: Visibility, body: Mapping[str, Any], mount:
         asked = request.from_body(body, days=True)
         # the operation's own connection is not needed while the search runs on the reader's
         await ctx.release()
-        return await searcher_of(ctx).search(visible, asked, mount)
+        return await searcher_of(ctx).search(visible, asked, mount, count=count)
     except errors.StacError as error:
         raise refusal(error) from None
 

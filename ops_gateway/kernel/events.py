@@ -36,6 +36,11 @@ EVENT_TYPES: dict[str, EventType] = {
             "processing.completed", "processing_job", "A job is done; data: output_item_ids."
         ),
         EventType("processing.failed", "processing_job", "A job failed; data: error."),
+        EventType(
+            "saved_search.matched",
+            "saved_search",
+            "Items came to match a saved search; data: search_id, name, item_ids and cursor.",
+        ),
         EventType("test.ping", "event_subscription", "A test delivery that was asked for."),
     )
 }

@@ -1,6 +1,6 @@
 -- name: relay
--- Committed events that nobody has passed on: delivery rows for the subscriptions that match, and
--- the events' names for the reactions. Never "newer than the last one": commits are not in order.
+-- Committed events that nobody has passed on: delivery rows for the subscriptions that match, rows
+-- for the saved searches to be compared with, and the events' names for the reactions. Never "newer than the last one": commits are not in order.
 with due as (
   select id, created_at from event
   where relayed_at is null
@@ -26,6 +26,15 @@ announced as (
                              'organization_id', p.organization_id, 'data',
                              p.data || jsonb_build_object('project_id', p.project_id))
           #> string_to_array(f.key, '.') is distinct from f.value)
+),
+compared as (
+  -- saved searches are compared with many items at once, so these wait in a table, not in the queue
+  insert into saved_search_due (event_id, organization_id, item_id, created_at)
+  select p.id, p.organization_id, p.entity_id, p.created_at
+  from passed p
+  where p.entity_type = 'item'
+    and exists (select from saved_search s where s.organization_id = p.organization_id and s.deleted_at is null)
+  on conflict do nothing
 )
 select id, type from passed order by created_at;
 

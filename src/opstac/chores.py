@@ -43,6 +43,9 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
     async def keep_partitions() -> None:
         await statement(sql.keep_partitions)
 
+    async def sweep_logs() -> None:
+        await statement(sql.sweep_logs)
+
     async def objects() -> None:
         await sweep_objects(system, platform.services.objects)
         platform.services.objects.parts.remove_older(PART_SECONDS)
@@ -63,6 +66,7 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
         Chore("forget idempotency keys", 3600, forget_keys),
         Chore("keep partitions", 6 * 3600, keep_partitions),
         Chore("sweep outputs", 3600, sweep_outputs),
+        Chore("sweep logs of saved searches", 60, sweep_logs),
         Chore("sweep objects", 300, objects),
         Chore("keep free slots", 30, slots),
         Chore("sign chain heads", 3600, heads),

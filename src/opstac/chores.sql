@@ -46,3 +46,24 @@ where ctid = any (array(select ctid from idempotency_key where expires_at < now(
 
 -- name: keep_partitions
 select keep_partitions();
+
+-- name: sweep_logs
+-- Logs of deleted searches; entries of 90 days that a newer one of the same item has replaced; events
+-- due in organizations whose searches are all gone.
+with gone as (
+  delete from saved_search_entry
+  where ctid = any (array(
+    select e.ctid from saved_search_entry e join saved_search s on s.id = e.search_id
+    where s.deleted_at is not null limit 20000))
+),
+replaced as (
+  delete from saved_search_entry
+  where ctid = any (array(
+    select e.ctid from saved_search_entry e
+    where e.at < now() - interval '90 days'
+      and exists (select from saved_search_entry n
+                  where n.search_id = e.search_id and n.item_id = e.item_id and n.seq > e.seq)
+    limit 20000))
+)
+delete from saved_search_due d
+where not exists (select from saved_search s where s.organization_id = d.organization_id and s.deleted_at is null);

@@ -11,6 +11,7 @@ from ops_gateway.worker.relay import relay_forever
 from ops_gateway.worker.runner import Limits
 from opstac import chores, platform_worker
 from opstac.compose import core
+from opstac.matching import match_forever
 from opstac.settings import Settings
 from processes.process import discover
 
@@ -31,6 +32,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
 
         async with asyncio.TaskGroup() as side:
             relaying = side.create_task(relay_forever(system))
+            matching = side.create_task(match_forever(platform.pipeline, system))
             await worker.work(
                 system,
                 services,
@@ -48,3 +50,4 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
                 stop=stop,
             )
             relaying.cancel()
+            matching.cancel()

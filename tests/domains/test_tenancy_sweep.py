@@ -42,6 +42,7 @@ FIELDS = {
     "organization_id": "organization",
     "profile": "profile",
     "project_id": "project",
+    "search_id": "search",
     "source_item_id": "item",
     "target_collection_id": "collection",
     "target_item_id": "item",
@@ -80,6 +81,7 @@ VALUES: dict[str, Any] = {
     "name": "x",
     "process_id": "clip",
     "role": "viewer",
+    "search": {},
     "type": "user_raster",
     "width": 64,
     "x": 0,
@@ -244,6 +246,8 @@ async def build_world(api, stock, name: str) -> World:
         item["id"],
         world.marker,
     )
+    body = {"name": world.marker, "search": {}}
+    search = await api.ok("saved_searches.create", body, as_=owner)
     slot = api.sql("select slot from organization_slot where organization_id = %s", org)[0]["slot"]
     ids.update(
         asset=item["asset_id"],
@@ -257,6 +261,7 @@ async def build_world(api, stock, name: str) -> World:
         path=item["path"],
         profile=profile,
         project=project,
+        search=search["id"],
         slot=slot,
         upload=upload,
         upload_path=upload_path,
