@@ -3,6 +3,7 @@
 import math
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -18,12 +19,16 @@ from rasterio.transform import from_gcps
 
 from raster import reader
 from raster.errors import RasterError
+from tiler.control_points import ControlPoints, fit
 from tiler.errors import Unreadable
 from tiler.grid import HALF_WORLD_M, MAX_LATITUDE, zoom_range
 from tiler.source import AssetSource
 
 MAX_HANDLES = 128
 """Open files a thread; each is a descriptor and a few tens of kilobytes."""
+
+ToCrs = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""(columns, rows) → (x, y) of the raster's CRS."""
 
 _GEOD = Geod(ellps="WGS84")
 
@@ -43,7 +48,9 @@ class Header:
     """All that drawing needs to know of a file and that does not change with its version.
 
     Attributes:
-        transform: pixel → CRS at full resolution (fitted where the file has control points).
+        transform: pixel → CRS at full resolution (the nearest affine one where the file has control
+            points).
+        control_points: how pixels lie where the file has control points instead of a transform.
         levels: reduction of each level: 1 for full resolution, then 2, 4 … for the overviews.
         nodata: one a band.
         has_mask_band: the file holds a mask of its own (not nodata, not alpha).
@@ -61,7 +68,7 @@ class Header:
     crs_text: str
     is_web_mercator: bool
     is_geographic: bool
-    has_gcps: bool
+    control_points: ControlPoints | None
     transform: Affine
     inverse: Affine
     width: int
@@ -122,6 +129,12 @@ def _header(path: str, version: str, dataset: DatasetReader) -> Header:
     points, points_crs = dataset.gcps
     has_gcps = bool(points) and dataset.crs is None
     rio_crs = points_crs if has_gcps else dataset.crs
+    try:
+        points_fit = fit(points) if has_gcps else None
+    except ValueError:
+        raise Unreadable(
+            "the asset cannot be drawn on a map: its control points lie on a line"
+        ) from None
     if rio_crs is None:
         raise Unreadable("the asset cannot be drawn on a map: it has no coordinate system")
     transform = from_gcps(points) if has_gcps else dataset.transform
@@ -133,7 +146,10 @@ def _header(path: str, version: str, dataset: DatasetReader) -> Header:
         raise Unreadable("the asset cannot be drawn: its pixels are complex numbers")
     crs_text = rio_crs.to_wkt()
     crs = CRS.from_user_input(crs_text)
-    bounds, center, resolution_m = _place(crs, transform, dataset.width, dataset.height)
+    place = _to_crs(transform)
+    if points_fit is not None:
+        place = points_fit.to_crs
+    bounds, center, resolution_m = _place(crs, place, dataset.width, dataset.height)
     latitude = max(-MAX_LATITUDE, min(MAX_LATITUDE, center[1]))
     minzoom, maxzoom = zoom_range(resolution_m, center[1], max(dataset.width, dataset.height))
     flags = dataset.mask_flag_enums[0]
@@ -144,7 +160,7 @@ def _header(path: str, version: str, dataset: DatasetReader) -> Header:
         crs_text=crs_text,
         is_web_mercator=rio_crs.to_epsg() == 3857,
         is_geographic=crs.is_geographic,
-        has_gcps=has_gcps,
+        control_points=points_fit,
         transform=transform,
         inverse=inverse,
         width=dataset.width,
@@ -187,14 +203,14 @@ def _statistics(tags: dict[str, str]) -> BandStatistics | None:
 
 
 def _place(
-    crs: CRS, transform: Affine, width: int, height: int
+    crs: CRS, to_crs: ToCrs, width: int, height: int
 ) -> tuple[tuple[float, float, float, float], tuple[float, float], float]:
     """((west, south, east, north), (longitude, latitude) of the middle, metres a pixel there)."""
     project = Transformer.from_crs(crs, 4326, always_xy=True)
     middle = width / 2, height / 2
     columns = np.array([middle[0], middle[0] - 0.5, middle[0] + 0.5, middle[0], middle[0]])
     rows = np.array([middle[1], middle[1], middle[1], middle[1] - 0.5, middle[1] + 0.5])
-    lon, lat = project.transform(*_apply(transform, columns, rows))
+    lon, lat = project.transform(*to_crs(columns, rows))
     if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
         raise Unreadable("the asset cannot be drawn on a map: it lies outside its CRS")
     _, _, side_x = _GEOD.inv(lon[1], lat[1], lon[2], lat[2])
@@ -204,7 +220,7 @@ def _place(
     along = np.linspace(0.0, 1.0, 33)
     edge_c = np.concatenate([along, along, np.zeros(33), np.ones(33)]) * width
     edge_r = np.concatenate([np.zeros(33), np.ones(33), along, along]) * height
-    edge_lon, edge_lat = project.transform(*_apply(transform, edge_c, edge_r))
+    edge_lon, edge_lat = project.transform(*to_crs(edge_c, edge_r))
     known = np.isfinite(edge_lon) & np.isfinite(edge_lat)
     if not known.any():
         raise Unreadable("the asset cannot be drawn on a map: it lies outside its CRS")
@@ -223,14 +239,13 @@ def _place(
     return (west, south, east, north), (_wrap(float(lon[0])), float(lat[0])), resolution_m
 
 
-def _apply(
-    transform: Affine, columns: np.ndarray, rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _to_crs(t: Affine) -> ToCrs:
     """Pixel coordinates to those of the CRS."""
-    return (
-        transform.a * columns + transform.b * rows + transform.c,
-        transform.d * columns + transform.e * rows + transform.f,
-    )
+
+    def apply(columns: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return t.a * columns + t.b * rows + t.c, t.d * columns + t.e * rows + t.f
+
+    return apply
 
 
 def _boxes(

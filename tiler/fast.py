@@ -29,6 +29,8 @@ _MAX_REMAP_SIDE = 32000  # cv2.remap addresses its source with 16-bit numbers
 _PAD = 2
 # what cv2.remap interpolates exactly; of others (int16, float64) it rounds positions to 1/32 pixel
 _EXACT = frozenset(("uint8", "uint16", "float32"))
+# and of how many channels: with others it rounds positions likewise
+_EXACT_CHANNELS = (1, 3, 4)
 
 
 def read(header: Header, request: Request) -> Pixels | None:
@@ -38,8 +40,8 @@ def read(header: Header, request: Request) -> Pixels | None:
     """
     if not _near(header, request.bounds):
         return None
-    if request.resampling not in ("bilinear", "nearest"):
-        raise NotCovered
+    if request.resampling not in ("bilinear", "nearest") and header.control_points is None:
+        raise NotCovered  # between control points only this read is exact: cubic is bilinear there
     found = locate(header, request)
     left, right = float(found.columns.min()), float(found.columns.max())
     top, bottom = float(found.rows.min()), float(found.rows.max())
@@ -248,11 +250,15 @@ def _remap_weighted(
     map_x: np.ndarray,
     map_y: np.ndarray,
 ) -> Pixels:
-    """Bilinear among the pixels that have a value, each weighted by how much it shows."""
+    """Bilinear among the pixels that have a value and show.
+
+    As GDAL does: what shows at all counts whole, however thin; alpha is interpolated by itself.
+    """
     shared = _shared(masked)
     if masked is None or shared is not None:
         # one weight for all bands: it is carried along as one more of them
-        weight = np.ones(planes.shape[1:], np.float32) if alpha is None else alpha / np.float32(255)
+        shape = planes.shape[1:]
+        weight = np.ones(shape, np.float32) if alpha is None else (alpha > 0).astype(np.float32)
         if shared is not None:
             weight[shared] = 0
         values = planes.astype(np.float32)
@@ -264,7 +270,7 @@ def _remap_weighted(
     else:
         weights = (~masked).astype(np.float32)
         if alpha is not None:
-            weights *= (alpha / np.float32(255))[..., None]
+            weights *= (alpha > 0)[..., None]
         values = _interleaved(planes).astype(np.float32)
         values[weights == 0] = 0
         total = _cv(weights, map_x, map_y, cv2.INTER_LINEAR)
@@ -308,8 +314,22 @@ def _cv_planes(planes: np.ndarray, map_x: np.ndarray, map_y: np.ndarray, flag: i
 
 
 def _cv(array: np.ndarray, map_x: np.ndarray, map_y: np.ndarray, flag: int) -> np.ndarray:
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if flag == cv2.INTER_LINEAR and channels not in _EXACT_CHANNELS:
+        return _cv_in_fours(array, map_x, map_y)
     out = cv2.remap(array, map_x, map_y, flag, borderMode=cv2.BORDER_REPLICATE)
     return out if out.ndim == 3 else out[..., None]
+
+
+def _cv_in_fours(array: np.ndarray, map_x: np.ndarray, map_y: np.ndarray) -> np.ndarray:
+    """Any number of channels, four at a time; what is missing of the last four is padding."""
+    channels = array.shape[2]
+    parts = []
+    for start in range(0, channels, 4):
+        four = array[..., start : start + 4]
+        four = np.pad(four, ((0, 0), (0, 0), (0, 4 - four.shape[2])))
+        parts.append(_cv(four, map_x, map_y, cv2.INTER_LINEAR))
+    return np.concatenate(parts, axis=2)[..., :channels]
 
 
 # -- whole rasters ------------------------------------------------------------------------------

@@ -74,7 +74,8 @@ def _warp_options(header: Header, request: Request, handle: DatasetReader) -> di
         "XSCALE": "1",
         "YSCALE": "1",
     }
-    if header.has_gcps:
+    if header.control_points is not None:
+        # rasterio takes no polynomial; far out, where this is reached, the affine fit does
         options["src_crs"] = CRS.from_wkt(header.crs_text)
         shrink = Affine.scale(header.width / handle.width, header.height / handle.height)
         options["src_transform"] = header.transform * shrink

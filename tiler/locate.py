@@ -82,6 +82,8 @@ def _nodes(
                 raise NotCovered
             x, y = np.where(known, x, np.nan), np.where(known, y, np.nan)
         x, y = x.reshape(nodes, nodes), y.reshape(nodes, nodes)
+    if header.control_points is not None:
+        return header.control_points.to_pixel(x, y)
     inverse = header.inverse
     return (
         inverse.a * x + inverse.b * y + inverse.c,
