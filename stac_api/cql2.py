@@ -53,12 +53,7 @@ TEMPORAL = frozenset(
         "t_starts",
     )
 )
-ARRAYS = {
-    "a_equals": "a_equals",
-    "a_contains": "a_contains",
-    "a_containedby": "a_contained_by",
-    "a_overlaps": "a_overlaps",
-}
+ARRAYS = frozenset(("a_equals", "a_contains", "a_containedby", "a_overlaps"))
 ARITHMETIC = frozenset(("+", "-", "*", "/", "^", "%", "div"))
 FUNCTIONS = frozenset(("casei", "accenti"))
 

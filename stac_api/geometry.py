@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
+import shapely
+
 from stac_api.errors import BadRequest
 
 MAX_VERTICES = 10_000
@@ -76,6 +79,25 @@ def _polygon(west: float, south: float, east: float, north: float) -> dict[str, 
         return {"type": "LineString", "coordinates": [[west, south], [east, north]]}
     ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
     return {"type": "Polygon", "coordinates": [ring]}
+
+
+def repaired(value: Any) -> Any:
+    """A polygonal footprint that crosses or touches itself as the area it means; others unchanged.
+
+    Catalogues hold many such footprints, and PostGIS fails a whole search on one of them. What is
+    no geometry, or has no area when repaired, is left for whoever checks it to refuse.
+    """
+    if not isinstance(value, Mapping) or value.get("type") not in ("Polygon", "MultiPolygon"):
+        return value
+    try:
+        made = shapely.from_geojson(orjson.dumps(value))
+        if made.is_valid:
+            return value
+        made = shapely.make_valid(made, method="structure")
+    except (shapely.errors.ShapelyError, ValueError, TypeError):
+        return value
+    polygonal = made.geom_type in ("Polygon", "MultiPolygon") and not made.is_empty
+    return orjson.loads(shapely.to_geojson(made)) if polygonal else value
 
 
 def geometry(value: Any, name: str = "intersects") -> dict[str, Any]:

@@ -1,11 +1,13 @@
-"""The form of a checked CQL2 filter that pgstac reads correctly.
+"""The form of a checked CQL2 filter that the SQL function `cql2_condition` reads.
 
-Property on the left, boxes as polygons, constants folded, times compared as instants, `id` and
-`collection` as they are stored.
+What it has is decided here and nothing there: each comparison says in `as` how both sides are read
+(number, text, boolean, time, or json: by what they hold), constants are folded, boxes are polygons,
+the property of a spatial condition is on the left, `id` and `collection` are as they are stored.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +26,14 @@ from stac_api.cql2 import (
 )
 from stac_api.errors import BadRequest
 
+# properties that the platform writes itself, so what they hold is known
+KINDS = {
+    **dict.fromkeys(("datetime", "start_datetime", "end_datetime", "created", "updated"), "time"),
+    **dict.fromkeys(("eo:cloud_cover", "gsd"), "number"),
+}
+YES: Expression = {**TRUE, "as": "number"}
+NO: Expression = {**FALSE, "as": "number"}
+
 
 def collection_names(node: Any) -> set[str]:
     """Every text a checked filter compares the property `collection` with."""
@@ -37,14 +47,14 @@ def collection_names(node: Any) -> set[str]:
 
 
 def normal(node: Expression, collections: Mapping[str, Sequence[str]]) -> Expression:
-    """A checked filter as pgstac is to have it.
+    """A checked filter as the database is to have it.
 
     Args:
         node: from `parse`.
         collections: for each of `collection_names(node)` the ids it stands for.
 
     Raises:
-        BadRequest: a combination that has no meaning, or that pgstac cannot answer.
+        BadRequest: a combination that has no meaning.
     """
     operator, args = node["op"], node["args"]
     if operator in ("and", "or", "not"):
@@ -54,13 +64,13 @@ def normal(node: Expression, collections: Mapping[str, Sequence[str]]) -> Expres
     if operator in TEMPORAL:
         return {"op": operator, "args": [_temporal_operand(arg) for arg in args]}
     if operator in ARRAYS:
-        return {"op": ARRAYS[operator], "args": [_array_operand(arg) for arg in args]}
+        return {"op": operator, "args": [_array_operand(arg) for arg in args]}
     if any(_is_property(arg, "collection") for arg in args):
         return _collection(operator, args, collections)
     if operator == "isnull":
-        return {"op": "isNull", "args": [_flat_scalar(args[0])]}
+        return _is_null(args[0])
     if operator == "like":
-        return {"op": "like", "args": [_flat_scalar(arg) for arg in args]}
+        return _like(args)
     if operator == "in":
         return _in(args)
     if operator == "between":
@@ -68,59 +78,72 @@ def normal(node: Expression, collections: Mapping[str, Sequence[str]]) -> Expres
     return _comparison(operator, args)
 
 
+# ---------------------------------------------------------------- comparisons
+
+
 def _comparison(operator: str, args: Sequence[Any]) -> Expression:
     left, right = (_scalar(arg) for arg in args)
     if _is_literal(left) and not _is_literal(right):
         left, right, operator = right, left, COMPARISONS[operator]
+    kind = _kind([left, right])
     if _is_literal(left):
         return _compared_constants(operator, left, right)
-    if geometry.is_number(right):
-        operator, left, right = _isolated(operator, left, right)
-    _refuse_nested(left)
-    _refuse_nested(right)
-    if _is_time(right):
-        return _compared_with_time(operator, left, right)
+    if kind == "boolean" and operator not in ("=", "<>"):
+        raise BadRequest("filter orders true and false; compare them with = or <>")
     if operator in ("=", "<>") and _is_property(left, "opstac:stac_id") and isinstance(right, str):
         same = _either_id([right])
         return same if operator == "=" else {"op": "not", "args": [same]}
-    return {"op": operator, "args": [left, right]}
+    if kind == "time":
+        left, right = _time(left), _time(right)
+    return {"op": operator, "args": [left, right], "as": kind}
 
 
-def _isolated(operator: str, left: Any, right: float) -> tuple[str, Any, float]:
-    """`left operator right` with the constants of `left` brought over to `right`."""
-    while isinstance(left, Mapping) and left.get("op") in ("+", "-", "*", "/"):
-        first, second = left["args"]
-        constant = second if geometry.is_number(second) else first
-        if not geometry.is_number(constant):
-            break
-        inner = first if geometry.is_number(second) else second
-        turned = False
-        if left["op"] == "+":
-            right = _folded("-", right, constant)
-        elif left["op"] == "-" and inner is first:
-            right = _folded("+", right, constant)
-        elif left["op"] == "-":
-            right, turned = _folded("-", constant, right), True
-        elif left["op"] == "*" and constant != 0:
-            right, turned = _folded("/", right, constant), constant < 0
-        elif left["op"] == "/" and inner is first and constant != 0:
-            right, turned = _folded("*", right, constant), constant < 0
-        else:
-            break
-        left, operator = inner, COMPARISONS[operator] if turned else operator
-    return operator, left, right
+def _kind(values: Sequence[Any]) -> str:
+    """How values that are compared with each other are read."""
+    kinds = {_kind_of(value) for value in values} - {None}
+    if kinds == {"text", "time"} and all(
+        _kind_of(value) != "text" or (isinstance(value, str) and _is_instant(value))
+        for value in values
+    ):
+        return "time"  # a time written as a text
+    if len(kinds) > 1:
+        raise BadRequest(f"filter compares {' with '.join(sorted(map(str, kinds)))}")
+    return str(kinds.pop()) if kinds else "json"
 
 
-def _refuse_nested(node: Any) -> None:
-    """pgstac writes no brackets, so a sum within a product would be read wrongly."""
-    if isinstance(node, Mapping) and node.get("op") in ARITHMETIC:
-        within = [arg for arg in node["args"] if isinstance(arg, Mapping) and "op" in arg]
-        if within or node["op"] not in ("+", "-", "*", "/"):
-            raise BadRequest(f"filter arithmetic {node['op']} of a property is not supported here")
+def _kind_of(value: Any) -> str | None:
+    """None for a property that may hold anything."""
+    if isinstance(value, bool):
+        return "boolean"
+    if geometry.is_number(value):
+        return "number"
+    if isinstance(value, str):
+        return "text"
+    if _is_time(value):
+        return "time"
+    if isinstance(value, Mapping):
+        if "op" in value:
+            return "text" if value["op"] in FUNCTIONS else "number"
+        return KINDS.get(value["property"])
+    raise BadRequest("filter compares with null; ask with isNull")
+
+
+def _is_instant(text: str) -> bool:
+    try:
+        temporal.literal(text)
+    except BadRequest:
+        return False
+    return True
+
+
+def _time(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return {"timestamp": value} if "T" in value.upper() else {"date": value}
 
 
 def _compared_constants(operator: str, left: Any, right: Any) -> Expression:
-    left, right = _instant_text(left), _instant_text(right)
+    left, right = _instant(left), _instant(right)
     try:
         answer = {
             "=": lambda: left == right,
@@ -132,52 +155,48 @@ def _compared_constants(operator: str, left: Any, right: Any) -> Expression:
         }[operator]()
     except TypeError:
         raise BadRequest("filter compares values of different kinds") from None
-    return TRUE if answer else FALSE
-
-
-def _compared_with_time(operator: str, left: Any, right: Any) -> Expression:
-    """Comparison of a property with an instant or a day."""
-    if not (isinstance(left, Mapping) and "property" in left):
-        raise BadRequest("only a property can be compared with a time")
-    if "date" in right and left["property"] not in ("datetime", "start_datetime", "end_datetime"):
-        # days are kept as ISO text, whose order is theirs
-        return {"op": operator, "args": [left, right["date"]]}
-    if "date" in right:
-        right = {"timestamp": right["date"] + "T00:00:00Z"}
-    # the temporal operators read any property as a timestamp; plain comparison would read text
-    function, negated = {
-        "=": ("t_equals", False),
-        "<>": ("t_equals", True),
-        "<": ("t_before", False),
-        ">=": ("t_before", True),
-        ">": ("t_after", False),
-        "<=": ("t_after", True),
-    }[operator]
-    compared: Expression = {"op": function, "args": [left, right]}
-    return {"op": "not", "args": [compared]} if negated else compared
+    return YES if answer else NO
 
 
 def _in(args: Sequence[Any]) -> Expression:
-    value, options = _flat_scalar(args[0]), args[1]
+    value, options = _scalar(args[0]), args[1]
     if not isinstance(options, list):
         raise BadRequest("in takes a value and a list")
     options = [_scalar(option) for option in options]
     if not options:
-        return FALSE
+        return NO
     plain = all(_is_literal(option) and not _is_time(option) for option in options)
-    if plain and _is_property(value, "opstac:stac_id"):
-        return _either_id(options)
     if plain and not _is_literal(value):
-        return {"op": "in", "args": [value, options]}
+        kind = _kind([value, *options])
+        if kind == "text" and _is_property(value, "opstac:stac_id"):
+            return _either_id(options)
+        if kind in ("text", "number", "boolean"):
+            return {"op": "in", "args": [value, options], "as": kind}
     return {"op": "or", "args": [_comparison("=", [value, option]) for option in options]}
 
 
 def _between(args: Sequence[Any]) -> Expression:
-    value, low, high = (_scalar(arg) for arg in args)
+    value, low, high = args
     return {
         "op": "and",
         "args": [_comparison(">=", [value, low]), _comparison("<=", [value, high])],
     }
+
+
+def _like(args: Sequence[Any]) -> Expression:
+    value, pattern = (_scalar(arg) for arg in args)
+    if any(_kind_of(side) not in ("text", None) for side in (value, pattern)):
+        raise BadRequest("like compares texts")
+    if isinstance(pattern, str) and (len(pattern) - len(pattern.rstrip("\\"))) % 2:
+        raise BadRequest("like has a pattern that ends in its escape character")
+    return {"op": "like", "args": [value, pattern]}
+
+
+def _is_null(node: Any) -> Expression:
+    value = _scalar(node)
+    if _is_literal(value):
+        raise BadRequest("isNull takes a property")
+    return {"op": "isNull", "args": [value], "as": _kind([value])}
 
 
 def _either_id(values: Sequence[Any]) -> Expression:
@@ -185,7 +204,7 @@ def _either_id(values: Sequence[Any]) -> Expression:
     return {
         "op": "or",
         "args": [
-            {"op": "in", "args": [{"property": name}, list(values)]}
+            {"op": "in", "args": [{"property": name}, list(values)], "as": "text"}
             for name in ("opstac:stac_id", "id")
         ],
     }
@@ -197,7 +216,7 @@ def _collection(
     """Conditions on `collection`: clients know its slug, items hold its id."""
     stored = {"property": "opstac:collection"}
     if operator == "isnull":
-        return FALSE  # every item shows one: its own or its project's
+        return NO  # every item shows one: its own or its project's
     values = [arg for arg in args if not _is_property(arg, "collection")]
     if operator == "in" and _is_property(args[0], "collection") and isinstance(args[1], list):
         values = args[1]
@@ -207,9 +226,12 @@ def _collection(
         raise BadRequest("collection can be compared with text only")
     ids = sorted({id_ for value in values for id_ in collections.get(value, [value])})
     if not ids:
-        return TRUE if operator == "<>" else FALSE
-    found: Expression = {"op": "in", "args": [stored, ids]}
+        return YES if operator == "<>" else NO
+    found: Expression = {"op": "in", "args": [stored, ids], "as": "text"}
     return {"op": "not", "args": [found]} if operator == "<>" else found
+
+
+# ---------------------------------------------------------------- space, time, arrays
 
 
 def _spatial(operator: str, args: Sequence[Any]) -> Expression:
@@ -226,7 +248,7 @@ def _spatial(operator: str, args: Sequence[Any]) -> Expression:
         shape = geometry.geometry(right, "geometry in filter")
     if shape["type"] != "GeometryCollection":
         return {"op": operator, "args": [left, shape]}
-    # pgstac reads no collections: what holds for a union of parts is said part by part
+    # most spatial functions take no collections: what holds for a union is said part by part
     parts: list[Expression] = [
         {"op": "s_intersects", "args": [left, part]} for part in shape["geometries"]
     ]
@@ -242,25 +264,17 @@ def _temporal_operand(node: Any) -> Any:
     if isinstance(node, Mapping) and "property" in node:
         return {"property": _stored_name(node)}
     if isinstance(node, Mapping) and "interval" in node:
-        ends = [
-            _temporal_operand(end) if isinstance(end, Mapping) else end for end in node["interval"]
-        ]
+        ends = [end if end == ".." else _temporal_operand(end) for end in node["interval"]]
         low, high = (temporal.bounds(end) for end in ends)
         if low and high and low[0] > high[1]:
             raise BadRequest("interval in filter ends before it begins")
-        return {"interval": [_end_text(end) for end in ends]}
+        return {"interval": ends}
     if isinstance(node, Mapping) and ("timestamp" in node or "date" in node):
         return node
     if isinstance(node, str):
         temporal.literal(node)
-        return {"timestamp": node} if "T" in node.upper() else {"date": node}
+        return _time(node)
     raise BadRequest("a temporal condition compares properties, instants and intervals")
-
-
-def _end_text(end: Any) -> Any:
-    if isinstance(end, Mapping) and "property" not in end:
-        return end.get("timestamp") or end.get("date")
-    return end
 
 
 def _array_operand(node: Any) -> Any:
@@ -269,6 +283,9 @@ def _array_operand(node: Any) -> Any:
     if isinstance(node, list) and all(_is_literal(v) and not isinstance(v, dict) for v in node):
         return node
     raise BadRequest("an array condition compares properties and lists of plain values")
+
+
+# ---------------------------------------------------------------- values
 
 
 def _scalar(node: Any) -> Any:
@@ -283,19 +300,18 @@ def _scalar(node: Any) -> Any:
         return dict(node)
     operator = str(node.get("op", "")).lower()
     if operator in FUNCTIONS:
-        return {"op": operator, "args": [_scalar(node["args"][0])]}
+        value = _scalar(node["args"][0])
+        if _kind_of(value) not in ("text", None):
+            raise BadRequest(f"{operator} takes a text")
+        return {"op": operator, "args": [value]}
     if operator in ARITHMETIC:
         left, right = (_scalar(arg) for arg in node["args"])
+        if not {_kind_of(left), _kind_of(right)} <= {"number", None}:
+            raise BadRequest(f"filter arithmetic {operator} takes numbers")
         if geometry.is_number(left) and geometry.is_number(right):
             return _folded(operator, left, right)
         return {"op": operator, "args": [left, right]}
     raise BadRequest("filter has a condition or geometry where a value is expected")
-
-
-def _flat_scalar(node: Any) -> Any:
-    value = _scalar(node)
-    _refuse_nested(value)
-    return value
 
 
 def _folded(operator: str, left: float, right: float) -> float:
@@ -310,10 +326,10 @@ def _folded(operator: str, left: float, right: float) -> float:
                 "-": lambda: left - right,
                 "*": lambda: left * right,
                 "/": lambda: left / right,
-                "%": lambda: left % right,
-                "div": lambda: left // right,
+                "%": lambda: math.fmod(left, right),
+                "div": lambda: math.trunc(left / right),
             }[operator]()
-    except (ZeroDivisionError, OverflowError):
+    except (ZeroDivisionError, OverflowError, ValueError):
         raise BadRequest("filter divides by zero or overflows") from None
     if not geometry.is_number(answer):
         raise BadRequest("filter has arithmetic without a real result")
@@ -324,6 +340,8 @@ def _stored_name(node: Mapping[str, Any]) -> str:
     name = property_name(node)
     if name == "collection":
         raise BadRequest("collection can be compared with = , <> and in")
+    if name == "geometry":
+        raise BadRequest("geometry can be compared by spatial functions only")
     return "opstac:stac_id" if name == "id" else name
 
 
@@ -339,7 +357,7 @@ def _is_time(node: Any) -> bool:
     return isinstance(node, Mapping) and ("timestamp" in node or "date" in node)
 
 
-def _instant_text(node: Any) -> Any:
+def _instant(node: Any) -> Any:
     return temporal.bounds(node)[0] if _is_time(node) else node  # type: ignore[index]
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from stac_pydantic import Collection, Item
 from starlette.requests import Request
 
-from stac_api import patch
+from stac_api import geometry, patch
 from stac_api.document import PRIVATE, Document
 from stac_api.errors import BadRequest, Invalid
 
@@ -97,7 +97,7 @@ def _item_fields(item: Document) -> dict[str, Any]:
     return {
         "name": properties.get("title") or item["id"],
         "description": properties.get("description"),
-        "geometry": item.get("geometry"),
+        "geometry": geometry.repaired(item.get("geometry")),
         "bbox": item.get("bbox"),
         "datetime": properties.get("datetime"),
         "start_datetime": properties.get("start_datetime"),
