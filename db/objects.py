@@ -299,6 +299,20 @@ class Objects:
         check_path(path)
         return None if self._root is None else self._root / path
 
+    def stamp(self, path: str) -> str:
+        """What changes with the object's file, even if it is written over in place.
+
+        Empty where there is none, and in a bucket, where asking would take a round trip.
+        """
+        file = self.local_file(path)
+        if file is None:
+            return ""
+        try:
+            found = file.stat()
+        except OSError:
+            return ""
+        return f"{found.st_ino:x}-{found.st_size:x}-{found.st_mtime_ns:x}"
+
     def gdal_path(self, path: str) -> str:
         """What GDAL opens it by."""
         file = self.local_file(path)

@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from tiler.cors import AnyOrigin
+from tiler.gone import StopWhenGone
 from tiler.pool import TilePool
 from tiler.routes import tiles
 from tiler.routes.service import ResolveAsset, Service, SignTileToken
@@ -48,7 +49,7 @@ def create_app(
 
     return Starlette(
         routes=routes(resolve_asset, own, sign_tile_token=sign_tile_token, base_url=base_url),
-        middleware=[Middleware(AnyOrigin)],
+        middleware=[Middleware(AnyOrigin), Middleware(StopWhenGone)],
         lifespan=lifespan,
     )
 

@@ -1,7 +1,12 @@
-"""Open files and what is known about them: headers cached a version, handles pooled a thread."""
+"""Open files and what is known about them: headers cached a version, handles pooled a thread.
+
+Both are bounded in bytes, see `bound`. A handle holds the file's lists of block addresses and a
+decoded block, so that a number of handles would be no bound.
+"""
 
 import math
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,16 +21,22 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.transform import from_gcps
+from rasterio.windows import Window
 
 from raster import reader
 from raster.errors import RasterError
+from tiler.cache import MEMORY_BYTES, known
 from tiler.control_points import ControlPoints, fit
-from tiler.errors import Unreadable
+from tiler.errors import TileError, Unreadable
 from tiler.grid import HALF_WORLD_M, MAX_LATITUDE, zoom_range
 from tiler.source import AssetSource
+from tiler.work import failure
 
 MAX_HANDLES = 128
-"""Open files a thread; each is a descriptor and a few tens of kilobytes."""
+"""Open files a thread, whatever they weigh: each is a descriptor."""
+
+_HANDLE_BYTES = 48 << 10  # what an open file of few blocks takes
+_HEADER_BYTES = 12 << 10
 
 ToCrs = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """(columns, rows) → (x, y) of the raster's CRS."""
@@ -91,32 +102,58 @@ class Header:
     minzoom: int
     maxzoom: int
 
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """What tells this header from any other, for the keys of caches."""
+        return self.path, self.version, self.scales, self.offsets
 
-@lru_cache(4096)
+
+def bound(memory_bytes: int) -> None:
+    """Set how much open files and what is known of files may take, half each."""
+    global _handle_limit
+    _handle_limit = memory_bytes // 2
+    known.resize(memory_bytes - _handle_limit)
+
+
 def header(path: str, version: str) -> Header:
-    """Read and check a file's header, once a version. Raises: Unreadable."""
+    """Read and check a file's header, once a version. Raises: Unreadable, TileError."""
+    return known.get(("header", path, version), lambda: _read_header(path, version), _weight)
+
+
+def _read_header(path: str, version: str) -> Header:
     try:
         with reader.open_guarded(path) as dataset:
             return _header(path, version, dataset)
     except RasterError as error:
-        raise Unreadable(f"the asset cannot be drawn: {error.message}") from None
+        raise unreadable(f"the asset cannot be drawn: {error.message}") from None
     except RasterioError:
-        raise Unreadable("the asset cannot be drawn: it is not a readable GeoTIFF") from None
+        raise unreadable("the asset cannot be drawn: it is not a readable GeoTIFF") from None
+
+
+def unreadable(detail: str) -> TileError:
+    """The refusal after a failed read: `detail`, unless somebody below GDAL knows better."""
+    return failure() or Unreadable(detail)
+
+
+def _weight(found: Header) -> int:
+    """About how many bytes a header takes; CRS objects are shared."""
+    texts = len(found.crs_text) + sum(len(text or "") for text in found.descriptions)
+    return _HEADER_BYTES + 4 * texts + 600 * found.count + 250 * len(found.palette or ())
 
 
 def header_of(source: AssetSource) -> Header:
     """The header of an asset, with the item's scale and offset where the file has none."""
     found = header(source.path, source.version)
-    known = tuple((band.get("scale"), band.get("offset")) for band in source.bands)
-    if all(pair == (None, None) for pair in known):
+    told = tuple((band.get("scale"), band.get("offset")) for band in source.bands)
+    if all(pair == (None, None) for pair in told):
         return found
-    return _with_scaling(found, known)
+    key = ("scaled", source.path, source.version, told)
+    return known.get(key, lambda: _with_scaling(found, told), lambda header: _HEADER_BYTES)
 
 
-@lru_cache(4096)
-def _with_scaling(found: Header, known: tuple[tuple[Any, Any], ...]) -> Header:
+def _with_scaling(found: Header, told: tuple[tuple[Any, Any], ...]) -> Header:
     scales, offsets = list(found.scales), list(found.offsets)
-    for index, (scale, offset) in enumerate(known[: found.count]):
+    for index, (scale, offset) in enumerate(told[: found.count]):
         if (scales[index], offsets[index]) == (1.0, 0.0):
             scales[index] = float(scale) if scale else 1.0
             offsets[index] = float(offset) if offset else 0.0
@@ -145,7 +182,7 @@ def _header(path: str, version: str, dataset: DatasetReader) -> Header:
     if np.dtype(dataset.dtypes[0]).kind == "c":
         raise Unreadable("the asset cannot be drawn: its pixels are complex numbers")
     crs_text = rio_crs.to_wkt()
-    crs = CRS.from_user_input(crs_text)
+    crs = _crs(crs_text)
     place = _to_crs(transform)
     if points_fit is not None:
         place = points_fit.to_crs
@@ -183,6 +220,12 @@ def _header(path: str, version: str, dataset: DatasetReader) -> Header:
         minzoom=minzoom,
         maxzoom=maxzoom,
     )
+
+
+@lru_cache(256)
+def _crs(text: str) -> CRS:
+    """One object for all files of a system: it is by far the heaviest part of a header."""
+    return CRS.from_user_input(text)
 
 
 def _palette(dataset: DatasetReader) -> dict[int, tuple[int, int, int, int]] | None:
@@ -277,13 +320,36 @@ def _wrap(longitude: float, *, upper: bool = False) -> float:
     return 180.0 if upper and wrapped == -180 else wrapped
 
 
+@dataclass(slots=True)
+class _Open:
+    """An open file and about how many bytes it takes."""
+
+    handle: DatasetReader
+    weight: int
+
+
 class _Handles(threading.local):
     """Open files of one thread, least recently used first."""
 
     def __init__(self) -> None:
-        self.open: OrderedDict[tuple[str, str, int], DatasetReader] = OrderedDict()
+        self.open: OrderedDict[tuple[str, str, int], _Open] = OrderedDict()
+        self.used = 0
+        self.share = _Share()
+        _shares.add(self.share)
+
+    def close(self, key: tuple[str, str, int]) -> None:
+        """Close one."""
+        found = self.open.pop(key)
+        self.used -= found.weight
+        found.handle.close()
 
 
+class _Share:
+    """Lives as long as a thread that has open files."""
+
+
+_shares: weakref.WeakSet[_Share] = weakref.WeakSet()
+_handle_limit = MEMORY_BYTES // 2
 _handles = _Handles()
 
 
@@ -293,22 +359,59 @@ def dataset(found: Header, level: int) -> DatasetReader:
     A handle is never shared between threads: GDAL's are not safe for that.
     """
     key = (found.path, found.version, level)
-    handle = _handles.open.get(key)
-    if handle is not None:
+    kept = _handles.open.get(key)
+    if kept is not None:
         _handles.open.move_to_end(key)
-        return handle
+        return kept.handle
     options: dict[str, Any] = {"overview_level": level - 1} if level else {}
+    # other versions of it are not asked for any more, and keep a replaced file's bytes on the disk
+    for old in [old for old in _handles.open if old[0] == found.path and old[1] != found.version]:
+        _handles.close(old)
     try:
         handle = rasterio.open(found.path, driver="GTiff", sharing=False, **options)
     except RasterioError:
-        raise Unreadable("the asset cannot be drawn: its file cannot be opened") from None
-    _handles.open[key] = handle
-    if len(_handles.open) > MAX_HANDLES:
-        _handles.open.popitem(last=False)[1].close()
+        raise unreadable("the asset cannot be drawn: its file cannot be opened") from None
+    kept = _Open(handle, _HANDLE_BYTES + _block_bytes(handle) + 16 * _blocks(handle))
+    _handles.open[key] = kept
+    _handles.used += kept.weight
+    limit = _handle_limit // max(1, len(_shares))
+    while len(_handles.open) > 1 and (_handles.used > limit or len(_handles.open) > MAX_HANDLES):
+        _handles.close(next(iter(_handles.open)))
     return handle
+
+
+def _together(handle: DatasetReader) -> int:
+    """Bands that are decoded with any of them."""
+    return handle.count if handle.interleaving and handle.interleaving.name == "pixel" else 1
+
+
+def _block_bytes(handle: DatasetReader) -> int:
+    rows, columns = handle.block_shapes[0]
+    return rows * columns * np.dtype(handle.dtypes[0]).itemsize * _together(handle)
+
+
+def _blocks(handle: DatasetReader) -> int:
+    """Blocks of all levels and bands, which the file holds an address and a length of each."""
+    rows, columns = handle.block_shapes[0]
+    one = math.ceil(handle.height / rows) * math.ceil(handle.width / columns)
+    return int(one * 4 / 3) * (handle.count // _together(handle))
+
+
+def decoded_bytes(handle: DatasetReader, window: Window, bands: int) -> int:
+    """What reading a window of `bands` bands decodes: whole blocks, and all bands that share one.
+
+    Args:
+        window: within the raster.
+    """
+    rows, columns = handle.block_shapes[0]
+    top, left = int(window.row_off), int(window.col_off)
+    down = math.ceil((top + int(window.height)) / rows) - top // rows
+    along = math.ceil((left + int(window.width)) / columns) - left // columns
+    repeated = 1 if _together(handle) > 1 else bands
+    return down * along * _block_bytes(handle) * repeated
 
 
 def forget(found: Header) -> None:
     """Close the calling thread's handles on a file, after a failed read."""
     for key in [key for key in _handles.open if key[:2] == (found.path, found.version)]:
-        _handles.open.pop(key).close()
+        _handles.close(key)

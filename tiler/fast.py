@@ -18,13 +18,17 @@ from rasterio.windows import Window
 
 from tiler import datasets
 from tiler.datasets import Header
-from tiler.errors import TileError, Unreadable
+from tiler.errors import TileError
 from tiler.locate import Located, NotCovered, Request, locate, spread
 from tiler.pixels import Pixels
+from tiler.work import checkpoint
 
 cv2.setNumThreads(0)  # threads of its own would fight with those of the tile pool
 
 MAX_SOURCE_PIXELS = 10**8
+MAX_DECODED_BYTES = 2 << 30
+"""What one picture may decode: a second or two of a core."""
+
 _MAX_REMAP_SIDE = 32000  # cv2.remap addresses its source with 16-bit numbers
 _PAD = 2
 # what cv2.remap interpolates exactly; of others (int16, float64) it rounds positions to 1/32 pixel
@@ -57,7 +61,7 @@ def read(header: Header, request: Request) -> Pixels | None:
         return _warped(header, request, handle, found, (left, top, right, bottom), (fx, fy))
     except RasterioError:
         datasets.forget(header)
-        raise Unreadable("the asset's pixels cannot be read") from None
+        raise datasets.unreadable("the asset's pixels cannot be read") from None
 
 
 def _near(header: Header, bounds: tuple[float, float, float, float]) -> bool:
@@ -125,12 +129,13 @@ def _warped(
             "Unprocessable Content",
             "this zoom level needs more than 100 million pixels of a raster without overviews",
         )
+    window = Window(c0, r0, width, height)  # type: ignore[call-arg]
+    _affordable(handle, window, len(request.bidx))
     shape = _decimated(width, height, found.scale / min(fx, fy))
     sx, sy = (width / shape[1], height / shape[0]) if shape else (1.0, 1.0)
     read_height, read_width = shape or (height, width)
     if max(read_height, read_width) > _MAX_REMAP_SIDE:
         raise NotCovered
-    window = Window(c0, r0, width, height)  # type: ignore[call-arg]
     planes, masked, alpha = _window(header, request, handle, window, shape)
 
     map_x = spread((found.columns / fx - c0) / sx - 0.5, size)
@@ -146,6 +151,17 @@ def _warped(
         else:
             pixels.alpha[~inside] = 0
     return pixels
+
+
+def _affordable(handle: DatasetReader, window: Window, bands: int) -> None:
+    """Refuse a read that decodes far more than it shows: strips, or bands by the hundred."""
+    if datasets.decoded_bytes(handle, window, bands) > MAX_DECODED_BYTES:
+        raise TileError(
+            422,
+            "Unprocessable Content",
+            "this picture needs more than 2 GiB of the raster's blocks; write it with tiles, "
+            "overviews and fewer bands",
+        )
 
 
 def _decimated(width: int, height: int, ratio: float) -> tuple[int, int] | None:
@@ -164,6 +180,7 @@ def _window(
     shape: tuple[int, int] | None,
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
     """(planes, masked, alpha) of a window: shape (bands, rows, columns), then as in Pixels."""
+    checkpoint()
     how = Resampling.nearest if request.resampling == "nearest" else Resampling.average
     rows, columns = shape or (int(window.height), int(window.width))
     bidx = request.bidx
@@ -177,6 +194,7 @@ def _window(
         alpha = None if alpha.min() == 255 else alpha
     masked = _missing(header, request, stacked)
     if header.has_mask_band:
+        checkpoint()
         hidden = handle.read_masks(1, window=window, out_shape=(rows, columns)) == 0
         if hidden.any():
             masked = np.zeros((rows, columns, len(bidx)), bool) if masked is None else masked
@@ -363,11 +381,12 @@ def overview(
     request = Request((0, 0, 0, 0), 0, bidx, nodata, alpha_bidx, resampling)
     try:
         window = Window(0, 0, handle.width, handle.height)  # type: ignore[call-arg]
+        _affordable(handle, window, len(bidx))
         planes, masked, alpha = _window(header, request, handle, window, shape)
         return Pixels(_interleaved(planes), masked, alpha)
     except RasterioError:
         datasets.forget(header)
-        raise Unreadable("the asset's pixels cannot be read") from None
+        raise datasets.unreadable("the asset's pixels cannot be read") from None
 
 
 def scaled_bands(header: Header, bidx: tuple[int, ...], pixels: Pixels) -> dict[int, np.ndarray]:

@@ -17,10 +17,11 @@ from rio_tiler.reader import read as rio_tiler_read
 
 from tiler import datasets
 from tiler.datasets import Header
-from tiler.errors import Unreadable
-from tiler.fast import choose_level, to_byte
+from tiler.errors import TileError
+from tiler.fast import MAX_SOURCE_PIXELS, choose_level, to_byte
 from tiler.locate import Request, inside
 from tiler.pixels import Pixels
+from tiler.work import checkpoint
 
 _WEB_MERCATOR = CRS.from_epsg(3857)
 
@@ -29,11 +30,20 @@ def read(header: Header, request: Request) -> Pixels:
     """The pixels of a map picture, fully masked where the raster has none.
 
     The overview is chosen by the raster's resolution and warped once, straight onto the picture.
-    Raises: Unreadable.
+    Raises: Unreadable, TileError (422: too many pixels for one picture).
     """
     west, _, east, _ = request.bounds
     scale = (east - west) / request.size / header.web_mercator_m
     handle = datasets.dataset(header, choose_level(header, scale))
+    ratio = scale * handle.width / header.width
+    side = max(1.0, ratio) * request.size
+    if min(handle.width, side) * min(handle.height, side) > MAX_SOURCE_PIXELS:
+        raise TileError(
+            422,
+            "Unprocessable Content",
+            "this zoom level needs more than 100 million pixels of a raster without overviews",
+        )
+    checkpoint()
     # a fourth band flagged alpha that is not: its values must not hide anything
     false_alpha = "alpha" in header.color_interpretation and request.alpha_bidx is None
     try:
@@ -49,7 +59,7 @@ def read(header: Header, request: Request) -> Pixels:
         )
     except (RasterioError, RioTilerError):
         datasets.forget(header)
-        raise Unreadable("the asset's pixels cannot be read") from None
+        raise datasets.unreadable("the asset's pixels cannot be read") from None
     data = np.ascontiguousarray(image.array.data.transpose(1, 2, 0))
     if request.alpha_bidx is not None:
         alpha = image.alpha_mask if image.alpha_mask is not None else image.mask

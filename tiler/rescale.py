@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from raster.formula import Formula
 from tiler import fast
+from tiler.cache import known
 from tiler.datasets import BandStatistics, Header
 from tiler.errors import InvalidParameter
 
@@ -16,6 +16,8 @@ Range = tuple[float, float]
 
 STATISTICS_SIDE = 512
 """Statistics that no tag holds come from the coarsest overview at least this long."""
+
+_STATISTICS_BYTES = 600  # with the key
 
 
 def default_range(found: BandStatistics) -> Range:
@@ -52,12 +54,19 @@ def _from_metadata(band: Mapping[str, Any]) -> BandStatistics | None:
     return BandStatistics(*(float(value) for value in values if value is not None))
 
 
-@lru_cache(4096)
 def _computed(
     header: Header, bidx: int, nodata: float | None, alpha_bidx: int | None
 ) -> BandStatistics:
-    pixels = fast.overview(header, (bidx,), STATISTICS_SIDE, nodata=nodata, alpha_bidx=alpha_bidx)
-    return of_values(pixels.band(0).compressed())
+    """Of an overview, once a version of the file however many tiles ask at a time."""
+
+    def make() -> BandStatistics:
+        pixels = fast.overview(
+            header, (bidx,), STATISTICS_SIDE, nodata=nodata, alpha_bidx=alpha_bidx
+        )
+        return of_values(pixels.band(0).compressed())
+
+    key = ("statistics", header.path, header.version, bidx, nodata, alpha_bidx)
+    return known.get(key, make, lambda _: _STATISTICS_BYTES)
 
 
 def of_values(values: np.ndarray) -> BandStatistics:
@@ -85,13 +94,18 @@ def overview_values(
     return formula.evaluate(fast.scaled_bands(header, formula.bands, pixels))
 
 
-@lru_cache(4096)
 def formula_statistics(
     header: Header, formula: Formula, nodata: float | None, alpha_bidx: int | None
 ) -> tuple[BandStatistics, ...]:
     """Statistics of each block of a formula, from an overview, computed once a version."""
-    values = overview_values(header, formula, nodata=nodata, alpha_bidx=alpha_bidx)
-    return tuple(of_values(block.compressed()) for block in values)
+
+    def make() -> tuple[BandStatistics, ...]:
+        values = overview_values(header, formula, nodata=nodata, alpha_bidx=alpha_bidx)
+        return tuple(of_values(block.compressed()) for block in values)
+
+    programs = tuple((block.program, block.constants) for block in formula.blocks)
+    key = ("formula statistics", *header.identity, programs, nodata, alpha_bidx)
+    return known.get(key, make, lambda _: _STATISTICS_BYTES * 8)
 
 
 def parse(text: str, outputs: int) -> tuple[Range, ...]:

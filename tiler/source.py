@@ -4,13 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+FAR = "/vsipythonfilelike/"
+"""Where `raster.remote` mounts files of other hosts."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AssetSource:
     """One raster asset that the caller may see.
 
     Attributes:
-        path: what GDAL opens: a local file or `/vsis3/bucket/key`; never from user input.
+        path: what GDAL opens: a local file, `/vsis3/bucket/key`, or what `raster.remote` mounted;
+            never from user input.
         version: changes whenever the bytes change (a checksum or store etag); keys every cache.
         asset_key: its key in the item.
         name: shown in TileJSON.
@@ -39,3 +43,8 @@ class AssetSource:
     bounds: tuple[float, float, float, float] | None = None
     is_categorical: bool = False
     public: bool = False
+
+    @property
+    def is_far(self) -> bool:
+        """Its bytes are on another host, which may be slow."""
+        return self.path.startswith(FAR)

@@ -5,7 +5,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, TypedDict, Unpack
 
 import numpy as np
@@ -14,6 +13,7 @@ from raster import bands as band_roles
 from raster.formula import Formula, FormulaError
 from raster.formula import parse as parse_formula
 from tiler import rescale as ranges
+from tiler.cache import known
 from tiler.colormaps import table
 from tiler.datasets import Header
 from tiler.errors import InvalidParameter
@@ -78,8 +78,7 @@ def style(source: AssetSource, header: Header, **look: Unpack[Look]) -> Style:
     metadata = ""
     if source.bands:
         metadata = json.dumps([dict(band) for band in source.bands], default=str)
-    return _style(
-        header,
+    told = (
         source.band_names,
         metadata,
         # NaN is masked anyway, and is no key: it does not equal itself
@@ -91,6 +90,14 @@ def style(source: AssetSource, header: Header, **look: Unpack[Look]) -> Style:
         look.get("rescale") or None,
         look.get("colormap") or None,
     )
+    key = ("style", *header.identity, *told)
+    return known.get(key, lambda: _style(header, *told), _weight)
+
+
+def _weight(found: Style) -> int:
+    """About how many bytes a style takes with its key; colour maps are shared."""
+    own = 0 if found.palette is None else found.palette.nbytes
+    return 6000 + own
 
 
 def names_of(source_names: Sequence[str], header: Header) -> tuple[str | None, ...]:
@@ -115,7 +122,6 @@ class _Wish:
     nodata: float | None = None
 
 
-@lru_cache(4096)
 def _style(
     header: Header,
     source_names: tuple[str, ...],
@@ -198,9 +204,9 @@ def default_bands(
     """Red, green and blue by name or colour interpretation; else the first three, else one."""
     roles = band_roles.roles_of(names)
     by_color = {name: i for i, name in enumerate(header.color_interpretation, start=1)}
-    for known in (roles, by_color):
-        if all(color in known for color in ("red", "green", "blue")):
-            return known["red"], known["green"], known["blue"]
+    for named in (roles, by_color):
+        if all(color in named for color in ("red", "green", "blue")):
+            return named["red"], named["green"], named["blue"]
     data = [i for i in range(1, header.count + 1) if i != alpha_bidx]
     return tuple(data[:3]) if len(data) >= 3 else tuple(data[:1] or [1])
 

@@ -53,7 +53,7 @@ def source_of(row: Mapping[str, Any], profile: str | None, objects: Objects) -> 
     bbox = row["bbox"]
     return AssetSource(
         path=objects.gdal_path(row["object_path"]),
-        version=f"{row['checksum'][:32]}.{row['version']}",
+        version=f"{row['checksum'][:32]}.{row['version']}.{objects.stamp(row['object_path'])}",
         asset_key=row["asset_key"],
         name=row["item_name"],
         band_names=tuple(row["band_names"]),

@@ -22,6 +22,7 @@ from ops_gateway.kernel.ids import new_id
 logger = logging.getLogger("opstac.access")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+CLIENT_GONE = 499  # for the log and the figures: there was nobody to answer
 OPEN_PATHS = ("/livez", "/readyz", "/healthz", "/storage/", "/static/", "/problems/")
 
 
@@ -109,6 +110,8 @@ class Edge:
             if token is not None and not scope["path"].startswith(OPEN_PATHS):
                 scope["principal"] = await self.authenticator.authenticate(token)
             await self.app(scope, receive, answer)
+            if not begun:
+                status = CLIENT_GONE
         except OpError as error:
             if begun:
                 raise
