@@ -7,7 +7,8 @@ there (SIGSEGV in 0.6.0). `normal_form.py` goes on from here.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import cql2
@@ -95,8 +96,22 @@ def parse(value: Any, language: str) -> Expression:
     elif language != "cql2-json":
         raise BadRequest("filter-lang must be cql2-text or cql2-json")
     counted = [0, 0]
-    _check(value, 1, counted)
-    return _boolean_form(value)
+    with place():
+        _check(value, 1, counted)
+        return _boolean_form(value)
+
+
+@contextmanager
+def place(step: str | None = None) -> Iterator[None]:
+    """Say in a refusal from within where in the filter it is: one step, or with none the whole."""
+    try:
+        yield
+    except BadRequest as error:
+        path: str = getattr(error, "path", "")
+        if step is not None:
+            error.path = f".{step}{path}"  # type: ignore[attr-defined]
+            raise
+        raise BadRequest(f"{error.detail} (at filter{path})" if path else error.detail) from None
 
 
 def _from_text(text: str) -> Any:
@@ -122,7 +137,9 @@ def _from_text(text: str) -> Any:
     try:
         return cql2.parse_text(text).to_json()
     except Exception as error:  # the library raises bare Exception and its own types
-        raise BadRequest("filter is not CQL2 text") from error
+        at = re.search(r"--> (\d+):(\d+)", str(error))
+        place = f": line {at[1]}, character {at[2]} is not expected" if at else ""
+        raise BadRequest(f"filter is not CQL2 text{place}") from error
 
 
 def _check(node: Any, depth: int, counted: list[int]) -> None:
@@ -142,8 +159,9 @@ def _check(node: Any, depth: int, counted: list[int]) -> None:
     if counted[0] > MAX_NODES:
         raise BadRequest(f"filter has more than {MAX_NODES} terms")
     if "op" in node:
-        for arg in _arguments(node):
-            _check(arg, depth + 1, counted)
+        for n, arg in enumerate(_arguments(node)):
+            with place(f"args[{n}]"):
+                _check(arg, depth + 1, counted)
     elif "interval" in node:
         ends = node["interval"]
         if not isinstance(ends, list) or len(ends) != 2:
@@ -194,6 +212,15 @@ def property_name(node: Mapping[str, Any]) -> str:
     return name
 
 
+def each(function: Callable[[Any], Expression], args: Sequence[Any]) -> list[Expression]:
+    """`function` of each argument, refusals with its place."""
+    made: list[Expression] = []
+    for n, arg in enumerate(args):
+        with place(f"args[{n}]"):
+            made.append(function(arg))
+    return made
+
+
 def _boolean_form(node: Any) -> Expression:
     """`node` where something true or false is expected."""
     if node is True or node is False:
@@ -204,6 +231,6 @@ def _boolean_form(node: Any) -> Expression:
         if "op" in node and node["op"].lower() in _BOOLEAN:
             operator = node["op"].lower()
             if operator in ("and", "or", "not"):
-                return {"op": operator, "args": [_boolean_form(arg) for arg in node["args"]]}
+                return {"op": operator, "args": each(_boolean_form, node["args"])}
             return {"op": operator, "args": node["args"]}
     raise BadRequest("filter must be a condition")

@@ -22,6 +22,8 @@ from stac_api.cql2 import (
     TEMPORAL,
     TRUE,
     Expression,
+    each,
+    place,
     property_name,
 )
 from stac_api.errors import BadRequest
@@ -56,9 +58,14 @@ def normal(node: Expression, collections: Mapping[str, Sequence[str]]) -> Expres
     Raises:
         BadRequest: a combination that has no meaning.
     """
+    with place():
+        return _normal(node, collections)
+
+
+def _normal(node: Expression, collections: Mapping[str, Sequence[str]]) -> Expression:
     operator, args = node["op"], node["args"]
     if operator in ("and", "or", "not"):
-        return {"op": operator, "args": [normal(arg, collections) for arg in args]}
+        return {"op": operator, "args": each(lambda arg: _normal(arg, collections), args)}
     if operator in SPATIAL:
         return _spatial(operator, args)
     if operator in TEMPORAL:
