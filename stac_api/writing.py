@@ -31,12 +31,13 @@ class Transactions(TransactionExtension):
     client: Any = attr.ib(default=None)
 
     def register(self, app: FastAPI) -> None:
-        """Add the eight write routes to `app`."""
+        """Add the nine write routes to `app`."""
         self.router.prefix = app.state.router_prefix
         collection = "/collections/{collection_id}"
         item = collection + "/items/{item_id}"
         for method, path, model, function in (
             ("POST", collection + "/items", CollectionUri, self.create_item),
+            ("POST", collection + "/bulk_items", CollectionUri, self.bulk_items),
             ("PUT", item, ItemUri, self.update_item),
             ("PATCH", item, ItemUri, self.patch_item),
             ("DELETE", item, ItemUri, self.delete_item),
@@ -55,27 +56,48 @@ class Transactions(TransactionExtension):
         app.include_router(self.router, tags=["Transactions"])
 
     async def create_item(self, request: Request, collection_id: str) -> Response:
-        """POST an item, or a FeatureCollection of them: one operation each, in order."""
+        """POST an item, or a FeatureCollection of them: all or none."""
         visibility = await self._writer(request)
-        body = await _body(request, BULK_BYTES)
+        body = await read_body(request, BULK_BYTES)
         home = await self.service.collections.one(
             visibility, collection_id, self.service.mount(request)
         )
-        many = isinstance(body, dict) and body.get("type") == "FeatureCollection"
-        items = body.get("features") if many else [body]
-        if not isinstance(items, list) or not 0 < len(items) <= BULK_ITEMS:
-            raise BadRequest(f"a FeatureCollection has 1 to {BULK_ITEMS} features")
-        collected = home["opstac:id"] != home["opstac:project"]
-        inputs = [
-            transactions.item_input(item, home["opstac:id"] if collected else None)
-            for item in items
-        ]
-        for entry in inputs:
-            entry["project_id"] = home["opstac:project"]
-            await self.service.run_op(request, "items.create", entry)
-        if many:
-            return json_response({"created": len(inputs)}, 201)
-        return await self._item(request, home["id"], inputs[0]["stac_id"], 201)
+        if isinstance(body, dict) and body.get("type") == "FeatureCollection":
+            items = body.get("features")
+            if not isinstance(items, list) or not 0 < len(items) <= BULK_ITEMS:
+                raise BadRequest(f"a FeatureCollection has 1 to {BULK_ITEMS} features")
+            made = await self._import(request, home, items, method="insert", atomic=True)
+            return json_response({"created": made["created"], **_told(made)}, 201)
+        clean(body)
+        entry = transactions.item_input(body, _collection_of(home))
+        entry["project_id"] = home["opstac:project"]
+        await self.service.run_op(request, "items.create", entry)
+        return await self._item(request, home["id"], entry["stac_id"], 201)
+
+    async def bulk_items(self, request: Request, collection_id: str) -> Response:
+        """POST {"items": {id: item}, "method": "insert" | "upsert"}: each by itself."""
+        visibility = await self._writer(request)
+        body = await read_body(request, BULK_BYTES)
+        home = await self.service.collections.one(
+            visibility, collection_id, self.service.mount(request)
+        )
+        named = _mapping(body).get("items")
+        method = body.get("method") or "insert"
+        if not isinstance(named, dict) or not 0 < len(named) <= BULK_ITEMS:
+            raise BadRequest(f"items is an object of 1 to {BULK_ITEMS} items by their ids")
+        if method not in ("insert", "upsert"):
+            raise BadRequest("method is 'insert' or 'upsert'")
+        for name, item in named.items():
+            if isinstance(item, dict) and item.get("id") != name:
+                raise BadRequest(f"the item under {name[:100]!r} has another id")
+        made = await self._import(request, home, list(named.values()), method=method)
+        return json_response(_told(made))
+
+    async def _import(
+        self, request: Request, home: Document, items: list[Any], **how: Any
+    ) -> dict[str, Any]:
+        place = {"project_id": home["opstac:project"], "collection_id": _collection_of(home)}
+        return await self.service.run_op(request, "items.import", {**place, "items": items, **how})
 
     async def update_item(self, request: Request, collection_id: str, item_id: str) -> Response:
         """PUT: replace an item's own fields; files stay."""
@@ -173,6 +195,31 @@ class Transactions(TransactionExtension):
         found = await self._stored_collection(request, name)
         address = f"{self.service.mount(request).root}/collections/{quoted(name)}"
         return json_response(found, status, **({"Location": address} if status == 201 else {}))
+
+
+def _collection_of(home: Document) -> str | None:
+    """The platform's id of a collection; None for the one that stands for a project."""
+    return home["opstac:id"] if home["opstac:id"] != home["opstac:project"] else None
+
+
+def _told(made: dict[str, Any]) -> dict[str, Any]:
+    """An import's outcome as the bulk transaction extension tells it."""
+    failed = [entry for entry in made["items"] if entry["outcome"] == "failed"]
+    return {
+        "received": len(made["items"]),
+        "success": made["created"] + made["updated"],
+        "skipped": made["unchanged"],
+        "errors": [
+            {"id": entry["id"] or "", "msg": _said(entry["problem"]["detail"])} for entry in failed
+        ],
+    }
+
+
+def _said(detail: Any) -> str:
+    if isinstance(detail, list):
+        places = (f"{'.'.join(map(str, part['loc'][1:]))}: {part['msg']}" for part in detail)
+        return "; ".join(places)
+    return str(detail)
 
 
 async def _body(request: Request, limit: int = 2 * 1024**2) -> Any:

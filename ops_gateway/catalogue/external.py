@@ -25,6 +25,8 @@ MAX_KEY = 200
 SCHEMES = ("http", "https", "s3", "gs", "az", "abfs", "abfss", "ftp")
 _UNFIT = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\\<>\"]")
 _OURS = re.compile(r"/assets/(as_[0-9a-z]{1,64})$")
+# of a file that was never opened
+_UNKNOWN = (*("epsg", "width", "height", "transform", "dtype", "nodata", "band_count", "datetime"),)
 _DEFAULT_TYPE = "application/octet-stream"
 
 
@@ -77,8 +79,7 @@ def _draft(key: str, asset: Any) -> AssetDraft:
         "raster": {},
         "is_cog": False,
         "is_categorical": False,
-        "datetime": None,
-        "band_count": None,
+        **dict.fromkeys(_UNKNOWN),
     }
     return AssetDraft(key=key, object_path=None, columns=columns)
 

@@ -68,21 +68,37 @@ async def _insert_batch(
     chosen = [draft.stac_id for draft, _ in drafts if draft.stac_id is not None]
     if chosen and (other := await ctx.row(None, sql.id_is_taken, ids=chosen)):
         raise taken([other["id"]])
-    items = {r["id"]: r for r in await ctx.rows(None, sql.insert_items, rows=_json(rows))}
-    if len(items) != len(rows):
-        raise taken([row["stac_id"] for row in rows if row["id"] not in items])
-    stored: dict[str, list[Row]] = {item_id: [] for item_id in items}
-    for asset in await insert_assets(ctx, asset_rows):
-        stored[asset["item_id"]].append(asset)
+    made = await store_new(ctx, rows, asset_rows)
+    if len(made) != len(rows):
+        raise taken([row["stac_id"] for row in rows if row["id"] not in made])
     await insert_profiles(ctx, profile_rows)
-    documents = [document.item_document(items[row["id"]], stored[row["id"]]) for row in rows]
+    return [
+        (item_response(row), [asset_output(asset) for asset in own]) for row, own in made.values()
+    ]
+
+
+async def store_new(
+    ctx: Context, rows: Sequence[Row], asset_rows: Sequence[Row]
+) -> dict[str, tuple[Row, list[Row]]]:
+    """Insert items with their assets and documents, and publish `item.created` for each.
+
+    Args:
+        rows, asset_rows: of `ItemDraft.row` and `AssetDraft.row`.
+
+    Returns: id → the item's row and those of its assets; without the items whose stac_id is taken,
+        of which nothing is stored.
+    """
+    stored = {r["id"]: r for r in await ctx.rows(None, sql.insert_items, rows=_json(rows))}
+    made: dict[str, tuple[Row, list[Row]]] = {
+        row["id"]: ({**row, **stored[row["id"]]}, []) for row in rows if row["id"] in stored
+    }
+    for asset in await insert_assets(ctx, [row for row in asset_rows if row["item_id"] in made]):
+        made[asset["item_id"]][1].append(asset)
+    documents = [document.item_document(row, assets) for row, assets in made.values()]
     await writes.put_items(await ctx.connection(), await slot_of(ctx), documents)
-    made = []
-    for row in (items[row["id"]] for row in rows):
-        assets_made = stored[row["id"]]
+    for row, assets in made.values():
         ctx.produced("item", row["id"])
-        ctx.emit(event("item.created", row, assets_made))
-        made.append((item_response(row), [asset_output(asset) for asset in assets_made]))
+        ctx.emit(event("item.created", row, assets))
     return made
 
 
@@ -97,14 +113,12 @@ async def insert_assets(ctx: Context, rows: Sequence[Row]) -> list[Row]:
     """Insert asset rows, each `part_of` its item. Raises Conflict: a key is taken."""
     if not rows:
         return []
-    made = await ctx.rows(None, sql.insert_assets, rows=_json(rows))
-    if len(made) != len(rows):
-        kept = {row["id"] for row in made}
-        lost = next(row["key"] for row in rows if row["id"] not in kept)
-        raise Conflict(f"the item has an asset '{lost}' already")
-    for row in made:
+    stored = {row["id"]: row for row in await ctx.rows(None, sql.insert_assets, rows=_json(rows))}
+    for row in rows:
+        if row["id"] not in stored:
+            raise Conflict(f"the item has an asset '{row['key']}' already")
         ctx.edge(("asset", row["id"]), "part_of", ("item", row["item_id"]))
-    return made
+    return [{**row, **stored[row["id"]]} for row in rows]
 
 
 async def exchange_assets(

@@ -2,16 +2,13 @@
 -- No row comes back for an item whose stac_id is taken.
 insert into item (id, organization_id, project_id, collection_id, stac_id, type, name, description, geometry, bbox,
                   datetime, start_datetime, end_datetime, cloud_cover, gsd, properties, stac_extensions,
-                  duplicated_from_id, order_id, upload_id, job_id, created_by)
+                  duplicated_from_id, order_id, upload_id, job_id, created_by, import_hash)
 select r.id, :org, r.project_id, r.collection_id, r.stac_id, r.type, r.name, r.description, r.geometry, r.bbox,
        r.datetime, r.start_datetime, r.end_datetime, r.cloud_cover, r.gsd, r.properties, r.stac_extensions,
-       r.duplicated_from_id, r.order_id, r.upload_id, r.job_id, r.created_by
+       r.duplicated_from_id, r.order_id, r.upload_id, r.job_id, r.created_by, r.import_hash
 from jsonb_populate_recordset(null::item, :rows::jsonb) r
 on conflict do nothing
-returning id, project_id, collection_id, stac_id, type, name, description, geometry, bbox, datetime, start_datetime,
-          end_datetime, cloud_cover, gsd, properties, stac_extensions, lifecycle_state, expires_at, archived_at,
-          version, previous_version_id, duplicated_from_id, order_id, upload_id, job_id, deleted_at,
-          created_by::text, created_at, updated_at;
+returning id, lifecycle_state, version, created_at, updated_at;
 
 -- name: hold_collections
 -- Waits for a deletion under way (which takes the row for update) and then does not find it.
@@ -35,9 +32,7 @@ select r.id, :org, r.item_id, r.key, r.title, r.file_name, r.object_path, r.medi
 from jsonb_populate_recordset(null::asset, :rows::jsonb) with ordinality r
 order by r.ordinality
 on conflict do nothing
-returning id, item_id, key, title, file_name, object_path, media_type, roles, size_bytes, checksum, epsg, width,
-          height, transform, dtype, nodata, nodata_is_nan, band_count, band_names, bands, raster, is_cog,
-          is_categorical, datetime, href, stac, version, created_at, updated_at;
+returning id, version, created_at, updated_at;
 
 -- name: drop_assets
 update asset set deleted_at = now(), updated_at = now()
@@ -57,7 +52,8 @@ select id from visualization_profile where organization_id = :org and item_id = 
 update item set geometry = :geometry, bbox = :bbox where organization_id = :org and id = :id;
 
 -- name: touch_item
-update item set updated_at = now()
+-- What was imported is no longer what is here.
+update item set updated_at = now(), import_hash = null
 where organization_id = :org and id = :id and deleted_at is null
 returning id, project_id, collection_id, stac_id, type, name, description, geometry, bbox, datetime, start_datetime,
           end_datetime, cloud_cover, gsd, properties, stac_extensions, lifecycle_state, expires_at, archived_at,

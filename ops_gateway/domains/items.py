@@ -180,6 +180,24 @@ async def origin_of(ctx: Context, body: ItemCreateInput) -> tuple[str, str]:
     return origin
 
 
+def draft_of(body: ItemCreateInput) -> ItemDraft:
+    """The new item that a caller describes. Raises Invalid."""
+    given = {name: getattr(body, name) for name in DRAFTED}
+    return ItemDraft(
+        type=body.type.value,
+        geometry=None if body.geometry is None else geometry.checked(body.geometry),
+        bbox=None if body.bbox is None else geometry.checked_bbox(body.bbox),
+        stac_extensions=checks.extensions(body.stac_extensions),
+        **given,
+    )
+
+
+DRAFTED = (
+    *("collection_id", "stac_id", "datetime", "start_datetime", "end_datetime", "cloud_cover"),
+    *("gsd", "name", "description", "properties", "order_id", "upload_id", "job_id", "project_id"),
+)
+
+
 def require_sight(ctx: Context, project_id: str, kind: str) -> None:
     """Raise NotFound where the caller is not in the project of what it names."""
     if ctx.principal.role_in(project_id) is None:
@@ -255,18 +273,7 @@ async def create_item(ctx: Context, body: ItemCreateInput) -> ItemResponse:
     if body.collection_id is not None:
         await access.collection(ctx, body.collection_id, "editor", project_id=body.project_id)
     origin = await origin_of(ctx, body)
-    given = body.model_dump(exclude={"type", "geometry", "bbox", "stac_extensions", "assets"})
-    made, _ = await items.insert_item(
-        ctx,
-        ItemDraft(
-            type=body.type.value,
-            geometry=None if body.geometry is None else geometry.checked(body.geometry),
-            bbox=None if body.bbox is None else geometry.checked_bbox(body.bbox),
-            stac_extensions=checks.extensions(body.stac_extensions),
-            **given,
-        ),
-        external.drafts(body.assets),
-    )
+    made, _ = await items.insert_item(ctx, draft_of(body), external.drafts(body.assets))
     ctx.edge(("item", made.id), "generated_by", origin)
     return made
 

@@ -248,6 +248,15 @@ class Context:
             raise KeyError(f"there is no event type '{event.type}'")
         self.events.append(event)
 
+    def declared(self) -> tuple[int, int, int]:
+        """How much was declared until now; for `withdraw`."""
+        return len(self.edges), len(self.events), len(self.entities)
+
+    def withdraw(self, mark: tuple[int, int, int]) -> None:
+        """Forget what was declared since `mark`: its savepoint was rolled back."""
+        for declared, length in zip((self.edges, self.events, self.entities), mark, strict=True):
+            del declared[length:]
+
     def hold(
         self, amount: int, *, job_id: str | None = None, expires_at: datetime | None = None
     ) -> str | None:

@@ -122,6 +122,7 @@ class Operation:
     phases: Phases | None = None
     secret: bool = False
     limit: str = "organization"
+    bulk: str | None = None
     adapter: TypeAdapter[Any] | None = None
 
     @property
@@ -160,6 +161,7 @@ def operation(
     phases: Phases | None = None,
     secret: bool = False,
     limit: str | None = None,
+    bulk: str | None = None,
 ) -> Callable[[Handler], Handler]:
     """Declare the decorated coroutine as operation `op_id`.
 
@@ -180,6 +182,8 @@ def operation(
         phases: the outside effect, see `Phases`.
         secret: the answer holds a secret shown once; it is stored encrypted for replays.
         limit: rate limit family; by default from the effect.
+        bulk: a list in the body whose entries the operation checks one by one
+            (`json_limits.find_fault`); such a body may be large.
     """
 
     def declare(handler: Handler) -> Handler:
@@ -226,6 +230,7 @@ def operation(
                 phases=phases,
                 secret=secret,
                 limit=limit or ("spend" if effect is Effect.SPEND else "organization"),
+                bulk=bulk,
                 adapter=None if output is Blob else TypeAdapter(output),
             )
         return handler

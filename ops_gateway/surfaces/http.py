@@ -13,9 +13,10 @@ from starlette.routing import Route
 
 from ops_gateway.kernel.answers import Answer, Call
 from ops_gateway.kernel.errors import BadRequest, MethodNotAllowed, NotFound
+from ops_gateway.kernel.json_limits import find_fault
 from ops_gateway.kernel.operation import REGISTRY, Operation
 from ops_gateway.kernel.pipeline import Pipeline
-from ops_gateway.surfaces.json_body import find_fault, read_json
+from ops_gateway.surfaces.json_body import BODY_LIMIT, BULK_LIMIT, read_json
 from ops_gateway.surfaces.limits import RateLimiter
 
 
@@ -101,7 +102,8 @@ class Endpoint:
             address = request.client.host if request.client else ""
             limits.update(self.limiter.count(op, principal, address))
             if request.method not in ("GET", "HEAD"):
-                return await read_json(request)
+                limit = BULK_LIMIT if op.bulk else BODY_LIMIT
+                return await read_json(request, limit, loose=op.bulk)
             if not op.is_read:
                 raise MethodNotAllowed(
                     f"'{op.id}' is not a read; use POST", headers={"Allow": "POST"}

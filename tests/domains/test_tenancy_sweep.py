@@ -76,6 +76,7 @@ VALUES: dict[str, Any] = {
     "format": "png",
     "geometry": SQUARE,
     "height": 64,
+    "items": [{"id": "scene"}],
     "job_type_id": "clip",
     "mosaic_type": "image",
     "name": "x",

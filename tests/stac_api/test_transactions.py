@@ -63,11 +63,52 @@ def test_creating_an_item_is_items_create(http: httpx.Client, server: Any, acme:
     assert body["properties"] == {"platform": "x"} and body["datetime"] == "2025-01-01T00:00:00Z"
 
 
-def test_a_feature_collection_is_one_operation_each(http: httpx.Client, server: Any) -> None:
+def imported(*outcomes: str) -> Any:
+    async def run(request: Any, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        problem = {"detail": [{"loc": ["body", "geometry"], "msg": "is none"}]}
+        items = [
+            {"id": item["id"], "outcome": outcome, "problem": problem}
+            for item, outcome in zip(body["items"], outcomes, strict=True)
+        ]
+        kinds = ("created", "updated", "unchanged", "failed")
+        return {"items": items, **{kind: outcomes.count(kind) for kind in kinds}}
+
+    return run
+
+
+def test_a_feature_collection_is_one_import(http: httpx.Client, server: Any, acme: Any) -> None:
+    server.run = imported("created", "created", "created")
     features = [ITEM | {"id": f"n{i}"} for i in range(3)]
     body = {"type": "FeatureCollection", "features": features}
-    assert http.post("/collections/scenes/items", json=body).json() == {"created": 3}
-    assert [entry["stac_id"] for _, entry in server.calls] == ["n0", "n1", "n2"]
+    response = http.post("/collections/scenes/items", json=body)
+    assert (response.status_code, response.json()["created"]) == (201, 3)
+    ((operation, sent),) = server.calls
+    assert operation == "items.import" and sent["items"] == features
+    assert sent["atomic"] is True and sent["method"] == "insert"
+    assert (sent["project_id"], sent["collection_id"]) == (acme.project, acme.collection)
+
+
+def test_bulk_items_are_an_import_that_tells_of_each(http: httpx.Client, server: Any) -> None:
+    server.run = imported("created", "updated", "unchanged", "failed")
+    items = {name: ITEM | {"id": name} for name in "abcd"}
+    body = {"items": items, "method": "upsert"}
+    response = http.post("/collections/scenes/bulk_items", json=body)
+    assert response.status_code == 200 and response.json() == {
+        "received": 4,
+        "success": 2,
+        "skipped": 1,
+        "errors": [{"id": "d", "msg": "geometry: is none"}],
+    }
+    ((_, sent),) = server.calls
+    assert sent["method"] == "upsert" and "atomic" not in sent
+    for wrong in (
+        {"items": {}},
+        {"items": [ITEM]},
+        {"items": {"other": ITEM}},
+        {"items": items, "method": "delete"},
+        [],
+    ):
+        assert http.post("/collections/scenes/bulk_items", json=wrong).status_code == 400
 
 
 def test_changing_an_item_is_items_update(http: httpx.Client, server: Any, acme: Any) -> None:
