@@ -9,20 +9,27 @@ from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from tiler.cors import AnyOrigin
+from tiler.errors import OutOfRange, TileError
 from tiler.gone import StopWhenGone
 from tiler.pool import TilePool
-from tiler.routes import tiles
+from tiler.routes import catalogues, tiles
+from tiler.routes.answers import problem
 from tiler.routes.service import ResolveAsset, Service, SignTileToken
 from tiler.routes.tiles import tile_url
 
 __all__ = ["PREFIXES", "ResolveAsset", "SignTileToken", "create_app", "routes", "tile_url"]
 
-FAMILIES: tuple[Callable[[Service], list[Route]], ...] = (tiles.routes,)
+FAMILIES: tuple[Callable[[Service], list[Route]], ...] = (
+    tiles.routes,
+    catalogues.routes,
+)
 
-PREFIXES = ("/api/v1/items",)
+PREFIXES = (tiles.PREFIX, *catalogues.PREFIXES)
 """What the paths of all families begin with; who mounts the app sends these here."""
 
 
@@ -50,8 +57,19 @@ def create_app(
     return Starlette(
         routes=routes(resolve_asset, own, sign_tile_token=sign_tile_token, base_url=base_url),
         middleware=[Middleware(AnyOrigin), Middleware(StopWhenGone)],
+        exception_handlers={404: _no_such_path, 405: _not_allowed},
         lifespan=lifespan,
     )
+
+
+async def _no_such_path(request: Request, error: Exception) -> Response:
+    return problem(OutOfRange("no such path"), request.scope.get("request_id"))
+
+
+async def _not_allowed(request: Request, error: Exception) -> Response:
+    headers = getattr(error, "headers", None) or {}
+    refusal = TileError(405, "Method Not Allowed", "use GET", headers=headers)
+    return problem(refusal, request.scope.get("request_id"))
 
 
 def routes(

@@ -1,4 +1,7 @@
-"""Pictures to bytes: PNG, JPEG and WebP, each with the fastest encoder that is lossless enough."""
+"""Pictures to bytes: PNG, JPEG and WebP, each with the fastest encoder that is lossless enough.
+
+Values go to bytes in `tiler.values`.
+"""
 
 import io
 import struct
@@ -17,16 +20,25 @@ MEDIA_TYPES = {
     "webp": "image/webp",
     "jpg": "image/jpeg",
     "jpeg": "image/jpeg",
+    "npy": "application/x-npy",
+    "tif": "image/tiff; application=geotiff",
 }
+
+Color = tuple[int, int, int]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_COLOR = {1: 0, 2: 4, 3: 2, 4: 6}  # bands → colour type (PNG specification, 11.2.2)
 _UP = 2  # filter type (PNG specification, 9.2)
-_JPEG_BACKGROUND = 255  # JPEG has no alpha: what is masked is white
+WHITE: Color = (255, 255, 255)
 
 
 def encode(
-    colors: np.ndarray, alpha: np.ndarray | None, image_format: str, *, quality: int = 82
+    colors: np.ndarray,
+    alpha: np.ndarray | None,
+    image_format: str,
+    *,
+    quality: int = 82,
+    background: Color | None = None,
 ) -> bytes:
     """A picture as bytes.
 
@@ -36,9 +48,13 @@ def encode(
             without an alpha band.
         image_format: `png`, `webp`, `jpg` or `jpeg`.
         quality: 1 to 100; JPEG and WebP.
+        background: behind what is masked, which is then opaque; JPEG, which has no alpha, is
+            always opaque, by default on white.
 
     Raises: InvalidParameter: another format.
     """
+    if background is not None:
+        colors, alpha = flattened(colors, alpha, background), None
     if image_format == "png":
         return png(colors, alpha)
     if image_format == "webp":
@@ -46,6 +62,17 @@ def encode(
     if image_format in ("jpg", "jpeg"):
         return jpeg(colors, alpha, quality)
     raise InvalidParameter.of("format", f"must be png, webp or jpg, not {image_format!r}")
+
+
+def flattened(colors: np.ndarray, alpha: np.ndarray | None, background: Color) -> np.ndarray:
+    """The picture on a background: uint8, shape (rows, columns, 1 or 3)."""
+    if alpha is None:
+        return colors
+    if colors.shape[2] == 1 and len(set(background)) > 1:
+        colors = np.repeat(colors, 3, axis=2)
+    behind = np.array(background[: colors.shape[2]], np.uint16)
+    share = alpha[..., None].astype(np.uint16)
+    return ((colors * share + behind * (255 - share) + 127) // 255).astype(np.uint8)
 
 
 def png(colors: np.ndarray, alpha: np.ndarray | None = None, *, level: int = 1) -> bytes:
@@ -87,10 +114,7 @@ _END = struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND"))
 
 def jpeg(colors: np.ndarray, alpha: np.ndarray | None = None, quality: int = 82) -> bytes:
     """JPEG through libjpeg-turbo; masked pixels are white."""
-    if alpha is not None:
-        share = alpha[..., None].astype(np.uint16)
-        mixed = colors * share + _JPEG_BACKGROUND * (255 - share)
-        colors = ((mixed + 127) // 255).astype(np.uint8)
+    colors = flattened(colors, alpha, WHITE)
     space = "GRAY" if colors.shape[2] == 1 else "RGB"
     return simplejpeg.encode_jpeg(
         np.ascontiguousarray(colors), quality=quality, colorspace=space, colorsubsampling="420"

@@ -1,6 +1,7 @@
 """The general read, through rio-tiler and GDAL's warper: whatever the fast read does not cover.
 
-Cubic resampling, projections that a coarse grid does not follow, and pictures of half the world.
+Other grids than square ones of Web Mercator, other resampling than bilinear and nearest,
+projections that a coarse grid does not follow, and pictures of half the world.
 """
 
 from typing import Any
@@ -16,28 +17,47 @@ from rio_tiler.models import ImageData
 from rio_tiler.reader import read as rio_tiler_read
 
 from tiler import datasets
+from tiler import target as targets
 from tiler.datasets import Header
 from tiler.errors import TileError
 from tiler.fast import MAX_SOURCE_PIXELS, choose_level, to_byte
-from tiler.locate import Request, inside
+from tiler.locate import Request
 from tiler.pixels import Pixels
+from tiler.target import Target
 from tiler.work import checkpoint
-
-_WEB_MERCATOR = CRS.from_epsg(3857)
 
 
 def read(header: Header, request: Request) -> Pixels:
-    """The pixels of a map picture, fully masked where the raster has none.
+    """The pixels of what the fast read does not cover. Raises: Unreadable."""
+    return warp(
+        header,
+        Target(targets.WEB_MERCATOR, request.bounds, request.size, request.size),
+        bidx=request.bidx,
+        nodata=request.nodata,
+        alpha_bidx=request.alpha_bidx,
+        resampling=request.resampling,
+    )
+
+
+def warp(
+    header: Header,
+    target: Target,
+    *,
+    bidx: tuple[int, ...],
+    nodata: float | None = None,
+    alpha_bidx: int | None = None,
+    resampling: str = "bilinear",
+) -> Pixels:
+    """The pixels of a grid, fully masked where the raster has none.
 
     The overview is chosen by the raster's resolution and warped once, straight onto the picture.
     Raises: Unreadable, TileError (422: too many pixels for one picture).
     """
-    west, _, east, _ = request.bounds
-    scale = (east - west) / request.size / header.web_mercator_m
+    scale = _scale(header, target)
     handle = datasets.dataset(header, choose_level(header, scale))
-    ratio = scale * handle.width / header.width
-    side = max(1.0, ratio) * request.size
-    if min(handle.width, side) * min(handle.height, side) > MAX_SOURCE_PIXELS:
+    ratio = max(1.0, scale * handle.width / header.width)
+    read = min(handle.width, ratio * target.width) * min(handle.height, ratio * target.height)
+    if read > MAX_SOURCE_PIXELS:
         raise TileError(
             422,
             "Unprocessable Content",
@@ -45,40 +65,47 @@ def read(header: Header, request: Request) -> Pixels:
         )
     checkpoint()
     # a fourth band flagged alpha that is not: its values must not hide anything
-    false_alpha = "alpha" in header.color_interpretation and request.alpha_bidx is None
+    false_alpha = "alpha" in header.color_interpretation and alpha_bidx is None
     try:
         image: ImageData = rio_tiler_read(
             handle,
-            dst_crs=_WEB_MERCATOR,
-            height=request.size,
-            width=request.size,
-            indexes=list(request.bidx),
-            nodata=request.nodata,
-            vrt_options=_warp_options(header, request, handle),
-            reproject_method=request.resampling,  # type: ignore[arg-type]
+            dst_crs=CRS.from_user_input(target.crs),
+            height=target.height,
+            width=target.width,
+            indexes=list(bidx),
+            nodata=nodata,
+            vrt_options=_warp_options(header, target, handle),
+            reproject_method=resampling,  # type: ignore[arg-type]
         )
     except (RasterioError, RioTilerError):
         datasets.forget(header)
         raise datasets.unreadable("the asset's pixels cannot be read") from None
     data = np.ascontiguousarray(image.array.data.transpose(1, 2, 0))
-    if request.alpha_bidx is not None:
+    if alpha_bidx is not None:
         alpha = image.alpha_mask if image.alpha_mask is not None else image.mask
         return Pixels(data, None, to_byte(np.asarray(alpha)))
     masked = np.ascontiguousarray(np.ma.getmaskarray(image.array).transpose(1, 2, 0))
     if false_alpha:
-        masked[:] = ~inside(header, request)[..., None]
+        masked[:] = ~targets.inside(header, target)[..., None]
     if data.dtype.kind == "f":
         masked = masked | np.isnan(data)
     return Pixels(data, masked if masked.any() else None, None)
 
 
-def _warp_options(header: Header, request: Request, handle: DatasetReader) -> dict[str, Any]:
+def _scale(header: Header, target: Target) -> float:
+    if target.crs == targets.WEB_MERCATOR:
+        west, _, east, _ = target.bounds
+        return (east - west) / target.width / header.web_mercator_m
+    return targets.scale(header, target)
+
+
+def _warp_options(header: Header, target: Target, handle: DatasetReader) -> dict[str, Any]:
     """A warp whose target grid is the picture itself, so that nothing is resampled twice."""
     options: dict[str, Any] = {
-        "crs": _WEB_MERCATOR,
-        "transform": from_bounds(*request.bounds, request.size, request.size),
-        "width": request.size,
-        "height": request.size,
+        "crs": CRS.from_user_input(target.crs),
+        "transform": from_bounds(*target.bounds, target.width, target.height),
+        "width": target.width,
+        "height": target.height,
         "tolerance": 0.01,  # of the warp's own grid of coordinates, in pixels
         # the overview is chosen here: no second, wider filter on top of it
         "XSCALE": "1",

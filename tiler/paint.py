@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from raster.formula import Formula
-from tiler import fast
+from tiler import adjust, fast
 from tiler.datasets import Header
 from tiler.pixels import Pixels
 from tiler.rescale import Range
@@ -20,11 +20,18 @@ def paint(pixels: Pixels, header: Header, style: Style) -> tuple[np.ndarray, np.
 
     Returns: (uint8 (rows, columns, 1 or 3), uint8 alpha (rows, columns) or None if opaque).
     """
+    colors, alpha = _paint(pixels, header, style)
+    return adjust.apply(style.adjustments, colors), alpha
+
+
+def _paint(pixels: Pixels, header: Header, style: Style) -> tuple[np.ndarray, np.ndarray | None]:
     if style.palette is not None:
         colors = style.palette[_indices(pixels.data[..., 0], len(style.palette))]
         return _with_table_alpha(colors, pixels.opacity())
     if style.formula is not None:
         return _paint_formula(pixels, header, style, style.formula)
+    if style.classes is not None and not style.rescale:
+        return _with_table_alpha(style.classes.paint(pixels.data[..., 0]), pixels.opacity())
     alpha = pixels.opacity()
     if pixels.data.dtype.name in _ENTRIES:
         grey = _by_table(pixels.data, style)
@@ -41,15 +48,42 @@ def _paint_formula(
     pixels: Pixels, header: Header, style: Style, formula: Formula
 ) -> tuple[np.ndarray, np.ndarray | None]:
     values = formula.evaluate(fast.scaled_bands(header, style.bidx, pixels))
-    grey = np.stack(
-        [_linear(block, style.rescale[i]) for i, block in enumerate(values.data)], axis=2
-    )
     alpha = pixels.alpha
     hidden = np.ma.getmaskarray(values).any(axis=0)
     if hidden.any():
         alpha = np.full(hidden.shape, 255, np.uint8) if alpha is None else alpha.copy()
         alpha[hidden] = 0
+    if style.classes is not None and not style.rescale:
+        return _with_table_alpha(style.classes.paint(np.nan_to_num(values.data[0])), alpha)
+    grey = np.stack(
+        [_linear(block, style.rescale[i]) for i, block in enumerate(values.data)], axis=2
+    )
     return _colored(_gamma(grey, style.gamma), style, alpha)
+
+
+def values(pixels: Pixels, header: Header, style: Style, *, unscale: bool) -> np.ma.MaskedArray:
+    """What a picture is made of: (bands, rows, columns), masked where nothing is known.
+
+    A formula's blocks as float32; bands in the file's type as stored, or float32 with scale and
+    offset applied.
+    """
+    if style.formula is not None:
+        found = style.formula.evaluate(fast.scaled_bands(header, style.bidx, pixels))
+        hidden = np.ma.getmaskarray(found)
+        if pixels.alpha is not None:
+            hidden = hidden | (pixels.alpha == 0)[None]
+        return np.ma.MaskedArray(found.data, mask=hidden)
+    if unscale:
+        scaled = fast.scaled_bands(header, style.bidx, pixels)
+        return np.ma.stack([scaled[index] for index in style.bidx])
+    stacked = np.ma.stack([pixels.band(position) for position in range(len(style.bidx))])
+    if stacked.dtype == header.dtype:
+        return stacked
+    data = np.nan_to_num(stacked.data) if header.dtype.kind in "iu" else stacked.data
+    if header.dtype.kind in "iu":
+        limits = np.iinfo(header.dtype)
+        data = np.clip(np.rint(data), limits.min, limits.max)
+    return np.ma.MaskedArray(data.astype(header.dtype), mask=np.ma.getmaskarray(stacked))
 
 
 def _linear(values: np.ndarray, shown: Range) -> np.ndarray:
@@ -102,6 +136,8 @@ def _gamma_table(gamma: float) -> np.ndarray:
 def _colored(
     grey: np.ndarray, style: Style, alpha: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
+    if style.classes is not None:
+        return _with_table_alpha(style.classes.paint(grey[..., 0]), alpha)
     if style.colors is None:
         return grey, alpha
     return _with_table_alpha(style.colors[grey[..., 0]], alpha)

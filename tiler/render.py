@@ -10,22 +10,19 @@ from collections.abc import Mapping
 from typing import Any, Unpack
 
 import numpy as np
-from rasterio.errors import RasterioError
-from rasterio.features import geometry_mask
-from rasterio.transform import from_bounds
-from rasterio.warp import transform_geom
 
 from raster.bands import INDICES
-from tiler import datasets, encode, fast, general, grid
+from tiler import datasets, encode, fast, grid, matrix_sets
 from tiler.colormaps import colormaps
+from tiler.draw import PICTURES, Output, keep_inside, make, read
 from tiler.errors import InvalidParameter
-from tiler.locate import NotCovered, Request
 from tiler.paint import paint
-from tiler.pixels import Pixels
 from tiler.source import AssetSource
-from tiler.style import Look, Style, style
+from tiler.style import Look, Purpose, style
+from tiler.target import WEB_MERCATOR, Target
 
 __all__ = [
+    "PICTURES",
     "area_of",
     "colormaps",
     "formulas",
@@ -35,7 +32,6 @@ __all__ = [
     "tilejson",
 ]
 
-FORMATS = ("png", "webp", "jpg")
 SIZES = (256, 512, 1024)
 MAX_THUMBNAIL = 2048
 
@@ -49,75 +45,36 @@ def render_tile(
     format: str = "webp",
     size: int = 256,
     quality: int = 82,
-    aoi: Mapping[str, Any] | None = None,
+    aoi: Mapping[str, Any] | str | None = None,
+    tms: str = matrix_sets.DEFAULT,
+    output: Output | None = None,
     **look: Unpack[Look],
 ) -> bytes:
-    """One WebMercatorQuad tile.
+    """One tile.
 
     Args:
         source: the asset, with the profile to use if any.
-        format: `png`, `webp` or `jpg`.
+        format: `png`, `webp`, `jpg`, or values as `npy` or `tif`.
         size: pixels a side: 256, 512 or 1024.
         quality: 1 to 100, JPEG and WebP.
         aoi: GeoJSON Polygon or MultiPolygon, EPSG:4326; nothing is drawn outside.
+        tms: the tile matrix set.
+        output: replaces `format` and `quality`, and says more.
         look: replaces the profile's settings.
 
     Returns: the picture; fully transparent (JPEG: white) where the raster has no pixels.
 
     Raises: OutOfRange, InvalidParameter, Unreadable, TileError.
     """
-    address = grid.tile(z, x, y)
-    check_output(format, size, quality)
-    header = datasets.header_of(source)
-    chosen = style(source, header, **look)
-    pixels = _read(header, chosen, address.bounds, size)
-    if pixels is None:
-        return encode.empty(format, size)
-    if aoi is not None:
-        _keep_inside(pixels, aoi, address.bounds, size)
-    colors, alpha = paint(pixels, header, chosen)
-    if alpha is not None and not alpha.any():
-        return encode.empty(format, size)
-    return encode.encode(colors, alpha, format, quality=quality)
-
-
-def check_output(image_format: str, size: int, quality: int) -> None:
-    """Whether such a picture is made. Raises: InvalidParameter."""
-    if image_format not in FORMATS:
-        raise InvalidParameter.of("format", "must be png, webp or jpg", "enum")
+    bounds = matrix_sets.bounds(tms, z, x, y)
+    output = output or Output(format=format, quality=quality)
+    output.check()
     if size not in SIZES:
-        raise InvalidParameter.of("size", "must be 256, 512 or 1024", "enum")
-    if not 1 <= quality <= 100:
-        raise InvalidParameter.of("quality", "must be 1 to 100")
-
-
-def _read(
-    header: datasets.Header, chosen: Style, bounds: tuple[float, float, float, float], size: int
-) -> Pixels | None:
-    request = Request(
-        bounds, size, chosen.bidx, chosen.nodata, chosen.alpha_bidx, chosen.resampling
-    )
-    try:
-        return fast.read(header, request)
-    except NotCovered:
-        return general.read(header, request)
-
-
-def _keep_inside(
-    pixels: Pixels,
-    aoi: Mapping[str, Any],
-    bounds: tuple[float, float, float, float],
-    size: int,
-) -> None:
-    """Hide what lies outside an area."""
-    try:
-        projected = transform_geom("EPSG:4326", "EPSG:3857", area_of(aoi))
-        outside = geometry_mask([projected], (size, size), from_bounds(*bounds, size, size))
-    except (RasterioError, ValueError):
-        raise InvalidParameter.of("aoi", "cannot be placed on the map") from None
-    if pixels.alpha is None:
-        pixels.alpha = np.full((size, size), 255, np.uint8)
-    pixels.alpha[outside] = 0
+        raise InvalidParameter.of("tilesize", "must be 256, 512 or 1024", "enum")
+    area = None if aoi is None else area_of(aoi)
+    header = datasets.header_of(source)
+    target = Target(matrix_sets.crs(tms), bounds, size, size)
+    return make(source, header, target, output, look, area=area)
 
 
 def area_of(aoi: Mapping[str, Any] | str) -> dict[str, Any]:
@@ -153,7 +110,13 @@ def area_of(aoi: Mapping[str, Any] | str) -> dict[str, Any]:
     return {"type": found["type"], "coordinates": found["coordinates"]}
 
 
-def tilejson(source: AssetSource, url_template: str, **look: Unpack[Look]) -> dict[str, Any]:
+def tilejson(
+    source: AssetSource,
+    url_template: str,
+    *,
+    tms: str = matrix_sets.DEFAULT,
+    **look: Unpack[Look],
+) -> dict[str, Any]:
     """TileJSON 3.0.0 of an asset; reads only the file's header, once a version.
 
     Args:
@@ -166,21 +129,25 @@ def tilejson(source: AssetSource, url_template: str, **look: Unpack[Look]) -> di
     header = datasets.header_of(source)
     style(source, header, **look)
     west, south, east, north = source.bounds or header.geographic_bounds
-    limit = grid.MAX_LATITUDE
+    limit = grid.MAX_LATITUDE if matrix_sets.crs(tms) == WEB_MERCATOR else 90.0
     south, north = max(-limit, min(limit, south)), max(-limit, min(limit, north))
     center = header.center
     if west > east:
         west, east = -180.0, 180.0
-    return {
+    minzoom, maxzoom = matrix_sets.zoom_range(tms, header)
+    described = {
         "tilejson": "3.0.0",
         "name": source.name or source.asset_key,
         "tiles": [url_template],
         "bounds": [west, south, east, north],
-        "center": [center[0], max(-limit, min(limit, center[1])), header.minzoom],
-        "minzoom": header.minzoom,
-        "maxzoom": header.maxzoom,
+        "center": [center[0], max(-limit, min(limit, center[1])), minzoom],
+        "minzoom": minzoom,
+        "maxzoom": maxzoom,
         "scheme": "xyz",
     }
+    if tms != matrix_sets.DEFAULT:
+        described["tileMatrixSet"] = tms
+    return described
 
 
 def thumbnail(source: AssetSource, width: int = 256, height: int = 256) -> bytes:
@@ -235,20 +202,20 @@ def render_terrain(
     from rio_tiler.models import ImageData
     from titiler.core.algorithm.dem import TerrainRGB
 
-    address = grid.tile(z, x, y)
-    check_output("png", size, 82)
+    target = Target(WEB_MERCATOR, grid.tile(z, x, y).bounds, size, size)
+    area = None if aoi is None else area_of(aoi)
     header = datasets.header_of(source)
-    chosen = style(source, header, bands="1", rescale="0,1")
-    pixels = _read(header, chosen, address.bounds, size)
+    chosen = style(source, header, Purpose.VALUES, bands="1")
+    pixels = read(header, chosen, target)
     heights = np.zeros((1, size, size), np.float32)
     if pixels is not None:
-        if aoi is not None:
-            _keep_inside(pixels, aoi, address.bounds, size)
+        if area is not None:
+            keep_inside(pixels, area, target)
         band = fast.scaled_bands(header, (1,), pixels)[1]
         heights[0] = np.nan_to_num(np.ma.filled(band, 0.0))
     # the code has 24 bits: -10,000 m to 1,667,721.5 m
     heights = np.clip(-heights if invert else heights, -10000.0, 1_667_721.5)
-    image = ImageData(np.ma.MaskedArray(heights), bounds=address.bounds)  # type: ignore[call-arg]
+    image = ImageData(np.ma.MaskedArray(heights), bounds=target.bounds)  # type: ignore[call-arg]
     coded = TerrainRGB()(image)  # type: ignore[call-arg]
     return encode.png(np.ascontiguousarray(coded.data.transpose(1, 2, 0)))
 

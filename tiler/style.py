@@ -5,21 +5,25 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict, Unpack
+from enum import Enum
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 
 from raster import bands as band_roles
 from raster.formula import Formula, FormulaError
 from raster.formula import parse as parse_formula
+from tiler import adjust
 from tiler import rescale as ranges
 from tiler.cache import known
+from tiler.classes import Classes
+from tiler.classes import parse as parse_classes
 from tiler.colormaps import table
 from tiler.datasets import Header
 from tiler.errors import InvalidParameter
+from tiler.profile import Wish, nodata_of, profile_rescale, resampling_of, wish_of
 from tiler.source import AssetSource
 
-RESAMPLING = ("bilinear", "nearest", "cubic")
 MAX_BANDS = 16
 
 
@@ -34,7 +38,11 @@ class Style:
             a formula.
         colors: uint8 (256, 4), for one output band; None for grey or three bands.
         palette: uint8 (256 or 65536, 4), the file's own colours by pixel value.
+        classes: a request's or a profile's own colours by value, for one output band.
         gamma: brightens above 1.
+        adjustments: of the finished colours.
+
+    Without `rescale`, values are not stretched: they are wanted themselves, or coloured by class.
     """
 
     bidx: tuple[int, ...]
@@ -46,6 +54,8 @@ class Style:
     resampling: str
     nodata: float | None
     alpha_bidx: int | None
+    classes: Classes | None = None
+    adjustments: tuple[adjust.Step, ...] = ()
 
 
 class Look(TypedDict, total=False):
@@ -55,18 +65,44 @@ class Look(TypedDict, total=False):
         bands: one or three, by number or name: `3,2,1`, `red,green,blue`, `B08`.
         expression: in the grammar of `raster.formula`, one or three blocks.
         rescale: as `tiler.rescale.parse`.
-        colormap: a name of `tiler.colormaps`, for one band.
+        colormap: a name of `tiler.colormaps`, or classes as `tiler.classes.parse`; for one band.
+        color_formula: as `tiler.adjust.parse`.
+        resampling: one of `tiler.profile.RESAMPLING`.
+        nodata: a number, or `nan` for none but NaN.
     """
 
     bands: str | None
     expression: str | None
     rescale: str | None
     colormap: str | None
+    color_formula: str | None
+    resampling: str | None
+    nodata: str | None
 
 
-def style(source: AssetSource, header: Header, **look: Unpack[Look]) -> Style:
+LOOK = ("bands", "expression", "rescale", "colormap", "color_formula", "resampling", "nodata")
+"""The keys of `Look`."""
+
+PAINTED = ("rescale", "colormap", "color_formula")
+"""Those that make colours of values."""
+
+
+class Purpose(Enum):
+    """What the style is for: a picture of one band or three, or values of up to `MAX_BANDS`."""
+
+    PICTURE = "picture"
+    VALUES = "values"
+    EVERY_VALUE = "every value"  # of all bands with data, whatever the profile shows
+
+
+def style(
+    source: AssetSource,
+    header: Header,
+    purpose: Purpose = Purpose.PICTURE,
+    **look: Unpack[Look],
+) -> Style:
     """The style of a request. Explicit bands or an expression replace those of the profile;
-    rescale and colormap replace just that.
+    the rest of a look replaces just that.
 
     Bands are drawn in stored numbers, as their STATISTICS tags and `rescale` count them. A formula
     sees values with scale and offset applied, as everywhere else; one that merely names a band
@@ -85,10 +121,8 @@ def style(source: AssetSource, header: Header, **look: Unpack[Look]) -> Style:
         None if source.nodata is None or math.isnan(source.nodata) else source.nodata,
         source.is_categorical,
         profile,
-        look.get("bands") or None,
-        look.get("expression") or None,
-        look.get("rescale") or None,
-        look.get("colormap") or None,
+        purpose,
+        _Wanted(*(look.get(name) or None for name in LOOK)),
     )
     key = ("style", *header.identity, *told)
     return known.get(key, lambda: _style(header, *told), _weight)
@@ -108,18 +142,16 @@ def names_of(source_names: Sequence[str], header: Header) -> tuple[str | None, .
     )
 
 
-@dataclass(slots=True)
-class _Wish:
-    """A profile's settings and a request's, before they are checked against the raster."""
+class _Wanted(NamedTuple):
+    """A look that can be hashed."""
 
-    bands: Sequence[int | str] | None = None
-    expression: str | None = None
-    rescale: tuple[ranges.Range, ...] | None = None
-    raw_rescale: Any = None
-    colormap: str | None = None
-    gamma: float = 1.0
-    resampling: str | None = None
-    nodata: float | None = None
+    bands: str | None
+    expression: str | None
+    rescale: str | None
+    colormap: str | None
+    color_formula: str | None
+    resampling: str | None
+    nodata: str | None
 
 
 def _style(
@@ -129,62 +161,58 @@ def _style(
     source_nodata: float | None,
     is_categorical: bool,
     profile_json: str,
-    bands: str | None,
-    expression: str | None,
-    rescale: str | None,
-    colormap: str | None,
+    purpose: Purpose,
+    wanted: _Wanted,
 ) -> Style:
-    if bands and expression:
-        raise InvalidParameter.of("expression", "is not combined with bands: give one of them")
     names = names_of(source_names, header)
     alpha_bidx = band_roles.alpha_band(header.color_interpretation, names)
-    wish = _profile_wish(json.loads(profile_json)) if profile_json else _Wish()
-    if bands or expression:
-        wish = _Wish(nodata=wish.nodata, resampling=wish.resampling)
-        wish.bands = [part.strip() for part in bands.split(",")] if bands else None
-        wish.expression = expression
+    wish = _wish(json.loads(profile_json) if profile_json else None, purpose, wanted)
     nodata = wish.nodata if wish.nodata is not None else source_nodata
+    is_picture = purpose is Purpose.PICTURE
 
     # a profile that only says "the first band" leaves its colours as they are
     by_palette = (
         header.palette is not None
-        and not (bands or wish.expression or wish.raw_rescale or wish.colormap)
-        and not (rescale or colormap)
+        and is_picture
+        and not (wanted.bands or wish.expression or wish.rescale or wish.colormap)
+        and not wanted.rescale
         and (not wish.bands or [band_index(b, names, header) for b in wish.bands] == [1])
     )
     formula = parse_expression(wish.expression, names, header) if wish.expression else None
     if formula and (single := plain_band(formula)):  # `b3` is band 3, drawn as a band is
         formula, wish.bands = None, [single]
     if formula:
-        bidx, outputs = formula.bands, len(formula.blocks)
+        bidx = formula.bands
     elif by_palette:
-        bidx, outputs = (1,), 1
+        bidx = (1,)
     elif wish.bands:
         bidx = tuple(band_index(band, names, header) for band in wish.bands)
-        outputs = len(bidx)
-    else:
+    elif is_picture:
         bidx = default_bands(header, names, alpha_bidx)
-        outputs = len(bidx)
-    if outputs not in (1, 3):
+    else:
+        bidx = tuple(i for i in range(1, header.count + 1) if i != alpha_bidx)[:MAX_BANDS] or (1,)
+    outputs = len(formula.blocks) if formula else len(bidx)
+    if outputs not in (1, 3) and is_picture:
         what = "expression" if formula else "bands"
         raise InvalidParameter.of(what, f"a picture has one band or three, not {outputs}")
-    if len(bidx) > MAX_BANDS:
-        raise InvalidParameter.of("expression", f"uses more than {MAX_BANDS} bands")
+    if max(outputs, len(bidx)) > MAX_BANDS:
+        what = "expression" if formula else "bands"
+        raise InvalidParameter.of(what, f"uses more than {MAX_BANDS} bands")
 
-    name = colormap or wish.colormap
-    if colormap and outputs != 1:
+    if wanted.colormap and outputs != 1:
         raise InvalidParameter.of("colormap", "colours one band; choose one with bands=")
-    colors = table(name) if name and outputs == 1 else None
-    if rescale:
-        chosen = ranges.parse(rescale, outputs)
-    elif wish.raw_rescale is not None:
-        chosen = _profile_rescale(wish.raw_rescale, outputs)
+    colors, classes = _colors(wish.colormap) if outputs == 1 and is_picture else (None, None)
+    chosen: tuple[ranges.Range, ...] = ()
+    if wanted.rescale:
+        chosen = ranges.parse(wanted.rescale, outputs)
+    elif wish.rescale is not None and is_picture and not classes:
+        chosen = profile_rescale(wish.rescale, outputs)
     elif by_palette:
         chosen = ((0.0, 255.0),)
-    else:
+    elif is_picture and not classes:
         metadata = json.loads(metadata_json) if metadata_json else ()
         chosen = default_ranges(header, bidx, formula, metadata, nodata, alpha_bidx)
-    interpolated = not (is_categorical or by_palette)
+    by_class = is_categorical or by_palette or (classes is not None and classes.single)
     return Style(
         bidx=bidx,
         formula=formula,
@@ -192,10 +220,38 @@ def _style(
         colors=colors,
         palette=_palette(header) if by_palette else None,
         gamma=wish.gamma,
-        resampling=wish.resampling or ("bilinear" if interpolated else "nearest"),
+        resampling=wish.resampling or ("nearest" if by_class else "bilinear"),
         nodata=nodata,
         alpha_bidx=alpha_bidx,
+        classes=classes,
+        adjustments=adjust.parse(wish.color_formula) if wish.color_formula else (),
     )
+
+
+def _wish(profile: Mapping[str, Any] | None, purpose: Purpose, wanted: _Wanted) -> Wish:
+    """The profile's settings with the request's in their place. Raises: InvalidParameter."""
+    if wanted.bands and wanted.expression:
+        raise InvalidParameter.of("expression", "is not combined with bands: give one of them")
+    wish = wish_of(profile) if profile else Wish()
+    if wanted.bands or wanted.expression or purpose is Purpose.EVERY_VALUE:
+        wish = Wish(nodata=wish.nodata, resampling=wish.resampling)
+        wish.bands = [part.strip() for part in wanted.bands.split(",")] if wanted.bands else None
+        wish.expression = wanted.expression
+    wish.colormap = wanted.colormap or wish.colormap
+    wish.color_formula = wanted.color_formula or wish.color_formula
+    if wanted.resampling:
+        wish.resampling = resampling_of(wanted.resampling, "resampling")
+    if wanted.nodata:
+        wish.nodata = nodata_of(wanted.nodata)
+    return wish
+
+
+def _colors(colormap: str | None) -> tuple[np.ndarray | None, Classes | None]:
+    if not colormap:
+        return None, None
+    if colormap.lstrip()[:1] in ("{", "["):
+        return None, parse_classes(colormap)
+    return table(colormap), None
 
 
 def default_bands(
@@ -267,44 +323,6 @@ def band_index(band: int | str, names: Sequence[str | None], header: Header) -> 
             "bands", f"no band {text[:40]!r}; the bands are {', '.join(known[:20])}{hint}"
         )
     return index
-
-
-def _profile_wish(profile: Mapping[str, Any]) -> _Wish:
-    """A profile's settings. Raises: InvalidParameter: it does not have the shape of its type."""
-    config = profile.get("config") or {}
-    kind = profile.get("type") or profile.get("profile_type")
-    wish = _Wish(raw_rescale=config.get("rescale"), colormap=config.get("colormap"))
-    if kind == "expression" or "expression" in config:
-        wish.expression = config.get("expression")
-    elif kind == "singleband" or "band" in config:
-        wish.bands = [config.get("band", 1)]
-    elif config.get("bands"):
-        wish.bands = list(config["bands"])
-        if kind == "multiband" and len(wish.bands) not in (1, 3):
-            wish.bands = wish.bands[:3] if len(wish.bands) > 3 else wish.bands[:1]
-    try:
-        wish.gamma = float(config.get("gamma") or 1.0)
-        nodata = config.get("nodata")
-        wish.nodata = None if nodata is None else float(nodata)
-    except (TypeError, ValueError):
-        raise InvalidParameter.of("profile", "gamma and nodata must be numbers") from None
-    if not 0.1 <= wish.gamma <= 10:
-        raise InvalidParameter.of("profile", "gamma must be 0.1 to 10")
-    wish.resampling = config.get("resampling")
-    if wish.resampling is not None and wish.resampling not in RESAMPLING:
-        raise InvalidParameter.of("profile", f"resampling must be one of {', '.join(RESAMPLING)}")
-    return wish
-
-
-def _profile_rescale(raw: Any, outputs: int) -> tuple[ranges.Range, ...]:
-    """`[low, high]` or `[[low, high], …]`. Raises: InvalidParameter."""
-    try:
-        pairs = raw if isinstance(raw[0], list | tuple) else [raw]
-        checked = [(float(low), float(high)) for low, high in pairs]
-    except (TypeError, ValueError, IndexError, KeyError):
-        raise InvalidParameter.of("profile", "rescale must be [low, high], one a band") from None
-    # a profile for more bands than are shown: its first ranges belong to the first bands
-    return ranges.ranges(checked[:outputs] if len(checked) > outputs else checked, outputs)
 
 
 def _palette(header: Header) -> np.ndarray:

@@ -212,7 +212,7 @@ async def test_tilejson_urls_open_without_a_header(client):
     assert drawn.headers["content-type"] == "image/webp"
 
 
-@pytest.mark.parametrize("query", ["bands=9", "expression=b9", "colormap=nosuch", "tilesize=512"])
+@pytest.mark.parametrize("query", ["bands=9", "expression=b9", "colormap=nosuch", "tilesize=300"])
 async def test_tilejson_refuses_what_its_tiles_would(client, query):
     answer = await client.get(f"/api/v1/items/it_scene/tiles/tilejson.json?{query}")
     assert answer.status_code == 422

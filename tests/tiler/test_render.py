@@ -137,7 +137,7 @@ def test_each_profile_type(scene):
         {"bands": [1], "rescale": [5, 5]},
         {"bands": [1], "colormap": "nosuch"},
         {"bands": [1], "gamma": "much"},
-        {"bands": [1], "resampling": "mode"},
+        {"bands": [1], "resampling": "blurry"},
     ],
 )
 def test_a_profile_that_does_not_fit_the_raster_is_refused(scene, config):
@@ -273,7 +273,7 @@ def test_nan_is_masked_also_without_nodata(write_cog, source_of, texture, tile_a
 
 
 def test_outside_the_raster_is_a_transparent_picture(scene):
-    for image_format in render.FORMATS:
+    for image_format in render.PICTURES:
         body = render.render_tile(scene, 10, 3, 3, format=image_format)
         assert body == render.encode.empty(image_format, 256)
 

@@ -1,5 +1,6 @@
 """The tile server's routes, one file a family; each has `routes(service) -> list[Route]`.
 
 `service` is what all of them share: who may see what, where it is drawn, how an answer is cached.
-`query` reads and checks parameters, `answers` makes refusals. `tiler.app` joins the families.
+`parameters` is all that a query may hold, `query` reads one, `answers` makes refusals,
+`endpoint` is a route that describes itself. `tiler.app` joins the families.
 """

@@ -1,65 +1,15 @@
-"""A request's query: which parameters there are, what each may be, and the style they ask for."""
+"""A request's query, read by `parameters`: the style and the output that it asks for."""
 
-import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
 
+from tiler.draw import Output
 from tiler.errors import InvalidParameter
+from tiler.routes.parameters import ALIASES, PARAMETERS, STYLE
 from tiler.style import Look
-
-_NUMBER = re.compile(r"\d{1,10}", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A query parameter.
-
-    Attributes:
-        description: for the reference and the OpenAPI document.
-        read: text → value; raises ValueError with what it must be.
-        longest: characters.
-        schema: JSON Schema of the text.
-    """
-
-    description: str
-    read: Callable[[str], Any] = str
-    longest: int = 128
-    schema: dict[str, Any] = field(default_factory=lambda: {"type": "string"})
-
-
-def whole(low: int, high: int) -> Callable[[str], int]:
-    """A reader of whole numbers of low to high."""
-
-    def read(text: str) -> int:
-        if not (_NUMBER.fullmatch(text) and low <= int(text) <= high):
-            raise ValueError(f"must be a whole number of {low} to {high}")
-        return int(text)
-
-    return read
-
-
-def _whole(description: str, low: int, high: int, default: int) -> Parameter:
-    schema = {"type": "integer", "minimum": low, "maximum": high, "default": default}
-    return Parameter(description, whole(low, high), schema=schema)
-
-
-PARAMETERS: dict[str, Parameter] = {
-    "key": Parameter("A tile token or an API key, where no header can be sent.", longest=2048),
-    "asset_key": Parameter("The item's asset; by default its data asset."),
-    "profile": Parameter("A display profile of the item, by id or name; default its default one."),
-    "bands": Parameter("One or three bands by number or name: `3,2,1`, `B08`.", longest=256),
-    "expression": Parameter("A formula of bands; one or three, separated by `;`.", longest=1024),
-    "rescale": Parameter("`low,high` for every band, or a pair for each.", longest=512),
-    "colormap": Parameter("Name of a colour map, for one band.", longest=64),
-    "quality": _whole("Of JPEG and WebP.", 1, 100, 82),
-}
-
-ACCESS = ("key", "asset_key")
-STYLE = ("bands", "expression", "rescale", "colormap")
-TILE = (*ACCESS, "profile", *STYLE, "quality")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +31,18 @@ class Query:
         """A parameter's value."""
         return self.values.get(name, default)
 
+    def output(self, image_format: str) -> Output:
+        """What is made of the pixels."""
+        return Output(
+            format=image_format,
+            quality=self.get("quality", 82),
+            background=self.get("background"),
+            mask=self.get("return_mask", True),
+            unscale=self.get("unscale", False),
+            every_band="profile" not in self.values,
+            algorithm=self.get("algorithm"),
+        )
+
     def refuse(self) -> None:
         """Raise InvalidParameter where something is wrong with it."""
         if self.errors:
@@ -97,22 +59,26 @@ def read_query(request: Request, allowed: Iterable[str]) -> Query:
     def wrong(name: str, message: str, kind: str = "value_error") -> None:
         errors.append({"loc": ["query", name[:64]], "msg": message, "type": kind})
 
-    for name, text in request.query_params.multi_items():
+    for given, text in request.query_params.multi_items():
+        name = ALIASES.get(given, given)
         known = PARAMETERS[name] if name in allowed else None
         if known is None:
-            wrong(name, "unknown parameter", "extra_forbidden")
-        elif name in texts:
-            wrong(name, "given twice")
-        elif len(text) > known.longest:
-            wrong(name, f"longer than {known.longest} characters", "too_long")
+            wrong(given, "unknown parameter", "extra_forbidden")
+        elif name in texts and not known.repeated:
+            wrong(given, "given twice")
         elif "\0" in text:
-            wrong(name, "holds a zero byte")
+            wrong(given, "holds a zero byte")
         elif name in STYLE and not text.strip():
-            wrong(name, "is empty")
+            wrong(given, "is empty")
         else:
-            texts[name] = text
-            try:
-                values[name] = known.read(text)
-            except ValueError as error:
-                wrong(name, str(error))
+            texts[name] = f"{texts[name]},{text}" if name in texts else text
+    for name, text in texts.items():
+        known = PARAMETERS[name]
+        if len(text) > known.longest:
+            wrong(name, f"longer than {known.longest} characters", "too_long")
+            continue
+        try:
+            values[name] = known.read(text)
+        except ValueError as error:
+            wrong(name, str(error))
     return Query(values, tuple(errors))

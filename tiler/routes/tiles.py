@@ -1,7 +1,8 @@
-"""Tiles and TileJSON of an item's asset.
+"""Tiles and TileJSON of an item's asset, on any of the tile matrix sets.
 
-GET /api/v1/items/{item_id}/tiles/{z}/{x}/{y}[@2x].{png|webp|jpg}
-GET /api/v1/items/{item_id}/tiles/tilejson.json
+GET /api/v1/items/{item_id}/tiles/{z}/{x}/{y}[@2x].{png|webp|jpg|npy|tif}
+GET /api/v1/items/{item_id}/tiles/{tms}/{z}/{x}/{y}[@2x].{…}
+GET /api/v1/items/{item_id}/tiles[/{tms}]/tilejson.json
 """
 
 import re
@@ -13,23 +14,30 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tiler import encode, grid, render
+from tiler import encode, matrix_sets, render
+from tiler.draw import FORMATS
 from tiler.errors import OutOfRange
-from tiler.routes.answers import document, guarded
-from tiler.routes.query import TILE
+from tiler.routes.answers import document
+from tiler.routes.endpoint import Endpoint
+from tiler.routes.parameters import TILE
 from tiler.routes.service import Service
 
 PREFIX = "/api/v1/items"
-_NAME = re.compile(r"(\d{1,10})(@2x)?\.(png|webp|jpg|jpeg)", re.ASCII)
+ITEM = f"{PREFIX}/{{item_id}}"
+IMAGES = tuple(dict.fromkeys(encode.MEDIA_TYPES.values()))
+
+_ROW = re.compile(r"(\d{1,10})(@2x)?", re.ASCII)
 _NUMBER = re.compile(r"\d{1,10}", re.ASCII)
+_SPELLINGS = {"jpeg": "jpg", "tiff": "tif"}
 
 
 def routes(service: Service) -> list[Route]:
     """The family's routes."""
 
     async def tile(request: Request) -> Response:
-        params = request.path_params
-        z, x, y, size, image_format = address(params["z"], params["x"], params["name"])
+        tms = matrix_sets.check(request.path_params.get("tms", matrix_sets.DEFAULT))
+        z, x, y, double, image_format = address(request.path_params)
+        matrix_sets.bounds(tms, z, x, y)
         source, query = await service.asset(request, TILE)
         return await service.drawn(
             request,
@@ -40,27 +48,49 @@ def routes(service: Service) -> list[Route]:
             z,
             x,
             y,
-            format=image_format,
-            size=size,
-            quality=query.get("quality", 82),
+            tms=tms,
+            size=int(query.get("tilesize", "256")) * (2 if double else 1),
+            output=query.output(image_format),
             **query.style,
         )
 
     async def tilejson(request: Request) -> Response:
+        tms = matrix_sets.check(request.path_params.get("tms", matrix_sets.DEFAULT))
         source, query = await service.asset(request, TILE)
         template = tile_url(
             service.origin(request),
             request.path_params["item_id"],
             key=service.key_for(request, source, query.get("key")),
-            parameters={n: request.query_params[n] for n in request.query_params if n != "key"},
+            parameters=[p for p in request.query_params.multi_items() if p[0] != "key"],
+            tms=tms,
         )
-        described = await service.pool.run(render.tilejson, source, template, **query.style)
+        described = await service.pool.run(
+            render.tilejson, source, template, tms=tms, **query.style
+        )
         return document(request, orjson.dumps(described), "application/json")
 
-    item = f"{PREFIX}/{{item_id}}"
     return [
-        Route(f"{item}/tiles/tilejson.json", guarded(tilejson), methods=["GET"]),
-        Route(f"{item}/tiles/{{z}}/{{x}}/{{name}}", guarded(tile), methods=["GET"]),
+        Endpoint(f"{ITEM}/tiles/tilejson.json", tilejson, summary="TileJSON.", takes=TILE),
+        Endpoint(
+            f"{ITEM}/tiles/{{tms}}/tilejson.json",
+            tilejson,
+            summary="TileJSON on a tile matrix set.",
+            takes=TILE,
+        ),
+        Endpoint(
+            f"{ITEM}/tiles/{{z}}/{{x}}/{{y}}.{{format}}",
+            tile,
+            summary="A Web Mercator tile.",
+            takes=TILE,
+            gives=IMAGES,
+        ),
+        Endpoint(
+            f"{ITEM}/tiles/{{tms}}/{{z}}/{{x}}/{{y}}.{{format}}",
+            tile,
+            summary="A tile of a tile matrix set.",
+            takes=TILE,
+            gives=IMAGES,
+        ),
     ]
 
 
@@ -70,21 +100,30 @@ def tile_url(
     *,
     image_format: str = "webp",
     key: str | None = None,
-    parameters: Mapping[str, str] | None = None,
+    parameters: Mapping[str, str] | list[tuple[str, str]] | None = None,
+    tms: str = matrix_sets.DEFAULT,
 ) -> str:
     """The URL template of an item's tiles, with `{z}`, `{x}` and `{y}`."""
-    chosen = {**(parameters or {}), **({"key": key} if key else {})}
+    chosen = list(parameters.items() if isinstance(parameters, Mapping) else parameters or [])
+    chosen += [("key", key)] if key else []
     query = f"?{urlencode(chosen)}" if chosen else ""
-    place = f"{PREFIX}/{quote(item_id, safe='')}/tiles/{{z}}/{{x}}/{{y}}.{image_format}"
+    folder = "tiles" if tms == matrix_sets.DEFAULT else f"tiles/{tms}"
+    place = f"{PREFIX}/{quote(item_id, safe='')}/{folder}/{{z}}/{{x}}/{{y}}.{image_format}"
     return f"{base_url.rstrip('/')}{place}{query}"
 
 
-def address(z: str, x: str, name: str) -> tuple[int, int, int, int, str]:
-    """(z, x, y, pixels a side, format). Raises: OutOfRange: no such tile or format."""
-    matched = _NAME.fullmatch(name)
-    if matched is None or not _NUMBER.fullmatch(z) or not _NUMBER.fullmatch(x):
-        raise OutOfRange("no such tile: the path is {z}/{x}/{y}.png, .webp or .jpg")
-    y, double, image_format = matched.groups()
-    found = grid.tile(int(z), int(x), int(y))
-    image_format = "jpg" if image_format == "jpeg" else image_format
-    return found.z, found.x, found.y, 512 if double else 256, image_format
+def address(params: Mapping[str, str]) -> tuple[int, int, int, bool, str]:
+    """(z, x, y, whether @2x, format) of a path's parameters. Raises: OutOfRange: no such path."""
+    row = _ROW.fullmatch(params["y"])
+    if row is None or not _NUMBER.fullmatch(params["z"]) or not _NUMBER.fullmatch(params["x"]):
+        raise OutOfRange("no such tile: the path is {z}/{x}/{y}.png, .webp, .jpg, .npy or .tif")
+    y, double = row.groups()
+    return int(params["z"]), int(params["x"]), int(y), bool(double), format_of(params["format"])
+
+
+def format_of(name: str) -> str:
+    """A picture's format by its extension. Raises: OutOfRange: there is none."""
+    found = _SPELLINGS.get(name, name)
+    if found not in FORMATS:
+        raise OutOfRange(f"no format {name[:20]!r}; there are {', '.join(FORMATS)}")
+    return found
