@@ -81,6 +81,13 @@ class Source:
         return list(self.asset.get("band_names") or ()) or None
 
 
+CheckSources = Callable[[Any, Mapping[str, Source]], None]
+
+
+def any_sources(inputs: Any, sources: Mapping[str, Source]) -> None:
+    """For a process that takes every raster."""
+
+
 @dataclass(frozen=True)
 class Output:
     """What a run made: a file (`path`) or a JSON value (`value`).
@@ -152,6 +159,8 @@ class Process:
         sources: the items a run reads, from its inputs.
         unit: of the price: area, a run, or free.
         quantity: how many units a run takes, from inputs and source items; never negative.
+        check_sources: raises JobError for inputs and assets that no run can succeed with, as far as
+            that is known without opening a file; the keys are those of `RunContext.sources`.
         sync_allowed: a client may wait for the answer (bounded by `max_seconds`).
         max_seconds, max_memory_bytes: the bounds a run is killed at.
         run: None for a process whose work is done by a worker outside.
@@ -172,6 +181,7 @@ class Process:
     max_seconds: int
     max_memory_bytes: int
     run: Callable[[RunContext[Any]], list[Output]] | None
+    check_sources: CheckSources = any_sources
 
     @property
     def job_control_options(self) -> list[str]:
@@ -218,6 +228,7 @@ def process(
     sources: Callable[[Any], tuple[SourceRef, ...]] = no_sources,
     unit: Unit = "FREE",
     quantity: Callable[[Any, Sequence[Item]], Decimal] = per_job,
+    check_sources: CheckSources = any_sources,
     sync_allowed: bool = False,
     max_seconds: int = 3600,
     max_memory_bytes: int = 2 * 1024**3,
@@ -243,6 +254,7 @@ def process(
             sources=sources,
             unit=unit,
             quantity=quantity,
+            check_sources=check_sources,
             sync_allowed=sync_allowed,
             max_seconds=max_seconds,
             max_memory_bytes=max_memory_bytes,

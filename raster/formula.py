@@ -165,10 +165,7 @@ def parse(
 
     Raises: FormulaError.
     """
-    if not isinstance(text, str):
-        raise FormulaError("a formula is a text")
-    if len(text) > MAX_CHARACTERS:
-        raise FormulaError(f"longer than {MAX_CHARACTERS} characters", MAX_CHARACTERS)
+    _check_text(text)
     names = list(band_names or ())
     count = band_count or len(names) or max((mapping or {}).values(), default=0) or MAX_BAND
     if band_names is None and mapping:
@@ -190,6 +187,36 @@ def parse(
     blocks = tuple(_compile(tree) for tree in trees)
     used = sorted({index for block in blocks for index in block.bands})
     return Formula(text=text, blocks=blocks, bands=tuple(used))
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """The bands a formula needs, as it writes them, each once; checked as by `parse`.
+
+    For a formula that is kept before anybody knows the raster it will be used on.
+
+    Raises: FormulaError.
+    """
+    _check_text(text)
+    words: dict[str, int] = {}
+
+    def find(name: str, position: int) -> int:
+        number = re.fullmatch(r"[bB]([0-9]+)", name)
+        if number and not (number[1][0] != "0" or band_names_module.role(name)):
+            raise FormulaError(f"there is no band {name[:40]!r}: bands count from b1", position)
+        if number and int(number[1]) > MAX_BAND:
+            raise FormulaError(f"there is no band {name[:40]!r}: at most b{MAX_BAND}", position)
+        return words.setdefault(name, len(words) + 1)
+
+    for tree in _Parser(text, find).blocks():
+        _compile(tree)
+    return tuple(words)
+
+
+def _check_text(text: object) -> None:
+    if not isinstance(text, str):
+        raise FormulaError("a formula is a text")
+    if len(text) > MAX_CHARACTERS:
+        raise FormulaError(f"longer than {MAX_CHARACTERS} characters", MAX_CHARACTERS)
 
 
 def parse_index(

@@ -96,7 +96,11 @@ class Formula(Output):
 
 async def find(ctx: Context, url: str) -> AssetSource:
     """The asset that `url` refers to; raises Forbidden for what is no reference of ours."""
-    row = await _find(ctx, url)
+    try:
+        row = await _find(ctx, url)
+    except assets.NothingToDraw as missing:
+        assets.require_visible(missing.row, ctx.principal)
+        raise missing.told() from None
     if row is None:
         raise Forbidden(
             "only assets of this platform can be opened: an asset's href, its signed URL, or "

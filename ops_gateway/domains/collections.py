@@ -106,7 +106,7 @@ async def read(ctx: Context, collection_id: str) -> CollectionResponse:
 async def create_collection(ctx: Context, body: CollectionCreateInput) -> CollectionResponse:
     """Create an organizing collection within a project (editor/admin required)."""
     check_order(body.layer_order)
-    await access.project(ctx, body.project_id, "editor")
+    access.require_open(await access.project(ctx, body.project_id, "editor"))
     collection_id = new_id("col")
     slug = checks.stac_id(body.slug, "slug") or collection_id
     fields = body.model_dump(exclude={"slug", "stac"})

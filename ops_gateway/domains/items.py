@@ -269,7 +269,7 @@ UPDATED = (
 @operation("items.create", scope="items:write", effect=Effect.COMPUTE, produces="item")
 async def create_item(ctx: Context, body: ItemCreateInput) -> ItemResponse:
     """Create an item within a project (editor/admin on the project)."""
-    await access.project(ctx, body.project_id, "editor")
+    access.require_open(await access.project(ctx, body.project_id, "editor"))
     if body.collection_id is not None:
         await access.collection(ctx, body.collection_id, "editor", project_id=body.project_id)
     origin = await origin_of(ctx, body)
@@ -373,9 +373,8 @@ async def duplicate_item(ctx: Context, body: ItemDuplicateInput) -> ItemResponse
     """
     target = body.target_project_id
     source = await access.item(ctx, body.item_id, "viewer" if target else "editor", lock=True)
-    if target is not None:
-        await access.project(ctx, target, "editor")
     project_id = target or source["project_id"]
+    access.require_open(await access.project(ctx, project_id, "editor"))
     collection_id = body.target_collection_id
     if collection_id is not None:
         await access.collection(ctx, collection_id, "editor", project_id=project_id)

@@ -86,7 +86,11 @@ async def find(
     ctx: Context, item_id: str, asset_key: str | None, profile: str | None = None
 ) -> AssetSource:
     """The asset to draw, where the caller may see it."""
-    row = await assets.resolve(await ctx.connection(), item_id, asset_key)
+    try:
+        row = await assets.resolve(await ctx.connection(), item_id, asset_key, profile)
+    except assets.NothingToDraw as missing:
+        assets.require_visible(missing.row, ctx.principal)
+        raise missing.told() from None
     assets.require_visible(row, ctx.principal)
     return assets.source_of(row, profile, ctx.services.objects)
 

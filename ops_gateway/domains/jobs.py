@@ -23,7 +23,8 @@ from ops_gateway.kernel.errors import BadRequest, Conflict, Invalid, NotFound
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.operation import Output
 from ops_gateway.kernel.pipeline import Pipeline
-from processes.process import PROCESSES, Process, discover
+from processes.process import PROCESSES, Process, Source, discover
+from processes.process import JobError as ProcessError
 
 sql = queries(__file__)
 
@@ -221,7 +222,7 @@ async def prepare(
     kind: str = "process",
 ) -> Order:
     """Check everything a job needs and say what it costs; changes nothing."""
-    await access.project(ctx, project_id, "editor")
+    access.require_open(await access.project(ctx, project_id, "editor"))
     process = find_process(process_id, kind)
     if target_collection_id is not None:
         await access.collection(ctx, target_collection_id, "editor", project_id=project_id)
@@ -258,7 +259,24 @@ async def find_sources(ctx: Context, process: Process, typed: Any, at: str) -> l
         if not assets:
             raise Invalid.at([at] if at else [], f"item {ref.item_id} has no raster asset")
         found.append(SourceItem(item, assets))
+    check_sources(process, typed, found, at)
     return found
+
+
+def check_sources(process: Process, typed: Any, found: Sequence[SourceItem], at: str) -> None:
+    """Raise Invalid for items that the process can make nothing of, such as one without red."""
+    several = len(found) > 1
+    sources = {
+        f"{source.item['id']}/{asset['key']}" if several else asset["key"]: Source(
+            source.item["id"], asset["key"], "", source.item, asset
+        )
+        for source in found
+        for asset in source.assets
+    }
+    try:
+        process.check_sources(typed, sources)
+    except ProcessError as error:
+        raise Invalid.at([at] if at else [], error.message, error.code) from None
 
 
 async def price_of(

@@ -203,7 +203,7 @@ async def accept_file(pool: Pool, path: str, size: int) -> None:
 @operation("uploads.initiate", scope="uploads:write", effect=Effect.COMPUTE)
 async def initiate_upload(ctx: Context, body: UploadInitiate) -> UploadOutput:
     """Start an upload session, reserving storage quota (editor/admin on the project)."""
-    await access.project(ctx, body.project_id, "editor")
+    access.require_open(await access.project(ctx, body.project_id, "editor"))
     if body.target_collection_id is not None:
         await access.collection(
             ctx, body.target_collection_id, "editor", project_id=body.project_id

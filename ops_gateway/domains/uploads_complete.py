@@ -68,6 +68,7 @@ async def claim(ctx: Context, body: UploadCompleteInput) -> ingest.Plan:
         raise Conflict("the upload is being completed by another call")
     if upload["status"] not in (*uploads.OPEN, "processing"):
         raise Conflict(f"the upload is {upload['status']} already")
+    access.require_open(await access.project(ctx, upload["project_id"], "editor"))
     if body.collection_id is not None:
         await access.collection(ctx, body.collection_id, "editor", project_id=upload["project_id"])
     # what the call says of the item is checked before the files are looked into

@@ -10,7 +10,7 @@ from typing import Any
 
 from db.queries import queries
 from ops_gateway.kernel.context import Context, Principal
-from ops_gateway.kernel.errors import Forbidden, NotFound
+from ops_gateway.kernel.errors import Conflict, Forbidden, NotFound
 
 sql = queries(__file__)
 
@@ -27,6 +27,12 @@ async def project(ctx: Context, project_id: str, role: str = "viewer") -> Row:
     row = await ctx.one("project", sql.project, id=project_id)
     ctx.require_project_role(row["id"], role)
     return row
+
+
+def require_open(project: Row) -> None:
+    """Raise Conflict for an archived project: nothing new goes into it."""
+    if project["is_archived"]:
+        raise Conflict("the project is archived; bring it back with projects.archive first")
 
 
 async def collection(

@@ -10,19 +10,79 @@ from db.objects import Objects
 from db.pool import Connection
 from db.queries import queries
 from ops_gateway.kernel.context import Principal
-from ops_gateway.kernel.errors import Forbidden, Invalid, NotFound
+from ops_gateway.kernel.errors import Forbidden, Gone, Invalid, NotFound, OpError
 from tiler.source import AssetSource
 
 sql = queries(__file__)
 
 
-async def resolve(connection: Connection, item_id: str, asset_key: str | None) -> dict[str, Any]:
-    """The asset's row, whoever's it is; raises NotFound. The caller checks who may see it."""
-    cursor = await connection.execute(sql.resolve, {"item": item_id, "key": asset_key})
-    row = await cursor.fetchone()
+class NothingToDraw(NotFound):
+    """The item is there and has no such raster. Says "item not found"; `told` says more.
+
+    `row` has organization_id, project_id, lifecycle_state, expires_at and the keys of its rasters.
+    """
+
+    def __init__(self, row: Mapping[str, Any], asset_key: str | None) -> None:
+        """`asset_key`: the one that was asked for, None for any."""
+        super().__init__("item not found")
+        self.row = row
+        self.asset_key = asset_key
+
+    def told(self) -> OpError:
+        """The refusal for a caller that may see the item."""
+        if self.row["lifecycle_state"] == "expired":
+            return expired(self.row)
+        keys = ", ".join(f"'{key}'" for key in self.row["keys"][:20])
+        if not keys:
+            return NotFound("the item has no raster to draw")
+        named = "" if self.asset_key is None else f" '{self.asset_key[:100]}'"
+        return NotFound(f"the item has no raster asset{named}; it has {keys}")
+
+
+def expired(row: Mapping[str, Any]) -> Gone:
+    """The refusal of what an item that is past its time held."""
+    since = "" if row["expires_at"] is None else f" on {row['expires_at']:%Y-%m-%d}"
+    return Gone(f"the item expired{since}: its files are not given out any more")
+
+
+async def resolve(
+    connection: Connection, item_id: str, asset_key: str | None, profile: str | None = None
+) -> dict[str, Any]:
+    """The asset's row, whoever's it is. The caller checks who may see it.
+
+    Without a key it is the one that the profile is of: the profile named, else the default.
+
+    Raises:
+        NotFound: no such item; NothingToDraw: an item without such a raster.
+    """
+    row = await _resolved(connection, item_id, asset_key)
     if row is None:
-        raise NotFound.of("item")
+        cursor = await connection.execute(sql.rasters, {"item": item_id})
+        known = await cursor.fetchone()
+        if known is None:
+            raise NotFound.of("item")
+        raise NothingToDraw(known, asset_key)
+    if asset_key is None and (chosen := chosen_profile(row, profile)) is not None:
+        key = chosen["asset_key"]
+        if key not in (None, row["asset_key"]):
+            row = await _resolved(connection, item_id, key) or row
     return row
+
+
+async def _resolved(
+    connection: Connection, item_id: str, asset_key: str | None
+) -> dict[str, Any] | None:
+    cursor = await connection.execute(sql.resolve, {"item": item_id, "key": asset_key})
+    return await cursor.fetchone()
+
+
+def chosen_profile(row: Mapping[str, Any], wanted: str | None) -> dict[str, Any] | None:
+    """The profile of that id or name, or the item's default; None where there is none such."""
+    profiles = row["profiles"]
+    if wanted is None:
+        return next((p for p in profiles if p["is_default"]), None)
+    named = next((p for p in profiles if p["id"] == wanted), None)
+    return named or next((p for p in profiles if p["name"] == wanted), None)
 
 
 def require_visible(row: Mapping[str, Any], principal: Principal) -> None:
@@ -67,12 +127,10 @@ def source_of(row: Mapping[str, Any], profile: str | None, objects: Objects) -> 
 
 
 def _profile(row: Mapping[str, Any], wanted: str | None) -> dict[str, Any] | None:
-    fitting = [p for p in row["profiles"] if p["asset_key"] in (None, row["asset_key"])]
-    if wanted is not None:
-        found = next((p for p in row["profiles"] if wanted in (p["id"], p["name"])), None)
-        if found is None:
-            names = ", ".join(p["name"] for p in row["profiles"]) or "none"
-            raise Invalid.at("profile", f"the item has no profile '{wanted[:100]}'; it has {names}")
-    else:
-        found = next((p for p in fitting if p["is_default"]), None)
-    return {"type": found["type"], "config": found["config"]} if found else None
+    found = chosen_profile(row, wanted)
+    if wanted is not None and found is None:
+        names = ", ".join(p["name"] for p in row["profiles"][:20]) or "none"
+        raise Invalid.at("profile", f"the item has no profile '{wanted[:100]}'; it has {names}")
+    if found is None or (wanted is None and found["asset_key"] not in (None, row["asset_key"])):
+        return None  # the default of another asset says nothing of this one
+    return {"type": found["type"], "config": found["config"]}

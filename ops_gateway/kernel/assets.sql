@@ -3,3 +3,7 @@ select organization_id, project_id, item_id, item_name, asset_id, asset_key, obj
        epsg, width, height, dtype, nodata, nodata_is_nan, band_names, bands, raster, is_categorical, bbox, version,
        profiles, href
 from resolve_asset(:item, :key);
+
+-- name: rasters
+-- Why there is nothing to draw: asked only where `resolve` gave no row.
+select organization_id, project_id, lifecycle_state, expires_at, keys from item_rasters(:item);

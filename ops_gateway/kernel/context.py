@@ -112,6 +112,11 @@ class Context:
     # ------------------------------------------------------------ who and where
 
     @property
+    def pipeline(self) -> Pipeline:
+        """What runs operations; for duties that go through every organization, one by one."""
+        return self._pipeline
+
+    @property
     def services(self) -> Services:
         """The outside parties: object store, keys, queue, compute."""
         return self._pipeline.services

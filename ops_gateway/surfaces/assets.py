@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from db.queries import queries
 from ops_gateway.catalogue import links
+from ops_gateway.kernel.assets import expired
 from ops_gateway.kernel.context import Principal
 from ops_gateway.kernel.errors import Forbidden, NotFound, Unauthenticated
 from ops_gateway.kernel.pipeline import Call, Pipeline
@@ -67,7 +68,10 @@ def reader(request: Request) -> Principal:
 
 
 async def find(pipeline: Pipeline, principal: Principal, asset_id: str) -> dict[str, object]:
-    """The asset's row; raises NotFound, or Forbidden where its project is not the caller's."""
+    """The asset's row.
+
+    Raises NotFound, Forbidden where its project is not the caller's, Gone where its item expired.
+    """
     if "\0" in asset_id:
         raise NotFound.of("asset")
     bound = {"org": principal.organization_id}
@@ -79,4 +83,6 @@ async def find(pipeline: Pipeline, principal: Principal, asset_id: str) -> dict[
         raise NotFound.of("asset")
     if principal.role_in(row["project_id"]) is None:
         raise Forbidden("not a member of the asset's project")
+    if row["lifecycle_state"] == "expired":
+        raise expired(row)
     return row

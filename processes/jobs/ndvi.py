@@ -1,5 +1,6 @@
 """`ndvi`: normalized difference vegetation index of an item, as data or as a picture."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -64,6 +65,16 @@ def sources(inputs: NdviInputs) -> tuple[SourceRef, ...]:
     return (SourceRef(inputs.source_item_id, keys),)
 
 
+def check_sources(inputs: NdviInputs, sources: Mapping[str, Source]) -> None:
+    """Whether there is a red and a near infrared band, as far as the platform names them.
+
+    Raises: JobError.
+    """
+    if all(source.band_names for source in sources.values()):
+        for role in ("red", "nir"):
+            _find(inputs, sources, role)
+
+
 @process(
     id="ndvi",
     title="Vegetation index (NDVI)",
@@ -78,13 +89,14 @@ def sources(inputs: NdviInputs) -> tuple[SourceRef, ...]:
     sources=sources,
     unit="SQ_KM",
     quantity=lambda inputs, items: area_km2(inputs.geometry, items),
+    check_sources=check_sources,
 )
 def run(ctx: RunContext[NdviInputs]) -> list[Output]:
     """(nir - red) / (nir + red) of an item, scale and offset applied first, clipped to [-1, 1].
     Where a band is invalid or the sum is zero there is no data. With a colour ramp: a picture of
     it."""
-    red = _find(ctx, "red")
-    nir = _find(ctx, "nir")
+    red = _find(ctx.inputs, ctx.sources, "red")
+    nir = _find(ctx.inputs, ctx.sources, "nir")
     path = ctx.out_dir / "ndvi_output.tif"
     temporary = path.with_suffix(".part.tif")
     try:
@@ -132,21 +144,21 @@ def ndvi(red: np.ma.MaskedArray, nir: np.ma.MaskedArray) -> np.ndarray:
     return value
 
 
-def _find(ctx: RunContext[NdviInputs], role: str) -> _Band:
+def _find(inputs: NdviInputs, sources: Mapping[str, Source], role: str) -> _Band:
     """The band of this role: in an asset that has both, else in the first that has it."""
-    mapping = ctx.inputs.band_mapping
+    mapping = inputs.band_mapping
     found: list[tuple[bool, Source, int]] = []
-    for source in ctx.sources.values():
+    for source in sources.values():
         names = _names(source)
         index = bands.resolve(role, names, mapping)
-        if index is None and len(ctx.sources) > 1 and bands.role(source.asset_key) is not None:
+        if index is None and len(sources) > 1 and bands.role(source.asset_key) is not None:
             # one file a band: the asset's key is the band's name
             index = 1 if bands.resolve(role, [source.asset_key]) else None
         if index is not None and 1 <= index <= max(len(names), 1):
             both = all(bands.resolve(r, names, mapping) for r in ("red", "nir"))
             found.append((both, source, index))
     if not found:
-        seen = sorted({n for s in ctx.sources.values() for n in _names(s) if n})
+        seen = sorted({n for s in sources.values() for n in _names(s) if n})
         raise JobError("band_missing", f"no {role} band; the item's bands are: {', '.join(seen)}")
     _, source, index = max(found, key=lambda entry: entry[0])
     return _Band(source, index)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg
@@ -41,8 +41,11 @@ class Resolver:
     ) -> AssetSource:
         """The asset to draw; raises ResolveError and its like."""
         try:
-            row = await self._find(request, item_id, asset_key)
+            row = await self._find(request, item_id, asset_key, profile)
             return assets.source_of(row, profile, self._objects)
+        except assets.NothingToDraw as missing:
+            told = missing.told()  # `_find` lets it out for those who may see the item
+            raise TileError(told.status, told.title, told.detail) from None
         except NotFound:
             raise ResolveError.not_found() from None
         except Unauthenticated:
@@ -54,26 +57,31 @@ class Resolver:
         except (psycopg.OperationalError, PoolTimeout):
             raise Busy("the database is unavailable", retry_after_seconds=2) from None
 
-    async def _find(self, request: Request, item_id: str, asset_key: str | None) -> dict[str, Any]:
+    async def _find(
+        self, request: Request, item_id: str, asset_key: str | None, profile: str | None
+    ) -> dict[str, Any]:
         if "\x00" in item_id or "\x00" in (asset_key or ""):
             raise NotFound.of("item")
         principal: Principal = request.scope["principal"]
         key = request.query_params.get("key")
         if principal.kind == "anonymous" and key is not None and key.startswith(PREFIX):
             organization = self._granted(key, item_id)
-            row = await self._row(item_id, asset_key)
-            if row["organization_id"] != organization:
-                raise NotFound.of("item")
-            return row
+
+            def may_see(row: Mapping[str, Any]) -> None:
+                if row["organization_id"] != organization:
+                    raise NotFound.of("item")
+
+            return await self._row(item_id, asset_key, profile, may_see)
         if principal.kind == "anonymous":
             if key is None:
                 raise Unauthenticated()
             principal = await self._authenticator.authenticate(key)
         if not principal.allows("items:read"):
             raise Forbidden("missing scope 'items:read' for 'items.tile.render'")
-        row = await self._row(item_id, asset_key)
-        assets.require_visible(row, principal)
-        return row
+        caller = principal
+        return await self._row(
+            item_id, asset_key, profile, lambda row: assets.require_visible(row, caller)
+        )
 
     def _granted(self, token: str, item_id: str) -> str:
         """The organization a tile token opens the item of."""
@@ -82,9 +90,22 @@ class Resolver:
         except TokenError as error:
             raise Unauthenticated(str(error)) from None
 
-    async def _row(self, item_id: str, asset_key: str | None) -> dict[str, Any]:
-        async with self._pool.connection() as connection:
-            return await assets.resolve(connection, item_id, asset_key)
+    async def _row(
+        self,
+        item_id: str,
+        asset_key: str | None,
+        profile: str | None,
+        may_see: Callable[[Mapping[str, Any]], None],
+    ) -> dict[str, Any]:
+        """The asset's row; raises what `may_see` does, for what is missing as for what is there."""
+        try:
+            async with self._pool.connection() as connection:
+                row = await assets.resolve(connection, item_id, asset_key, profile)
+        except assets.NothingToDraw as missing:
+            may_see(missing.row)
+            raise
+        may_see(row)
+        return row
 
 
 def signer(signing_key: bytes) -> Callable[[Request, str], str | None]:
