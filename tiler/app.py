@@ -17,7 +17,7 @@ from tiler.cors import AnyOrigin
 from tiler.errors import OutOfRange, TileError
 from tiler.gone import StopWhenGone
 from tiler.pool import TilePool
-from tiler.routes import catalogues, tiles
+from tiler.routes import catalogues, numbers, parts, tiles
 from tiler.routes.answers import problem
 from tiler.routes.service import ResolveAsset, Service, SignTileToken
 from tiler.routes.tiles import tile_url
@@ -26,6 +26,8 @@ __all__ = ["PREFIXES", "ResolveAsset", "SignTileToken", "create_app", "routes", 
 
 FAMILIES: tuple[Callable[[Service], list[Route]], ...] = (
     tiles.routes,
+    parts.routes,
+    numbers.routes,
     catalogues.routes,
 )
 

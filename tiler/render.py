@@ -4,15 +4,13 @@ Called by the HTTP routes of `tiler.app` and by operations. All but `colormaps` 
 files: run them in a `tiler.pool.TilePool`, never on an event loop.
 """
 
-import json
-import math
 from collections.abc import Mapping
 from typing import Any, Unpack
 
 import numpy as np
 
 from raster.bands import INDICES
-from tiler import datasets, encode, fast, grid, matrix_sets
+from tiler import datasets, encode, fast, geojson, grid, matrix_sets
 from tiler.colormaps import colormaps
 from tiler.draw import PICTURES, Output, keep_inside, make, read
 from tiler.errors import InvalidParameter
@@ -78,36 +76,8 @@ def render_tile(
 
 
 def area_of(aoi: Mapping[str, Any] | str) -> dict[str, Any]:
-    """A GeoJSON Polygon or MultiPolygon, from one, from a Feature, or from its text.
-
-    Raises: InvalidParameter.
-    """
-    found: Any = aoi
-    if isinstance(found, str):
-        try:
-            found = json.loads(found)
-        except ValueError:
-            raise InvalidParameter.of("aoi", "must be GeoJSON") from None
-    if isinstance(found, Mapping) and found.get("type") == "Feature":
-        found = found.get("geometry")
-    if not isinstance(found, Mapping) or found.get("type") not in ("Polygon", "MultiPolygon"):
-        raise InvalidParameter.of("aoi", "must be a GeoJSON Polygon or MultiPolygon")
-    polygons: Any = found.get("coordinates")
-    if found["type"] == "Polygon":
-        polygons = [polygons]
-    try:
-        rings = [ring for polygon in polygons for ring in polygon]
-        positions = [position for ring in rings for position in ring]
-        sound = bool(rings) and all(len(ring) >= 4 for ring in rings)
-        sound = sound and all(
-            len(p) >= 2 and math.isfinite(p[0]) and abs(p[0]) <= 540 and abs(p[1]) <= 90
-            for p in positions
-        )
-    except (TypeError, KeyError, IndexError):
-        sound = False
-    if not sound:
-        raise InvalidParameter.of("aoi", "has coordinates that are not those of a polygon")
-    return {"type": found["type"], "coordinates": found["coordinates"]}
+    """A checked GeoJSON Polygon or MultiPolygon of a parameter. Raises: InvalidParameter."""
+    return geojson.polygon(aoi, "query", "aoi")
 
 
 def tilejson(

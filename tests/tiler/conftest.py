@@ -1,18 +1,23 @@
 """Small real COGs, written once a session, with what imagery looks like: smooth plus fine noise."""
 
 import math
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 import rasterio
 from rasterio.transform import Affine, from_origin
 
 from raster.cog import convert_to_cog
-from tiler import datasets
+from tiler import datasets, tokens
+from tiler.app import create_app
+from tiler.errors import ResolveError
 from tiler.source import AssetSource
 
 Write = Callable[..., Path]
@@ -134,3 +139,46 @@ def tile_at() -> Callable[..., tuple[int, int, int]]:
         return z, int(x), int(y)
 
     return at
+
+
+@pytest.fixture(scope="session")
+def signing_key() -> bytes:
+    """What tile tokens are signed with."""
+    return tokens.new_signing_key()
+
+
+@pytest.fixture
+async def client(scene, photo, signing_key):
+    """A client of the tile server, with a resolver that knows three items."""
+    expiry = tokens.expiry(time.time())
+    items = {"it_scene": scene, "it_photo": photo, "it_public": replace(photo, public=True)}
+
+    async def resolve(request, item_id, asset_key, profile):
+        token = request.query_params.get("key")
+        if request.headers.get("authorization") != "Bearer good" and item_id != "it_public":
+            if token is None:
+                raise ResolveError.unauthorized()
+            try:
+                tokens.verify_tile_token(tokens.public_key(signing_key), token, item_id=item_id)
+            except tokens.TokenError:
+                raise ResolveError.not_found() from None
+        if item_id not in items or asset_key not in (None, "data"):
+            raise ResolveError.not_found()
+        if profile == "infrared":
+            config = {"bands": [4, 3, 2]}
+            return replace(items[item_id], profile={"type": "rgb", "config": config})
+        if profile is not None:
+            raise ResolveError.not_found("profile")
+        return items[item_id]
+
+    def sign(request, item_id):
+        return tokens.sign_tile_token(signing_key, item_id, expires_at=expiry)
+
+    app = create_app(resolve, sign_tile_token=sign)
+    transport = httpx.ASGITransport(app=app)
+    headers = {"Authorization": "Bearer good"}
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://platform.test", headers=headers
+    ) as client:
+        client.transport = transport
+        yield client

@@ -3,52 +3,13 @@
 import asyncio
 import threading
 import time
-from dataclasses import replace
 
 import httpx
 import pytest
 
 from tiler import render, tokens
-from tiler.app import create_app
-from tiler.errors import Busy, ResolveError
+from tiler.errors import Busy
 from tiler.pool import TilePool
-
-KEY = tokens.new_signing_key()
-EXPIRY = tokens.expiry(time.time())
-BASE = "http://platform.test"
-
-
-@pytest.fixture
-async def client(scene, photo):
-    items = {"it_scene": scene, "it_photo": photo, "it_public": replace(photo, public=True)}
-
-    async def resolve(request, item_id, asset_key, profile):
-        token = request.query_params.get("key")
-        if request.headers.get("authorization") != "Bearer good" and item_id != "it_public":
-            if token is None:
-                raise ResolveError.unauthorized()
-            try:
-                tokens.verify_tile_token(tokens.public_key(KEY), token, item_id=item_id)
-            except tokens.TokenError:
-                raise ResolveError.not_found() from None
-        if item_id not in items or asset_key not in (None, "data"):
-            raise ResolveError.not_found()
-        if profile == "infrared":
-            config = {"bands": [4, 3, 2]}
-            return replace(items[item_id], profile={"type": "rgb", "config": config})
-        if profile is not None:
-            raise ResolveError.not_found("profile")
-        return items[item_id]
-
-    def sign(request, item_id):
-        return tokens.sign_tile_token(KEY, item_id, expires_at=EXPIRY)
-
-    app = create_app(resolve, sign_tile_token=sign)
-    transport = httpx.ASGITransport(app=app)
-    headers = {"Authorization": "Bearer good"}
-    async with httpx.AsyncClient(transport=transport, base_url=BASE, headers=headers) as client:
-        client.transport = transport
-        yield client
 
 
 @pytest.fixture
@@ -122,11 +83,11 @@ def test_tokens_of_documents_repeat_for_five_minutes():
         assert 3300 <= tokens.expiry(now) - now <= 3600
 
 
-async def test_the_etag_follows_what_is_drawn_but_not_the_token(client, path):
+async def test_the_etag_follows_what_is_drawn_but_not_the_token(client, path, signing_key):
     async def tag(suffix, **headers):
         return (await client.get(path + suffix, headers=headers)).headers["etag"]
 
-    token = tokens.sign_tile_token(KEY, "it_scene")
+    token = tokens.sign_tile_token(signing_key, "it_scene")
     tags = [await tag(s) for s in (".png", ".webp", ".png?bands=1", ".png?profile=infrared")]
     assert len(set(tags)) == 4
     assert await tag(f".png?key={token}") == tags[0]
@@ -182,13 +143,13 @@ async def test_outside_the_raster_is_an_empty_tile(client):
     assert answer.content == render.encode.empty("png", 256)
 
 
-async def test_who_may_not_see_an_item_learns_nothing(client, path):
+async def test_who_may_not_see_an_item_learns_nothing(client, path, signing_key):
     anonymous = {"Authorization": ""}
     answer = await client.get(path + ".png", headers=anonymous)
     assert answer.status_code == 401 and "www-authenticate" in answer.headers
     unknown = await client.get(path.replace("it_scene", "it_none") + ".png")
     assert unknown.status_code == 404
-    other = tokens.sign_tile_token(KEY, "it_photo")
+    other = tokens.sign_tile_token(signing_key, "it_photo")
     foreign = await client.get(f"{path}.png?key={other}", headers=anonymous)
     assert (foreign.status_code, foreign.json()) == (unknown.status_code, unknown.json())
     for bad in ("profile=none", "asset_key=none"):
@@ -200,7 +161,9 @@ async def test_tilejson_urls_open_without_a_header(client):
     document = answer.json()
     assert answer.status_code == 200
     template = document["tiles"][0]
-    assert template.startswith(f"{BASE}/api/v1/items/it_scene/tiles/{{z}}/{{x}}/{{y}}.webp?bands=4")
+    assert template.startswith(
+        "http://platform.test/api/v1/items/it_scene/tiles/{z}/{x}/{y}.webp?bands=4"
+    )
     longitude, latitude, zoom = document["center"]
     import morecantile
 

@@ -89,6 +89,13 @@ def numbers(text: str, *, low: float, high: float, most: int) -> list[float]:
     return found
 
 
+def _pair(text: str) -> list[float]:
+    found = numbers(text, low=-1e38, high=1e38, most=2)
+    if len(found) != 2:
+        raise ValueError("must be low,high")
+    return found
+
+
 PARAMETERS: dict[str, Parameter] = {
     "key": Parameter("A tile token or an API key, where no header can be sent.", longest=2048),
     "asset_key": Parameter("The item's asset; by default its data asset."),
@@ -147,7 +154,7 @@ PARAMETERS: dict[str, Parameter] = {
     "histogram_bins": _whole("Number of ranges in the histogram.", 1, 256, 10),
     "histogram_range": Parameter(
         "`low,high` of the histogram; default the extremes.",
-        lambda text: numbers(text, low=-1e38, high=1e38, most=2),
+        _pair,
     ),
 }
 """What a query may hold; each route names which of it."""
