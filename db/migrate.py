@@ -97,8 +97,8 @@ def _roles(connection: psycopg.Connection) -> None:
                 f"create role {role} nologin; grant {role} to "
                 f"{connection.info.user} with admin option"
             ) from error
-    # opstac_owner hands functions to opstac_system and gives out pgstac's rights
-    for role in ("opstac_system", *PGSTAC_ROLES):
+    # opstac_owner hands functions to these two and gives out pgstac's rights
+    for role in ("opstac_system", "opstac_stac", *PGSTAC_ROLES):
         connection.execute(sql.SQL("grant {} to opstac_owner").format(sql.Identifier(role)))
     for schema in ("opstac", "queue"):
         connection.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))

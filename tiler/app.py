@@ -17,9 +17,15 @@ from tiler.cors import AnyOrigin
 from tiler.errors import OutOfRange, TileError
 from tiler.gone import StopWhenGone
 from tiler.pool import TilePool
-from tiler.routes import catalogues, numbers, parts, tiles
+from tiler.routes import catalogues, mosaics, numbers, parts, tiles
 from tiler.routes.answers import problem
-from tiler.routes.service import ResolveAsset, Service, SignTileToken
+from tiler.routes.service import (
+    ResolveAsset,
+    ResolveMosaic,
+    Service,
+    SignMosaicToken,
+    SignTileToken,
+)
 from tiler.routes.tiles import tile_url
 
 __all__ = ["PREFIXES", "ResolveAsset", "SignTileToken", "create_app", "routes", "tile_url"]
@@ -29,9 +35,10 @@ FAMILIES: tuple[Callable[[Service], list[Route]], ...] = (
     parts.routes,
     numbers.routes,
     catalogues.routes,
+    mosaics.routes,
 )
 
-PREFIXES = (tiles.PREFIX, *catalogues.PREFIXES)
+PREFIXES = (tiles.PREFIX, *catalogues.PREFIXES, *mosaics.PREFIXES)
 """What the paths of all families begin with; who mounts the app sends these here."""
 
 
@@ -41,11 +48,14 @@ def create_app(
     sign_tile_token: SignTileToken | None = None,
     pool: TilePool | None = None,
     base_url: str | None = None,
+    resolve_mosaic: ResolveMosaic | None = None,
+    sign_mosaic_token: SignMosaicToken | None = None,
 ) -> Starlette:
     """The tile server; its paths begin with `PREFIXES`.
 
     Args:
-        resolve_asset, sign_tile_token, base_url: see `tiler.routes.service.Service`.
+        resolve_asset, sign_tile_token, base_url, resolve_mosaic, sign_mosaic_token: see
+            `tiler.routes.service.Service`.
         pool: where tiles are drawn; default its own, closed with the app.
     """
     own = pool or TilePool()
@@ -57,7 +67,14 @@ def create_app(
             own.close()
 
     return Starlette(
-        routes=routes(resolve_asset, own, sign_tile_token=sign_tile_token, base_url=base_url),
+        routes=routes(
+            resolve_asset,
+            own,
+            sign_tile_token=sign_tile_token,
+            base_url=base_url,
+            resolve_mosaic=resolve_mosaic,
+            sign_mosaic_token=sign_mosaic_token,
+        ),
         middleware=[Middleware(AnyOrigin), Middleware(StopWhenGone)],
         exception_handlers={404: _no_such_path, 405: _not_allowed},
         lifespan=lifespan,
@@ -80,7 +97,11 @@ def routes(
     *,
     sign_tile_token: SignTileToken | None = None,
     base_url: str | None = None,
+    resolve_mosaic: ResolveMosaic | None = None,
+    sign_mosaic_token: SignMosaicToken | None = None,
 ) -> list[Route]:
     """The same as routes for another app; every answer, refusals included, is made here."""
-    service = Service(resolve_asset, pool, sign_tile_token, base_url)
+    service = Service(
+        resolve_asset, pool, sign_tile_token, base_url, resolve_mosaic, sign_mosaic_token
+    )
     return [route for family in FAMILIES for route in family(service)]

@@ -41,13 +41,14 @@ def band_statistics(
     """
     found = header.statistics[bidx - 1]
     if found is None and bidx <= len(metadata):
-        found = _from_metadata(metadata[bidx - 1])
+        found = of_metadata(metadata[bidx - 1])
     if found is None:
         found = _computed(header, bidx, nodata, alpha_bidx)
     return found
 
 
-def _from_metadata(band: Mapping[str, Any]) -> BandStatistics | None:
+def of_metadata(band: Mapping[str, Any]) -> BandStatistics | None:
+    """What the item says of a band; None unless it says all of it."""
     values = [band.get(name) for name in ("minimum", "maximum", "mean", "stddev")]
     if not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
         return None

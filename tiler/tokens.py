@@ -19,7 +19,7 @@ _STEP_SECONDS = 300
 _CONTEXT = b"opstac tile token 1\0"  # the key signs nothing that could be read as another thing
 _SIGNATURE_BYTES = 64
 _EXPIRY_BYTES = 5
-_MAX_CHARACTERS = 512
+_MAX_CHARACTERS = 1600
 
 
 class TokenError(ValueError):

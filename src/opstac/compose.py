@@ -26,7 +26,7 @@ from ops_gateway.surfaces.edge import Edge
 from ops_gateway.surfaces.limits import RateLimiter
 from ops_gateway.surfaces.metrics import Metrics
 from ops_gateway.worker import queue
-from opstac import tiles
+from opstac import mosaics, tiles
 from opstac.ogc import ogc_app
 from opstac.settings import Settings
 from opstac.stac import searching, stac_apps
@@ -155,6 +155,9 @@ async def tiler_alone(
             tiles.Resolver(pool, authenticator, objects, keys.tile.public_bytes()),
             pool=tile_pool,
             base_url=settings.public_url,
+            resolve_mosaic=mosaics.MosaicResolver(
+                pool, authenticator, objects, keys.tile.public_bytes()
+            ),
         )
         health = health_app({"database": lambda: ping(pool)}, draining)
         metrics = Metrics({"opstac_tiler": pool})
@@ -226,6 +229,13 @@ async def tiler_app(platform: Platform, stack: AsyncExitStack) -> ASGIApp:
         sign_tile_token=tiles.signer(platform.keys.tile.private_bytes()),
         pool=pool,
         base_url=settings.public_url,
+        resolve_mosaic=mosaics.MosaicResolver(
+            readers,
+            platform.authenticator,
+            platform.services.objects,
+            platform.keys.tile.public_bytes(),
+        ),
+        sign_mosaic_token=mosaics.signer(platform.keys.tile.private_bytes()),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from tiler.classes import MAX_CHARACTERS, color_of
 from tiler.errors import InvalidParameter
+from tiler.mosaic.source import SELECTIONS
 from tiler.profile import RESAMPLING
 from tiler.style import LOOK
 
@@ -138,6 +139,14 @@ PARAMETERS: dict[str, Parameter] = {
     "algorithm": Parameter(
         "A picture computed from heights, in place of the style's colours.", longest=32
     ),
+    "selection": _choice(
+        "Which item shows where several do, or a statistic of all.", *SELECTIONS, default="newest"
+    ),
+    "datetime": Parameter("Only items of this instant or interval (RFC 3339)."),
+    "filter": Parameter("Only items that this CQL2 text holds for.", longest=4096),
+    "bbox": Parameter("Only items that meet this west,south,east,north.", longest=256),
+    "sortby": Parameter("Order of `selection=first`: `-datetime,eo:cloud_cover`.", longest=256),
+    "limit": _whole("Items looked at for a tile, at most.", 1, 200, 64),
     "max_size": _whole("Longest side, pixels, where no size is given.", 1, 4096, 1024),
     "width": _whole("Pixels.", 1, 4096),
     "height": _whole("Pixels.", 1, 4096),
@@ -167,3 +176,14 @@ STYLE = LOOK
 SHOWN = (*ACCESS, "profile", *STYLE)
 OUTPUT = ("quality", "background", "return_mask", "unscale", "algorithm")
 TILE = (*SHOWN, *OUTPUT, "tilesize")
+RESTRICTIONS = ("datetime", "filter", "bbox", "sortby")
+MOSAIC = (
+    *SHOWN,
+    "quality",
+    "background",
+    "return_mask",
+    "tilesize",
+    "selection",
+    *RESTRICTIONS,
+    "limit",
+)

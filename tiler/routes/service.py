@@ -1,12 +1,13 @@
 """What the families of routes share: whose asset it is, where it is drawn, how it is answered."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tiler.mosaic.source import MosaicSource
 from tiler.pool import TilePool
 from tiler.routes import answers
 from tiler.routes.query import Query, read_query
@@ -18,6 +19,16 @@ ResolveAsset = Callable[[Request, str, str | None, str | None], Awaitable[AssetS
 SignTileToken = Callable[[Request, str], str | None]
 """(request, item id) → the token to put in tile URLs, or None where the item is public."""
 
+ResolveMosaic = Callable[[Request, str, str, Mapping[str, Any]], Awaitable[MosaicSource]]
+"""(request, `collections` or `searches`, id, restrictions) → the mosaic as its caller may see it.
+
+Restrictions: `datetime`, `filter`, `bbox`, `sortby`, `asset_key`, `profile`, as far as given.
+Raises ResolveError, then InvalidParameter.
+"""
+
+SignMosaicToken = Callable[[Request, MosaicSource], str | None]
+"""(request, mosaic) → the token to put in its tile URLs, or None."""
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -28,12 +39,16 @@ class Service:
         pool: where pictures are drawn.
         sign_tile_token: makes the token of a document's tile URLs; without it they hold none.
         base_url: scheme and host of a document's URLs; default those of the request.
+        resolve_mosaic, sign_mosaic_token: the same two for mosaics; without the first there are
+            none.
     """
 
     resolve_asset: ResolveAsset
     pool: TilePool
     sign_tile_token: SignTileToken | None = None
     base_url: str | None = None
+    resolve_mosaic: ResolveMosaic | None = None
+    sign_mosaic_token: SignMosaicToken | None = None
 
     async def asset(self, request: Request, allowed: Iterable[str]) -> tuple[AssetSource, Query]:
         """The asset of a route with `{item_id}`, and its checked query.

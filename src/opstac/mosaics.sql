@@ -1,0 +1,13 @@
+-- name: target
+select name, project_id, collection_id, search from mosaic_target(:org, :projects, :kind, :id);
+
+-- name: names
+select name, id from stac_names(:org, :projects, :names);
+
+-- name: items
+select items, covers, boxes, versions, matched
+from mosaic_items(:org, :projects, :collections, :ids, :searches::text::jsonb, :key, :bounds::float8[], :order,
+                  :limit, :count);
+
+-- name: assets
+select * from mosaic_assets(:org, :items, :key);

@@ -1,0 +1,170 @@
+"""A tile of a mosaic: candidates in order, read side by side, until nothing shows through."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from typing import Unpack
+
+from tiler.draw import Output, made
+from tiler.errors import Busy, InvalidParameter, TileError
+from tiler.mosaic import layer as layers
+from tiler.mosaic.composite import MAX_STACK_BYTES, Layered, Statistic
+from tiler.mosaic.layer import Layer
+from tiler.mosaic.source import FIRST_OF, Candidates, MosaicSource, Selection, Skipped
+from tiler.pixels import Pixels
+from tiler.pool import TilePool
+from tiler.source import AssetSource
+from tiler.style import Look
+from tiler.target import Target
+
+BESIDE = 2
+"""Items of a tile that are read at a time; more would take every thread of the pool."""
+
+FETCHED = 8
+"""Items whose assets are looked up at a time."""
+
+FOOTPRINTS = 2000
+LAYER_SECONDS = 30.0
+LAYERS_KEPT = 256
+TIMEOUT_SECONDS = 20.0
+
+
+@dataclass(slots=True)
+class Drawn:
+    """A tile, and what it was drawn from."""
+
+    body: bytes
+    used: list[str] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+class Mosaics:
+    """Draws mosaics in a pool, and remembers each layer's looks for half a minute.
+
+    Which items lie under a tile is asked anew for each, so a new item shows at once; only the
+    stretch follows later, and a TileJSON pins it in its URLs.
+    """
+
+    def __init__(self, pool: TilePool) -> None:
+        """Over the pool that tiles are drawn in."""
+        self._pool = pool
+        self._known: OrderedDict[tuple[object, ...], tuple[float, Layer]] = OrderedDict()
+        self._making: dict[tuple[object, ...], asyncio.Lock] = {}
+
+    async def layer(self, source: MosaicSource, **look: Unpack[Look]) -> Layer:
+        """The looks of a mosaic. Raises: TileError 404: nothing to draw; InvalidParameter."""
+        key = (source.identity, *sorted(look.items()))
+        lock = self._making.setdefault(key, asyncio.Lock())
+        try:
+            async with lock:  # a map asks for many tiles at once: one of them finds out
+                found = self._known.get(key)
+                if found is not None and time.monotonic() < found[0]:
+                    return found[1]
+                made = await self._make(source, look)
+                self._known[key] = (time.monotonic() + LAYER_SECONDS, made)
+                self._known.move_to_end(key)
+                while len(self._known) > LAYERS_KEPT:
+                    self._known.popitem(last=False)
+                return made
+        finally:
+            if not lock.locked():
+                self._making.pop(key, None)
+
+    async def _make(self, source: MosaicSource, look: Look) -> Layer:
+        found = await source.find(None, "newest", FOOTPRINTS, True)
+        if not found.items:
+            raise TileError(404, "Not Found", "there is no raster to draw in it")
+        items = found.items[: layers.SAMPLE]
+        sample = await source.assets(items)
+        matched = found.matched if found.matched is not None else len(found.items)
+        return await self._pool.run(layers.build, sample, items, found.boxes, matched, **look)
+
+    async def tile(
+        self,
+        source: MosaicSource,
+        layer: Layer,
+        found: Candidates,
+        target: Target,
+        output: Output,
+        selection: Selection,
+    ) -> Drawn:
+        """One tile from these candidates. Raises: InvalidParameter, Busy."""
+        layers.require_order(layer, selection)
+        composite = _composite(layer, found, selection, target)
+        drawn = Drawn(b"")
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await self._fill(composite, source, layer, found, target, drawn)
+                drawn.body = await self._pool.run(_finished, composite, layer, target, output)
+        except TimeoutError:
+            raise Busy("the tile took too long to draw", retry_after_seconds=5) from None
+        finally:
+            if isinstance(composite, Statistic):
+                composite.close()
+        return drawn
+
+    async def _fill(
+        self,
+        composite: Layered | Statistic,
+        source: MosaicSource,
+        layer: Layer,
+        found: Candidates,
+        target: Target,
+        drawn: Drawn,
+    ) -> None:
+        for start in range(0, len(found.items), FETCHED):
+            items = found.items[start : start + FETCHED]
+            assets = await source.assets(items)
+            place = 0
+            while place < len(items):
+                # the first alone where it may well fill the tile; then some at a time
+                count = 1 if start + place == 0 and found.covers[0] else BESIDE
+                batch = list(zip(items, assets, strict=True))[place : place + count]
+                place += count
+                parts = await asyncio.gather(
+                    *(self._part(layer, asset, target) for _, asset in batch)
+                )
+                for (item, _), part in zip(batch, parts, strict=True):
+                    if isinstance(part, str):
+                        drawn.skipped.append(Skipped(item, part))
+                    elif part is not None and composite.add(part):
+                        drawn.used.append(item)
+                if composite.full:
+                    return
+
+    async def _part(
+        self, layer: Layer, asset: AssetSource | Skipped, target: Target
+    ) -> Pixels | str | None:
+        """An item's pixels; None where it has none there, a text where it is left out."""
+        if isinstance(asset, Skipped):
+            return asset.reason
+        try:
+            return await self._pool.run(layers.read, asset, layer, target)
+        except Busy:
+            raise
+        except TileError as error:
+            return error.detail
+
+
+def _composite(
+    layer: Layer, found: Candidates, selection: Selection, target: Target
+) -> Layered | Statistic:
+    if selection in FIRST_OF:
+        return Layered()
+    if selection == "median" and found.items:
+        formula = layer.style.formula
+        bands = len(formula.blocks) if formula else len(layer.style.bidx)
+        each = target.width * target.height * bands * 4
+        if each * len(found.items) > MAX_STACK_BYTES:
+            most = MAX_STACK_BYTES // each
+            raise InvalidParameter.of("limit", f"a median of this size takes at most {most} items")
+    return Statistic(selection)
+
+
+def _finished(
+    composite: Layered | Statistic, layer: Layer, target: Target, output: Output
+) -> bytes:
+    chosen = replace(layer.style, formula=None)
+    pixels = composite.result()
+    return made(layer.model, layer.header, chosen, pixels, target, output, is_picture=True)

@@ -1,0 +1,219 @@
+"""Mosaics: tiles and TileJSON of all items of a collection or of a saved search.
+
+GET /api/v1/{collections|searches}/{id}/tiles[/{tms}]/{z}/{x}/{y}[@2x].{png|webp|jpg}
+GET /api/v1/{collections|searches}/{id}/tiles[/{tms}]/tilejson.json
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote, urlencode
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tiler import encode, grid, matrix_sets
+from tiler.draw import PICTURES
+from tiler.errors import OutOfRange
+from tiler.mosaic import layer as layers
+from tiler.mosaic.draw import Mosaics
+from tiler.mosaic.layer import Layer
+from tiler.mosaic.source import Bounds, Candidates, MosaicSource, Skipped
+from tiler.routes.answers import document, etag_of, unchanged
+from tiler.routes.endpoint import Endpoint
+from tiler.routes.parameters import MOSAIC, RESTRICTIONS
+from tiler.routes.query import Query, read_query
+from tiler.routes.service import Service
+from tiler.routes.tiles import address
+from tiler.target import GEOGRAPHIC, WEB_MERCATOR, Target, transformer
+
+PREFIXES = ("/api/v1/collections", "/api/v1/searches")
+_RENDERER = "1"  # part of every ETag: raise it when the same request gives other pixels
+_NAMED = 20  # items named in a header
+
+
+def routes(service: Service) -> list[Route]:
+    """The family's routes; none where no mosaics are handed in."""
+    if service.resolve_mosaic is None:
+        return []
+    mosaics = Mosaics(service.pool)
+
+    async def tile(request: Request) -> Response:
+        tms = matrix_sets.check(request.path_params.get("tms", matrix_sets.DEFAULT))
+        z, x, y, double, image_format = address(request.path_params)
+        if image_format not in PICTURES:
+            raise OutOfRange(f"a mosaic is a picture: {', '.join(PICTURES)}")
+        bounds = matrix_sets.bounds(tms, z, x, y)
+        source, query = await mosaic_of(service, request)
+        layer = await mosaics.layer(source, **query.style)
+        selection = query.get("selection", "newest")
+        layers.require_order(layer, selection)
+        size = int(query.get("tilesize", "256")) * (2 if double else 1)
+        target = Target(matrix_sets.crs(tms), bounds, size, size)
+        limit = query.get("limit", layers.MAX_ITEMS_A_TILE)
+        found = await source.find(degrees(target), selection, limit, False)
+        headers = _headers(request, source, layer, found)
+        if unchanged(request, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        output = query.output(image_format)
+        drawn = await mosaics.tile(source, layer, found, target, output, selection)
+        if drawn.used:
+            headers["X-Mosaic-Items"] = ",".join(drawn.used[:_NAMED])
+        if drawn.skipped:
+            headers["X-Mosaic-Skipped"] = _told(drawn.skipped)
+        if len(found.items) == limit:
+            headers["X-Mosaic-Limit"] = str(limit)
+        return Response(drawn.body, headers=headers, media_type=encode.MEDIA_TYPES[image_format])
+
+    async def tilejson(request: Request) -> Response:
+        tms = matrix_sets.check(request.path_params.get("tms", matrix_sets.DEFAULT))
+        source, query = await mosaic_of(service, request)
+        layer = await mosaics.layer(source, **query.style)
+        layers.require_order(layer, query.get("selection", "newest"))
+        chosen = {n: request.query_params[n] for n in request.query_params if n != "key"}
+        if layer.rescaled and layer.style.palette is None:
+            chosen["rescale"] = layer.rescaled  # one stretch for as long as the map is open
+        key = query.get("key")
+        if service.sign_mosaic_token is not None and not source.public:
+            key = service.sign_mosaic_token(request, source) or key
+        url = tile_url(
+            service.origin(request), source.kind, source.id, key=key, parameters=chosen, tms=tms
+        )
+        described = orjson.dumps(_tilejson(source, layer, url, tms))
+        return document(request, described, "application/json")
+
+    found: list[Route] = []
+    for prefix, what in zip(PREFIXES, ("a collection", "a saved search"), strict=True):
+        for folder, on in (("tiles", ""), ("tiles/{tms}", " on a tile matrix set")):
+            place = f"{prefix}/{{mosaic_id}}/{folder}"
+            found += [
+                Endpoint(
+                    f"{place}/tilejson.json",
+                    tilejson,
+                    summary=f"TileJSON of {what}{on}.",
+                    takes=MOSAIC,
+                ),
+                Endpoint(
+                    f"{place}/{{z}}/{{x}}/{{y}}.{{format}}",
+                    tile,
+                    summary=f"A tile of all items of {what}{on}.",
+                    takes=MOSAIC,
+                    gives=tuple(encode.MEDIA_TYPES[name] for name in PICTURES),
+                ),
+            ]
+    return found
+
+
+async def mosaic_of(
+    service: Service, request: Request, allowed: Sequence[str] = MOSAIC
+) -> tuple[MosaicSource, Query]:
+    """The mosaic of a route with `{mosaic_id}`, and its checked query.
+
+    Raises: ResolveError first, so that who may not see it learns nothing; InvalidParameter.
+    """
+    assert service.resolve_mosaic is not None
+    query = read_query(request, allowed)
+    kind = "collections" if request.url.path.startswith(PREFIXES[0]) else "searches"
+    wish = {
+        n: query.values[n] for n in (*RESTRICTIONS, "asset_key", "profile") if n in query.values
+    }
+    source = await service.resolve_mosaic(request, kind, request.path_params["mosaic_id"], wish)
+    query.refuse()
+    return source, query
+
+
+def tile_url(
+    base_url: str,
+    kind: str,
+    mosaic_id: str,
+    *,
+    image_format: str = "webp",
+    key: str | None = None,
+    parameters: Mapping[str, str] | None = None,
+    tms: str = matrix_sets.DEFAULT,
+) -> str:
+    """The URL template of a mosaic's tiles, with `{z}`, `{x}` and `{y}`."""
+    chosen = {**(parameters or {}), **({"key": key} if key else {})}
+    query = f"?{urlencode(chosen)}" if chosen else ""
+    folder = "tiles" if tms == matrix_sets.DEFAULT else f"tiles/{tms}"
+    place = f"/api/v1/{kind}/{quote(mosaic_id, safe='')}/{folder}/{{z}}/{{x}}/{{y}}.{image_format}"
+    return f"{base_url.rstrip('/')}{place}{query}"
+
+
+def _tilejson(source: MosaicSource, layer: Layer, url: str, tms: str) -> dict[str, object]:
+    """TileJSON 3.0.0, with the items that cannot be drawn under a member of ours."""
+    west, south, east, north = layer.bounds
+    limit = grid.MAX_LATITUDE
+    south, north = max(-limit, min(limit, south)), max(-limit, min(limit, north))
+    minzoom, maxzoom = layer.minzoom, layer.maxzoom
+    if tms != matrix_sets.DEFAULT:
+        _, maxzoom = matrix_sets.zoom_range(tms, layer.header)
+        minzoom = max(matrix_sets.zooms(tms)[0], maxzoom - (layer.maxzoom - layer.minzoom))
+    described: dict[str, object] = {
+        "tilejson": "3.0.0",
+        "name": source.name,
+        "tiles": [url],
+        "bounds": [west, south, east, north],
+        "center": [(west + east) / 2, (south + north) / 2, minzoom],
+        "minzoom": minzoom,
+        "maxzoom": maxzoom,
+        "scheme": "xyz",
+    }
+    if layer.skipped:
+        described["opstac:skipped"] = layers.described(layer.skipped)
+    return described
+
+
+def _headers(
+    request: Request, source: MosaicSource, layer: Layer, found: Candidates
+) -> dict[str, str]:
+    """The ETag names the looks and every asset under the tile, so it changes with any of them."""
+    query = sorted(p for p in request.query_params.multi_items() if p[0].lower() != "key")
+    style = layer.style
+    looks = (
+        style.bidx,
+        style.formula.text if style.formula else None,
+        style.rescale,
+        None if style.colors is None else style.colors.tobytes().hex(),
+        style.gamma,
+        style.adjustments,
+        style.resampling,
+        style.nodata,
+        layer.model.version,
+    )
+    parts = (_RENDERER, request.url.path, query, looks, found.items, found.versions)
+    return {
+        "ETag": etag_of(json.dumps(parts, default=str).encode()),
+        # asked again each time, since an item may come; an unchanged tile costs one query
+        "Cache-Control": "public, no-cache" if source.public else "private, no-cache",
+        "Vary": "Authorization, X-API-Key",
+    }
+
+
+def _told(skipped: Sequence[Skipped]) -> str:
+    """ASCII JSON: reasons name bands, and those are anybody's words."""
+    return json.dumps([[one.item_id, one.reason[:200]] for one in skipped[:_NAMED]])
+
+
+def degrees(target: Target) -> Bounds:
+    """West, south, east, north of a grid; all longitudes where that cannot be said."""
+    if target.crs == WEB_MERCATOR:
+        west, south, east, north = target.bounds
+        return _longitude(west), _latitude(south), _longitude(east), _latitude(north)
+    west, south, east, north = target.bounds
+    to_degrees = transformer(target.crs, GEOGRAPHIC)
+    found = to_degrees.transform_bounds(west, south, east, north, densify_pts=21)
+    west, south, east, north = found
+    if not all(map(math.isfinite, found)) or west > east:
+        return -180.0, -90.0, 180.0, 90.0
+    return west, south, east, north
+
+
+def _longitude(x: float) -> float:
+    return x / grid.HALF_WORLD_M * 180
+
+
+def _latitude(y: float) -> float:
+    return math.degrees(math.atan(math.sinh(y / grid.HALF_WORLD_M * math.pi)))
