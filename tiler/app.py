@@ -17,7 +17,7 @@ from tiler.cors import AnyOrigin
 from tiler.errors import OutOfRange, TileError
 from tiler.gone import StopWhenGone
 from tiler.pool import TilePool
-from tiler.routes import catalogues, mosaics, numbers, parts, tiles
+from tiler.routes import catalogues, mosaics, numbers, parts, tiles, wmts
 from tiler.routes.answers import problem
 from tiler.routes.service import (
     ResolveAsset,
@@ -34,6 +34,7 @@ FAMILIES: tuple[Callable[[Service], list[Route]], ...] = (
     tiles.routes,
     parts.routes,
     numbers.routes,
+    wmts.routes,
     catalogues.routes,
     mosaics.routes,
 )

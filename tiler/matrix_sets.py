@@ -9,7 +9,7 @@ import morecantile
 from tiler import grid
 from tiler.datasets import Header
 from tiler.errors import OutOfRange
-from tiler.target import WEB_MERCATOR, Bounds, pixel_size
+from tiler.target import GEOGRAPHIC, WEB_MERCATOR, Bounds, pixel_size, transformer
 
 DEFAULT = "WebMercatorQuad"
 NAMES = (
@@ -119,32 +119,21 @@ def zoom_range(name: str, header: Header) -> tuple[int, int]:
     return min(minzoom, maxzoom), maxzoom
 
 
-def tile_range(
-    name: str, z: int, geographic: tuple[float, float, float, float]
-) -> tuple[int, int, int, int] | None:
+def tile_range(name: str, z: int, geographic: Bounds) -> tuple[int, int, int, int]:
     """First and last column, first and last row of the tiles that may touch a geographic box.
 
-    West > east means across the antimeridian: then all columns. None where it cannot be said.
+    Args:
+        name: a set in which meridians and parallels are straight: Mercator or degrees.
+        geographic: west, south, east, north in degrees, west below east.
     """
     west, south, east, north = geographic
+    if crs(name) != GEOGRAPHIC:
+        south, north = max(-grid.MAX_LATITUDE, south), min(grid.MAX_LATITUDE, north)
+    box = bounds(name, z, 0, 0)
     _, left, top, columns, rows = level(name, z)
-    box = _definition(name).xy_bounds(morecantile.Tile(0, 0, z))
-    side_x, side_y = box.right - box.left, box.top - box.bottom
-    if name in (DEFAULT, "WorldMercatorWGS84Quad", "WorldCRS84Quad", "WGS1984Quad"):
-        from tiler.target import GEOGRAPHIC, transformer
-
-        limit = 90.0 if "84Quad" in name and "Mercator" not in name else grid.MAX_LATITUDE
-        south, north = max(-limit, min(limit, south)), max(-limit, min(limit, north))
-        x, y = transformer(GEOGRAPHIC, crs(name)).transform([west, east], [south, north])
-        found = [
-            math.floor((x[0] - left) / side_x),
-            math.ceil((x[1] - left) / side_x) - 1,
-            math.floor((top - y[1]) / side_y),
-            math.ceil((top - y[0]) / side_y) - 1,
-        ]
-        if west > east:
-            found[:2] = [0, columns - 1]
-        limits = (columns - 1, columns - 1, rows - 1, rows - 1)
-        at = [max(0, min(edge, value)) for value, edge in zip(found, limits, strict=True)]
-        return at[0], max(at[0], at[1]), at[2], max(at[2], at[3])
-    return None
+    side_x, side_y = box[2] - box[0], box[3] - box[1]
+    x, y = transformer(GEOGRAPHIC, crs(name)).transform([west, east], [south, north])
+    first, last = math.floor((x[0] - left) / side_x), math.ceil((x[1] - left) / side_x) - 1
+    high, low = math.floor((top - y[1]) / side_y), math.ceil((top - y[0]) / side_y) - 1
+    first, high = max(0, min(columns - 1, first)), max(0, min(rows - 1, high))
+    return first, max(first, min(columns - 1, last)), high, max(high, min(rows - 1, low))

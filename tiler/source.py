@@ -24,6 +24,7 @@ class AssetSource:
         nodata: overrides the file's own, if set.
         profile: display settings: `{"type": "rgb" | "singleband" | "multiband" | "expression",
             "config": {...}}`, or None for the default picture.
+        profiles: `id` and `name` of all display profiles that there are to choose from.
         epsg: code of the file's CRS, if known.
         bounds: west, south, east, north in EPSG:4326 (west > east across the antimeridian); None
             to take them from the file.
@@ -39,6 +40,7 @@ class AssetSource:
     bands: tuple[Mapping[str, Any], ...] = ()
     nodata: float | None = None
     profile: Mapping[str, Any] | None = None
+    profiles: tuple[Mapping[str, str], ...] = ()
     epsg: int | None = None
     bounds: tuple[float, float, float, float] | None = None
     is_categorical: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -12,7 +13,7 @@ from ops_gateway.kernel import assets
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import BadRequest, Forbidden, Invalid, NotFound, OpError, Unavailable
 from ops_gateway.kernel.operation import Blob, Effect, Input, Output, operation
-from tiler import encode, measure, render
+from tiler import encode, measure, render, wmts
 from tiler.app import tile_url
 from tiler.errors import InvalidParameter, TileError
 from tiler.source import AssetSource
@@ -52,6 +53,25 @@ class ItemStatisticsInput(Input):
     item_id: str
     expression: str
     asset_key: str | None = None
+    profile: str | None = None
+
+
+class ItemWmtsCapabilitiesInput(Input):
+    """Input of items.tile.wmts_capabilities."""
+
+    item_id: str
+    base_url: str
+    key: str = ""
+    profile: str | None = None
+
+
+class ItemWmtsGetTileInput(Input):
+    """Input of items.tile.wmts_get_tile."""
+
+    item_id: str
+    z: int
+    x: int
+    y: int
     profile: str | None = None
 
 
@@ -145,12 +165,7 @@ async def render_item_tile(ctx: Context, body: ItemTileRenderInput) -> Blob:
 async def item_tilejson(ctx: Context, body: ItemTilejsonInput) -> TileJSON:
     """TileJSON for an item; its tile URLs hold a token and need no header."""
     source = await find(ctx, body.item_id, body.asset_key, body.profile)
-    token = sign_tile_token(
-        ctx.services.keys.tile.private_bytes(),
-        body.item_id,
-        organization_id=ctx.organization_id,
-        expires_at=expiry(time.time()),
-    )
+    token = _token(ctx, body.item_id)
     chosen = {"profile": body.profile, "asset_key": body.asset_key}
     template = tile_url(
         ctx.base_url,
@@ -167,3 +182,62 @@ async def item_statistics(ctx: Context, body: ItemStatisticsInput) -> ItemStatis
     source = await find(ctx, body.item_id, body.asset_key, body.profile)
     found = await draw(ctx, measure.statistics, source, body.expression)
     return ItemStatisticsOutput.model_validate(found)
+
+
+@operation(
+    "items.tile.wmts_capabilities",
+    scope="items:read",
+    effect=Effect.READ,
+    media_type="application/xml",
+)
+async def item_wmts_capabilities(ctx: Context, body: ItemWmtsCapabilitiesInput) -> Blob:
+    """OGC WMTS 1.0.0 service document of an item.
+
+    Its URLs begin with `base_url` and hold `key`; without one they hold a tile token.
+    """
+    base_url = _base_url(body.base_url)
+    source = await find(ctx, body.item_id, None, body.profile)
+    document = await draw(
+        ctx,
+        wmts.capabilities,
+        source,
+        body.item_id,
+        base_url,
+        key=body.key or _token(ctx, body.item_id),
+        parameters=[("profile", body.profile)] if body.profile is not None else [],
+    )
+    return Blob(document, "application/xml", {"Cache-Control": "private, no-cache"})
+
+
+@operation(
+    "items.tile.wmts_get_tile", scope="items:read", effect=Effect.READ, media_type="image/png"
+)
+async def item_wmts_tile(ctx: Context, body: ItemWmtsGetTileInput) -> Blob:
+    """A WebMercatorQuad tile of an item, as its WMTS gives it."""
+    source = await find(ctx, body.item_id, None, body.profile)
+    picture = await draw(ctx, render.render_tile, source, body.z, body.x, body.y, format="png")
+    return Blob(picture, "image/png", CACHE)
+
+
+def _token(ctx: Context, item_id: str) -> str:
+    """What opens the item's tiles without a header, for an hour."""
+    return sign_tile_token(
+        ctx.services.keys.tile.private_bytes(),
+        item_id,
+        organization_id=ctx.organization_id,
+        expires_at=expiry(time.time()),
+    )
+
+
+def _base_url(text: str) -> str:
+    """Scheme, host and path that a document's URLs begin with. Raises: Invalid."""
+    try:
+        parts = urlsplit(text)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname)
+        sound = sound and not (parts.query or parts.fragment or parts.username)
+        sound = sound and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or len(text) > 2000 or not text.isprintable() or " " in text:
+        raise Invalid.at("base_url", "must be an http or https URL without query or fragment")
+    return text.rstrip("/")

@@ -120,6 +120,7 @@ def source_of(row: Mapping[str, Any], profile: str | None, objects: Objects) -> 
         bands=tuple(row["bands"]),
         nodata=float("nan") if row["nodata_is_nan"] else row["nodata"],
         profile=_profile(row, profile),
+        profiles=tuple({"id": p["id"], "name": p["name"]} for p in row["profiles"]),
         epsg=row["epsg"],
         bounds=tuple(bbox) if bbox and len(bbox) == 4 else None,
         is_categorical=row["is_categorical"],

@@ -69,6 +69,7 @@ SQUARE = {
 }
 # other required fields, by name
 VALUES: dict[str, Any] = {
+    "base_url": "http://testserver",
     "aoi_geometry": SQUARE,
     "band_names": ["red"],
     "entity_type": "item",
@@ -119,6 +120,8 @@ OTHERWISE: dict[str, set[int]] = {
     "items.tile.render": {404, 422},
     "items.tile.statistics": {404, 422},
     "items.tile.tilejson": {404, 422},
+    "items.tile.wmts_capabilities": {404, 422},
+    "items.tile.wmts_get_tile": {404, 422},
 }
 STAC = ("/assets/stac", "/v2/assets/stac")
 FEATURE = {
@@ -138,6 +141,25 @@ ROUTES: list[tuple[str, str, Any, set[int]]] = [
     ("GET", "/api/v1/items/{item}/tiles/0/0/0.png", None, set()),
     ("GET", "/api/v1/items/{item}/tiles/tilejson.json", None, set()),
     ("GET", "/api/v1/items/{item}/tiles/tilejson.json?profile={profile}", None, set()),
+    *[
+        (method, f"/api/v1/items/{{item}}{path}", body, set())
+        for method, path, body in [
+            ("GET", "/tiles/WorldCRS84Quad/0/0/0.npy", None),
+            ("GET", "/tiles/WorldCRS84Quad/tilejson.json", None),
+            ("GET", "/wmts", None),
+            ("GET", "/wmts?request=GetTile&style={profile}", None),
+            ("GET", "/wmts/1.0.0/WMTSCapabilities.xml", None),
+            ("GET", "/wmts/default/WebMercatorQuad/0/0/0.png", None),
+            ("GET", "/info", None),
+            ("GET", "/info.geojson", None),
+            ("GET", "/point/0,0", None),
+            ("GET", "/statistics", None),
+            ("POST", "/statistics", {"type": "Point"}),
+            ("GET", "/preview.png", None),
+            ("GET", "/bbox/0,0,1,1.tif", None),
+            ("POST", "/feature.png", {"type": "Point"}),
+        ]
+    ],
     ("GET", "/v1/items/{item}", None, set()),
     ("GET", "/v1/projects/{project}", None, set()),
     ("GET", "/v1/processing/job/{job}", None, set()),

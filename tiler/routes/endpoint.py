@@ -24,6 +24,7 @@ class Endpoint(Route):
         body: dict[str, Any] | None = None,
         public: bool = False,
         refuse: Callable[..., Response] = problem,
+        kvp: Iterable[str] = (),
     ) -> None:
         """A handler at a path.
 
@@ -34,6 +35,7 @@ class Endpoint(Route):
             body: JSON Schema of a request's body.
             public: no credential is asked for.
             refuse: as `guarded`.
+            kvp: further parameters, texts that the handler checks itself.
         """
         super().__init__(path, guarded(handler, refuse=refuse), methods=[method])
         self.summary = summary
@@ -42,3 +44,4 @@ class Endpoint(Route):
         self.method = method
         self.body = body
         self.public = public
+        self.kvp = tuple(sorted(kvp))

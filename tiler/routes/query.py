@@ -51,6 +51,11 @@ class Query:
 
 def read_query(request: Request, allowed: Iterable[str]) -> Query:
     """The parameters of a route that takes those `allowed`; any other is an error."""
+    return read_pairs(request.query_params.multi_items(), allowed)
+
+
+def read_pairs(pairs: Iterable[tuple[str, str]], allowed: Iterable[str]) -> Query:
+    """The same of names and texts."""
     allowed = frozenset(allowed)
     texts: dict[str, str] = {}
     values: dict[str, Any] = {}
@@ -59,7 +64,7 @@ def read_query(request: Request, allowed: Iterable[str]) -> Query:
     def wrong(name: str, message: str, kind: str = "value_error") -> None:
         errors.append({"loc": ["query", name[:64]], "msg": message, "type": kind})
 
-    for given, text in request.query_params.multi_items():
+    for given, text in pairs:
         name = ALIASES.get(given, given)
         known = PARAMETERS[name] if name in allowed else None
         if known is None:

@@ -50,15 +50,23 @@ class Service:
     resolve_mosaic: ResolveMosaic | None = None
     sign_mosaic_token: SignMosaicToken | None = None
 
-    async def asset(self, request: Request, allowed: Iterable[str]) -> tuple[AssetSource, Query]:
+    async def asset(
+        self, request: Request, allowed: Iterable[str], *, profile: str | None = None
+    ) -> tuple[AssetSource, Query]:
         """The asset of a route with `{item_id}`, and its checked query.
+
+        Args:
+            profile: that the path names; wins over the query's.
 
         Raises: ResolveError first, so that who may not see the item learns nothing of it;
             InvalidParameter.
         """
         query = read_query(request, allowed)
         source = await self.resolve_asset(
-            request, request.path_params["item_id"], query.get("asset_key"), query.get("profile")
+            request,
+            request.path_params["item_id"],
+            query.get("asset_key"),
+            profile or query.get("profile"),
         )
         query.refuse()
         return source, query

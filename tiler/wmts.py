@@ -1,0 +1,153 @@
+"""WMTS 1.0.0 (OGC 07-057r7): what a service document and an exception report look like.
+
+One layer, the item's asset; its styles are the item's display profiles.
+"""
+
+import re
+from collections.abc import Iterable
+from urllib.parse import quote, urlencode
+from xml.sax.saxutils import escape, quoteattr
+
+from tiler import datasets, encode, matrix_sets
+from tiler.errors import TileError
+from tiler.source import AssetSource
+from tiler.style import Look, style
+
+MATRIX_SETS = ("WebMercatorQuad", "WorldCRS84Quad")
+FORMATS = {encode.MEDIA_TYPES[name]: name for name in ("png", "webp", "jpg")}
+INFO_FORMATS = ("application/json", "text/plain")
+DEFAULT_STYLE = "default"
+"""The style that is the item's default picture, or whatever the document was asked for with."""
+
+_SRS = {
+    "WebMercatorQuad": "urn:ogc:def:crs:EPSG::3857",
+    "WorldCRS84Quad": "urn:ogc:def:crs:OGC:1.3:CRS84",
+}
+_NAMESPACES = (
+    'xmlns="http://www.opengis.net/wmts/1.0" xmlns:ows="http://www.opengis.net/ows/1.1" '
+    'xmlns:xlink="http://www.w3.org/1999/xlink" '
+    'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
+)
+_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def capabilities(
+    source: AssetSource,
+    item_id: str,
+    base_url: str,
+    *,
+    key: str | None = None,
+    parameters: Iterable[tuple[str, str]] = (),
+    look: Look | None = None,
+) -> bytes:
+    """The service document.
+
+    Args:
+        base_url: scheme and host of its URLs.
+        key: what opens the tiles, put in the URLs.
+        parameters: of the query, put in the URLs.
+        look: what those parameters ask for; refused here as a tile would.
+
+    Raises: InvalidParameter, Unreadable.
+    """
+    header = datasets.header_of(source)
+    style(source, header, **(look or {}))
+    chosen = [*parameters, *([("key", key)] if key else [])]
+    query = f"?{urlencode(chosen)}" if chosen else ""
+    service = f"{base_url.rstrip('/')}/api/v1/items/{quote(item_id, safe='')}/wmts"
+    west, south, east, north = source.bounds or header.geographic_bounds
+    if west > east:
+        west, east = -180.0, 180.0
+    ranges = {name: matrix_sets.zoom_range(name, header) for name in MATRIX_SETS}
+    title = _text(source.name or item_id)
+    styles = [(DEFAULT_STYLE, "Default")] + [(p["id"], p["name"]) for p in source.profiles]
+    formats = "".join(f"<Format>{media_type}</Format>" for media_type in FORMATS)
+    tiles = "{Style}/{TileMatrixSet}/{TileMatrix}/{TileRow}/{TileCol}"
+    resources = "".join(
+        f'<ResourceURL format="{media_type}" resourceType="tile" '
+        f"template={quoteattr(f'{service}/{tiles}.{name}{query}')}/>"
+        for media_type, name in FORMATS.items()
+    )
+    links = "".join(_link(name, ranges[name], (west, south, east, north)) for name in MATRIX_SETS)
+    sets = "".join(_matrix_set(name, ranges[name][1]) for name in MATRIX_SETS)
+    kvp = quoteattr(f"{service}{query}{'&' if query else '?'}")
+    operations = "".join(
+        f'<ows:Operation name="{name}"><ows:DCP><ows:HTTP><ows:Get xlink:href={kvp}>'
+        '<ows:Constraint name="GetEncoding"><ows:AllowedValues><ows:Value>KVP</ows:Value>'
+        "</ows:AllowedValues></ows:Constraint></ows:Get></ows:HTTP></ows:DCP></ows:Operation>"
+        for name in ("GetCapabilities", "GetTile", "GetFeatureInfo")
+    )
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f'<Capabilities {_NAMESPACES} version="1.0.0" xsi:schemaLocation='
+        '"http://www.opengis.net/wmts/1.0 '
+        'http://schemas.opengis.net/wmts/1.0/wmtsGetCapabilities_response.xsd">'
+        f"<ows:ServiceIdentification><ows:Title>{title}</ows:Title>"
+        "<ows:ServiceType>OGC WMTS</ows:ServiceType>"
+        "<ows:ServiceTypeVersion>1.0.0</ows:ServiceTypeVersion></ows:ServiceIdentification>"
+        f"<ows:OperationsMetadata>{operations}</ows:OperationsMetadata>"
+        f"<Contents><Layer><ows:Title>{title}</ows:Title><ows:WGS84BoundingBox>"
+        f"<ows:LowerCorner>{west!r} {south!r}</ows:LowerCorner>"
+        f"<ows:UpperCorner>{east!r} {north!r}</ows:UpperCorner></ows:WGS84BoundingBox>"
+        f"<ows:Identifier>{_text(item_id)}</ows:Identifier>"
+        f"{''.join(_style(one, label) for one, label in styles)}{formats}"
+        f"{''.join(f'<InfoFormat>{name}</InfoFormat>' for name in INFO_FORMATS)}"
+        f"{links}{resources}</Layer>{sets}</Contents>"
+        f"<ServiceMetadataURL xlink:href={quoteattr(service + query)}/></Capabilities>"
+    ).encode()
+
+
+def exception_report(error: TileError, code: str, locator: str | None) -> bytes:
+    """An OWS exception report (OGC 06-121r3) of what was wrong."""
+    at = f" locator={quoteattr(_text(locator))}" if locator else ""
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        '<ows:ExceptionReport xmlns:ows="http://www.opengis.net/ows/1.1" version="1.1.0" '
+        f'xml:lang="en"><ows:Exception exceptionCode="{code}"{at}>'
+        f"<ows:ExceptionText>{_text(error.detail)}</ows:ExceptionText></ows:Exception>"
+        "</ows:ExceptionReport>"
+    ).encode()
+
+
+def _style(identifier: str, label: str) -> str:
+    default = ' isDefault="true"' if identifier == DEFAULT_STYLE else ""
+    return (
+        f"<Style{default}><ows:Title>{_text(label)}</ows:Title>"
+        f"<ows:Identifier>{_text(identifier)}</ows:Identifier></Style>"
+    )
+
+
+def _link(name: str, zooms: tuple[int, int], box: tuple[float, float, float, float]) -> str:
+    limits = []
+    for z in range(zooms[0], zooms[1] + 1):
+        first, last, top, bottom = matrix_sets.tile_range(name, z, box)
+        limits.append(
+            f"<TileMatrixLimits><TileMatrix>{z}</TileMatrix>"
+            f"<MinTileRow>{top}</MinTileRow><MaxTileRow>{bottom}</MaxTileRow>"
+            f"<MinTileCol>{first}</MinTileCol><MaxTileCol>{last}</MaxTileCol></TileMatrixLimits>"
+        )
+    return (
+        f"<TileMatrixSetLink><TileMatrixSet>{name}</TileMatrixSet>"
+        f"<TileMatrixSetLimits>{''.join(limits)}</TileMatrixSetLimits></TileMatrixSetLink>"
+    )
+
+
+def _matrix_set(name: str, last: int) -> str:
+    matrices = []
+    for z in range(matrix_sets.zooms(name)[0], last + 1):
+        scale, left, top, columns, rows = matrix_sets.level(name, z)
+        matrices.append(
+            f"<TileMatrix><ows:Identifier>{z}</ows:Identifier>"
+            f"<ScaleDenominator>{scale!r}</ScaleDenominator>"
+            f"<TopLeftCorner>{left!r} {top!r}</TopLeftCorner>"
+            "<TileWidth>256</TileWidth><TileHeight>256</TileHeight>"
+            f"<MatrixWidth>{columns}</MatrixWidth><MatrixHeight>{rows}</MatrixHeight></TileMatrix>"
+        )
+    return (
+        f"<TileMatrixSet><ows:Identifier>{name}</ows:Identifier>"
+        f"<ows:SupportedCRS>{_SRS[name]}</ows:SupportedCRS>{''.join(matrices)}</TileMatrixSet>"
+    )
+
+
+def _text(value: str) -> str:
+    return escape(_ILLEGAL.sub("\ufffd", value))
