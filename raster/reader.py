@@ -27,7 +27,7 @@ from shapely import affinity
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
-from raster import bands, tiff
+from raster import bands, remote, tiff
 from raster.errors import RasterError
 
 BLOCK = 512
@@ -40,18 +40,21 @@ def open_guarded(path: str | os.PathLike[str], *, threads: int = 1) -> DatasetRe
     """Open a GeoTIFF and nothing else, after its caps are checked. Close it after use.
 
     Args:
-        path: an absolute local path, or `/vsis3/bucket/key` as the object store names it. Never an
-            address chosen by a user.
+        path: an absolute local path, `/vsis3/bucket/key` as the object store names it, or one that
+            `raster.remote` mounted. Never an address chosen by a user.
         threads: decoding threads of one read.
 
     Raises: RasterError, see `raster.tiff.check`; `unreadable` where GDAL cannot open the file.
     """
     name = os.fspath(path)
-    if name.startswith("/vsi") and not name.startswith(("/vsis3/", "/vsimem/")):
+    if name.startswith("/vsi") and not name.startswith(("/vsis3/", "/vsimem/", remote.PREFIX)):
         raise RasterError("unsupported", "only local files and the object store are opened")
     if not os.path.isabs(name) or "\0" in name:
         raise RasterError("not_found", "a raster is opened by its absolute path")
-    if not name.startswith("/vsi"):
+    if name.startswith(remote.PREFIX):
+        file = remote.file_at(name)
+        tiff.check_file(file, file.size)
+    elif not name.startswith("/vsi"):
         tiff.check(name)
     try:
         dataset = rasterio.open(name, driver="GTiff", sharing=False, NUM_THREADS=str(threads))

@@ -9,7 +9,7 @@ import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Protocol
 
 from raster.errors import RasterError
 
@@ -29,6 +29,18 @@ _WIDTH, _HEIGHT, _BITS, _STRIP_OFFSETS, _SAMPLES, _ROWS_PER_STRIP = 256, 257, 25
 _STRIP_COUNTS, _PLANAR, _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS = 279, 284, 322, 323, 324
 _TILE_COUNTS, _SUB_DIRECTORIES = 325, 330
 _BLOCK_LISTS = frozenset((_STRIP_OFFSETS, _STRIP_COUNTS, _TILE_OFFSETS, _TILE_COUNTS))
+
+
+class Readable(Protocol):
+    """An open file, local or not."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Move."""
+        ...
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At most `size` bytes."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -68,17 +80,17 @@ def check(path: str | os.PathLike[str]) -> list[Directory]:
     """
     try:
         with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > MAX_FILE_BYTES:
-                raise RasterError("too_large", f"the file is larger than {MAX_FILE_BYTES} bytes")
-            return _check(file, size)
+            return check_file(file, os.fstat(file.fileno()).st_size)
     except FileNotFoundError:
         raise RasterError("not_found", "there is no such file") from None
     except OSError as error:
         raise RasterError("unreadable", f"cannot be read: {error.strerror}") from None
 
 
-def _check(file: BinaryIO, size: int) -> list[Directory]:
+def check_file(file: Readable, size: int) -> list[Directory]:
+    """As `check`, for an open file of `size` bytes. Raises: RasterError."""
+    if size > MAX_FILE_BYTES:
+        raise RasterError("too_large", f"the file is larger than {MAX_FILE_BYTES} bytes")
     found: list[Directory] = []
     tags = 0
     for directory in _walk(file, size):
@@ -103,7 +115,7 @@ def _check(file: BinaryIO, size: int) -> list[Directory]:
     return found
 
 
-def _walk(file: BinaryIO, size: int) -> Iterator[Directory]:
+def _walk(file: Readable, size: int) -> Iterator[Directory]:
     head = file.read(16)
     order = {b"II": "<", b"MM": ">"}.get(head[:2])
     version = struct.unpack(order + "H", head[2:4])[0] if order and len(head) >= 8 else 0
@@ -128,7 +140,7 @@ def _walk(file: BinaryIO, size: int) -> Iterator[Directory]:
         yield _directory(file, size, entries, order)
 
 
-def _take(file: BinaryIO, size: int, at: int, length: int) -> bytes:
+def _take(file: Readable, size: int, at: int, length: int) -> bytes:
     if at + length > size:
         raise RasterError("truncated", f"the file ends at byte {size} of {at + length}")
     file.seek(at)
@@ -139,7 +151,7 @@ def _take(file: BinaryIO, size: int, at: int, length: int) -> bytes:
 
 
 def _entries(
-    file: BinaryIO, size: int, at: int, order: str, big: bool
+    file: Readable, size: int, at: int, order: str, big: bool
 ) -> tuple[dict[int, _Entry], int]:
     """The tags of the directory at byte `at`, and where the next directory stands (0: none)."""
     head, length, inline = (8, 20, 8) if big else (2, 12, 4)
@@ -163,7 +175,7 @@ def _entries(
 
 
 def _integers(
-    file: BinaryIO, size: int, entry: _Entry, order: str, *, limit: int | None = None
+    file: Readable, size: int, entry: _Entry, order: str, *, limit: int | None = None
 ) -> list[int]:
     letter = _INTEGERS.get(entry.kind)
     if letter is None:
@@ -173,7 +185,7 @@ def _integers(
     return list(struct.unpack(f"{order}{count}{letter}", raw))
 
 
-def _directory(file: BinaryIO, size: int, entries: dict[int, _Entry], order: str) -> Directory:
+def _directory(file: Readable, size: int, entries: dict[int, _Entry], order: str) -> Directory:
     def one(tag: int, default: int | None = None) -> int:
         if tag not in entries:
             if default is None:
@@ -198,7 +210,7 @@ def _directory(file: BinaryIO, size: int, entries: dict[int, _Entry], order: str
     return Directory(width, height, bands, block_bytes, tag_bytes, _end(file, size, entries, order))
 
 
-def _end(file: BinaryIO, size: int, entries: dict[int, _Entry], order: str) -> int:
+def _end(file: Readable, size: int, entries: dict[int, _Entry], order: str) -> int:
     """The last byte any block reaches; lists are read in pieces, they can be long."""
     tiled = _TILE_OFFSETS in entries
     offsets = entries.get(_TILE_OFFSETS if tiled else _STRIP_OFFSETS)
@@ -219,7 +231,7 @@ def _end(file: BinaryIO, size: int, entries: dict[int, _Entry], order: str) -> i
 
 
 def _part(
-    file: BinaryIO, size: int, entry: _Entry, start: int, length: int, order: str
+    file: Readable, size: int, entry: _Entry, start: int, length: int, order: str
 ) -> list[int]:
     width = _SIZES.get(entry.kind, 1)
     return _integers(file, size, _Entry(entry.kind, length, entry.at + start * width), order)

@@ -1,7 +1,8 @@
 """Rasters by reference: a tile, heights, a thumbnail, statistics of an asset named by its URL.
 
-A URL is only ever a reference to an asset of the caller's: its href, a signed URL of ours or
-`item://{item_id}/{asset_key}`. Nothing a caller writes is opened as a path or an address.
+A URL is a reference to an asset of the caller's: its href, a signed URL of ours or
+`item://{item_id}/{asset_key}`; or a file of a host that the operator allows, which is read in
+ranges by `ops_gateway.providers.remote`. Nothing a caller writes is opened as a path.
 """
 
 from __future__ import annotations
@@ -96,18 +97,24 @@ class Formula(Output):
 
 async def find(ctx: Context, url: str) -> AssetSource:
     """The asset that `url` refers to; raises Forbidden for what is no reference of ours."""
+    remote = ctx.services.remote
     try:
         row = await _find(ctx, url)
     except assets.NothingToDraw as missing:
         assets.require_visible(missing.row, ctx.principal)
         raise missing.told() from None
+    if row is None and remote is not None and remote.covers(url):
+        await ctx.release()
+        file = await remote.open(url)
+        return AssetSource(path=file.path, version=file.version)
     if row is None:
         raise Forbidden(
             "only assets of this platform can be opened: an asset's href, its signed URL, or "
-            "item://{item_id}/{asset_key}"
+            "item://{item_id}/{asset_key}; and files of hosts that the operator allows"
         )
     assets.require_visible(row, ctx.principal)
-    return assets.source_of(row, None, ctx.services.objects)
+    await ctx.release()
+    return await assets.opened(row, None, ctx.services.objects, remote)
 
 
 async def _find(ctx: Context, url: str) -> dict[str, Any] | None:
@@ -154,6 +161,7 @@ async def render_cog_tile(ctx: Context, body: CogTileInput) -> Blob:
         quality=body.quality,
         aoi=body.aoi,
     )
+    ctx.services.count_tile(ctx.organization_id)
     return Blob(picture, encode.MEDIA_TYPES[body.format], CACHE)
 
 
@@ -164,6 +172,7 @@ async def render_terrain_tile(ctx: Context, body: CogTerrainInput) -> Blob:
     picture = await draw(
         ctx, render.render_terrain, source, body.z, body.x, body.y, invert=body.invert, aoi=body.aoi
     )
+    ctx.services.count_tile(ctx.organization_id)
     return Blob(picture, "image/png", CACHE)
 
 

@@ -112,7 +112,8 @@ async def find(
         assets.require_visible(missing.row, ctx.principal)
         raise missing.told() from None
     assets.require_visible(row, ctx.principal)
-    return assets.source_of(row, profile, ctx.services.objects)
+    await ctx.release()
+    return await assets.opened(row, profile, ctx.services.objects, ctx.services.remote)
 
 
 async def draw(ctx: Context, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -158,6 +159,7 @@ async def render_item_tile(ctx: Context, body: ItemTileRenderInput) -> Blob:
         colormap=body.colormap,
         quality=body.quality,
     )
+    ctx.services.count_tile(ctx.organization_id)
     return Blob(picture, encode.MEDIA_TYPES[body.format], CACHE)
 
 

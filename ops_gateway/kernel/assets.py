@@ -11,6 +11,7 @@ from db.pool import Connection
 from db.queries import queries
 from ops_gateway.kernel.context import Principal
 from ops_gateway.kernel.errors import Forbidden, Gone, Invalid, NotFound, OpError
+from ops_gateway.kernel.services import Remote
 from tiler.source import AssetSource
 
 sql = queries(__file__)
@@ -94,7 +95,7 @@ def require_visible(row: Mapping[str, Any], principal: Principal) -> None:
 
 
 def require_own(href: str | None, key: str) -> None:
-    """Raise Forbidden for an asset that lies elsewhere: nothing foreign is opened."""
+    """Raise Forbidden for an asset that lies elsewhere, where only files of ours will do."""
     if href is not None:
         host = urlsplit(href).netloc[:200]
         raise Forbidden(
@@ -102,28 +103,48 @@ def require_own(href: str | None, key: str) -> None:
         )
 
 
-def source_of(row: Mapping[str, Any], profile: str | None, objects: Objects) -> AssetSource:
+async def opened(
+    row: Mapping[str, Any], profile: str | None, objects: Objects, remote: Remote | None
+) -> AssetSource:
     """The asset with its display profile: the one named (id or name), else the item's default.
 
+    One that lies elsewhere is opened where `remote` allows its host; hold no connection meanwhile.
+
     Raises:
-        Forbidden: the asset lies elsewhere.
-        Invalid: the item has no such profile.
+        Forbidden: the asset lies elsewhere, at a host that is not allowed.
+        Invalid: the item has no such profile, or there is no raster at the asset's href.
+        Unavailable: the other host does not answer.
     """
+    href = row["href"]
+    if href is None or remote is None or not remote.covers(href):
+        return source_of(row, profile, objects)
+    file = await remote.open(href)
+    return _source(row, profile, file.path, f"{file.version}.{row['version']}")
+
+
+def source_of(row: Mapping[str, Any], profile: str | None, objects: Objects) -> AssetSource:
+    """As `opened`, for files of ours alone. Raises: Forbidden, Invalid."""
     require_own(row["href"], row["asset_key"])
+    path = row["object_path"]
+    version = f"{row['checksum'][:32]}.{row['version']}.{objects.stamp(path)}"
+    return _source(row, profile, objects.gdal_path(path), version)
+
+
+def _source(row: Mapping[str, Any], profile: str | None, path: str, version: str) -> AssetSource:
     bbox = row["bbox"]
     return AssetSource(
-        path=objects.gdal_path(row["object_path"]),
-        version=f"{row['checksum'][:32]}.{row['version']}.{objects.stamp(row['object_path'])}",
+        path=path,
+        version=version,
         asset_key=row["asset_key"],
         name=row["item_name"],
-        band_names=tuple(row["band_names"]),
-        bands=tuple(row["bands"]),
+        band_names=tuple(row["band_names"] or ()),
+        bands=tuple(row["bands"] or ()),
         nodata=float("nan") if row["nodata_is_nan"] else row["nodata"],
         profile=_profile(row, profile),
         profiles=tuple({"id": p["id"], "name": p["name"]} for p in row["profiles"]),
         epsg=row["epsg"],
         bounds=tuple(bbox) if bbox and len(bbox) == 4 else None,
-        is_categorical=row["is_categorical"],
+        is_categorical=bool(row["is_categorical"]),
     )
 
 

@@ -41,6 +41,32 @@ class Child(Protocol):
         ...
 
 
+class OpenedFile(Protocol):
+    """A file of another host, opened."""
+
+    @property
+    def path(self) -> str:
+        """What GDAL opens it by."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Changes with its bytes."""
+        ...
+
+
+class Remote(Protocol):
+    """Opens rasters of the hosts that the operator allows."""
+
+    def covers(self, url: str) -> bool:
+        """Whether the URL's host is one of them."""
+        ...
+
+    async def open(self, url: str) -> OpenedFile:
+        """The file at `url`; raises Forbidden, Invalid, Unavailable."""
+        ...
+
+
 @dataclass(frozen=True)
 class Limits:
     """Rate limits, calls a minute."""
@@ -78,3 +104,7 @@ class Services:
     options: Options = field(default_factory=Options)
     # answers searches; None in a process that has no connection for them
     searcher: Searcher | None = None
+    # None where no file of another host is opened
+    remote: Remote | None = None
+    # counts a tile served from an organization's data, for the bill
+    count_tile: Callable[[str], None] = lambda organization: None

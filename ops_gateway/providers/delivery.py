@@ -13,39 +13,33 @@ import hashlib
 import hmac
 import logging
 import re
-import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
-from typing import Any
 
 import httpcore
-import httpx
 
-from ops_gateway.providers.addresses import (
-    Address,
-    Allowance,
-    is_allowed,
-    is_public,
-    parse_address,
+from ops_gateway.providers.addresses import Allowance
+from ops_gateway.providers.endpoints import (
+    CONNECT_SECONDS,
+    Endpoint,
+    EndpointRefused,
+    Guard,
+    Pinned,
+    Resolver,
+    public_authorities,
+    resolve,
 )
 
 logger = logging.getLogger(__name__)
 
-PORTS = (443, 8443)
-CONNECT_SECONDS = 5.0
 TOTAL_SECONDS = 15.0
 MAX_RESPONSE = 64 << 10
 EXCERPT = 200
 MAX_RETRY_AFTER = 3600
-MAX_URL = 2048
-
-Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
-"""`await resolve(host, port)` gives every address of the name."""
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]{0,1000}")
@@ -53,19 +47,6 @@ _OURS = re.compile(
     r"host|content-.*|x-geopera-.*|webhook-.*|connection|keep-alive|proxy-.*|te|trailer"
     r"|transfer-encoding|upgrade|expect|accept-encoding|user-agent"
 )
-
-
-class EndpointRefused(ValueError):
-    """The platform does not send there; the message says why, without naming addresses."""
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """A checked destination: the URL, and the addresses that were found good."""
-
-    url: httpx.URL
-    port: int
-    addresses: tuple[Address, ...]
 
 
 @dataclass(frozen=True)
@@ -90,13 +71,6 @@ class DeliveryResult:
         return self.status is not None and 200 <= self.status < 300
 
 
-async def resolve(host: str, port: int) -> list[str]:
-    """The system's resolver."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
-
-
 class Sender:
     """The guarded sender. Holds no connection between two calls."""
 
@@ -116,60 +90,19 @@ class Sender:
             resolver: for tests.
             ssl_context: for tests; else the usual public authorities, never from the environment.
         """
-        self._allow = tuple(allow)
-        self._resolver = resolver
+        self._guard = Guard(allow=allow, resolver=resolver, connect_seconds=connect_seconds)
         self._ssl_context = ssl_context
         self._connect_seconds = connect_seconds
         self._total_seconds = total_seconds
-        if self._allow:
-            logger.warning(
-                "webhooks may go to private addresses", extra={"allowances": len(self._allow)}
-            )
+        if allow:
+            logger.warning("webhooks may go to private addresses", extra={"allowances": len(allow)})
 
     async def check_endpoint(self, url: str) -> Endpoint:
         """The endpoint, if the platform would send there now; called at creation and at each send.
 
         Raises: EndpointRefused.
         """
-        parsed, port = self._parse(url)
-        addresses = await self._resolve(parsed.host, port)
-        trusted = [is_allowed(address, port, self._allow) for address in addresses]
-        if not all(
-            ok or is_public(address) for ok, address in zip(trusted, addresses, strict=True)
-        ):
-            raise EndpointRefused("the address is not on the public internet")
-        if not all(trusted):
-            if parsed.scheme != "https":
-                raise EndpointRefused("the address must begin with https://")
-            if port not in PORTS:
-                raise EndpointRefused(f"the port must be one of {', '.join(map(str, PORTS))}")
-        return Endpoint(parsed, port, tuple(addresses))
-
-    def _parse(self, url: str) -> tuple[httpx.URL, int]:
-        if len(url) > MAX_URL:
-            raise EndpointRefused(f"the address is longer than {MAX_URL} characters")
-        if re.search(r"[\x00-\x20\x7f\\]", url):
-            raise EndpointRefused("the address holds spaces, control characters or backslashes")
-        try:
-            parsed = httpx.URL(url)
-        except (httpx.InvalidURL, UnicodeError, ValueError):
-            raise EndpointRefused("the address is not a URL") from None
-        if parsed.scheme not in ("https", "http") or not parsed.host:
-            raise EndpointRefused("the address must begin with https://")
-        if parsed.userinfo:
-            raise EndpointRefused("the address must not hold a user name or password")
-        return parsed, parsed.port or (443 if parsed.scheme == "https" else 80)
-
-    async def _resolve(self, host: str, port: int) -> list[Address]:
-        try:
-            async with asyncio.timeout(self._connect_seconds):
-                found = await self._resolver(host, port)
-            addresses = [parse_address(text) for text in dict.fromkeys(found)]
-        except (OSError, UnicodeError, ValueError):
-            raise EndpointRefused("the host name cannot be resolved") from None
-        if not addresses:
-            raise EndpointRefused("the host name has no address")
-        return addresses
+        return await self._guard.check(url)
 
     async def send(
         self,
@@ -242,53 +175,6 @@ class Sender:
             ) as response:
                 answer = await _beginning(response)
         return _result(response, answer)
-
-
-class Pinned(httpcore.AsyncNetworkBackend):
-    """A network that leads to the given addresses, whatever name is asked for."""
-
-    def __init__(self, addresses: Sequence[Address]) -> None:
-        self._addresses = addresses
-        # httpcore types it as absent where anyio is; here it is installed
-        self._network: Any = httpcore.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Connect to the first of the addresses that answers."""
-        failure: Exception = httpcore.ConnectError("no address")
-        for address in self._addresses:
-            try:
-                return await self._network.connect_tcp(
-                    str(address), port, timeout, local_address, socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-        raise failure
-
-    async def connect_unix_socket(
-        self,
-        path: str,
-        timeout: float | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Never."""
-        raise httpcore.ConnectError("no sockets of this machine")
-
-    async def sleep(self, seconds: float) -> None:
-        """As any network does."""
-        await self._network.sleep(seconds)
-
-
-@cache
-def public_authorities() -> ssl.SSLContext:
-    """The usual certificate authorities, whatever SSL_CERT_FILE and its like say."""
-    return httpx.create_ssl_context(trust_env=False)
 
 
 async def _beginning(response: httpcore.Response) -> bytes:

@@ -21,6 +21,8 @@ from ops_gateway.kernel.authenticate import Authenticator
 from ops_gateway.kernel.pipeline import Pipeline
 from ops_gateway.kernel.secrets import Keys, PublicKeys
 from ops_gateway.kernel.services import ChildRefused, Options, Services
+from ops_gateway.providers.addresses import parse_allowances
+from ops_gateway.providers.remote import RemoteFiles, parse_hosts
 from ops_gateway.surfaces import assets, job_outputs, pages, storage
 from ops_gateway.surfaces.edge import Edge
 from ops_gateway.surfaces.limits import RateLimiter
@@ -30,7 +32,9 @@ from opstac import mosaics, tiles
 from opstac.ogc import ogc_app
 from opstac.settings import Settings
 from opstac.stac import searching, stac_apps
+from opstac.usage import Counted, counting
 from raster.child import ChildFailed, run_child
+from tiler import datasets
 from tiler.app import PREFIXES as TILE_PREFIXES
 from tiler.app import create_app as create_tiler
 from tiler.pool import TilePool
@@ -102,14 +106,23 @@ async def core(
     """
     domains.load()
     keys = Keys(settings.master_secret)
-    tile_pool = TilePool()
+    tile_pool = make_tile_pool(settings)
     size = pool_size or settings.pool_size
     try:
         async with (
             make_pool(settings.dsn, "opstac_app", min_size=2, max_size=size) as pool,
             searching(settings, keys, readers) as searcher,
+            AsyncExitStack() as stack,
         ):
-            services = replace(make_services(settings, keys, tile_pool), searcher=searcher)
+            remote = remote_files(settings)
+            stack.callback(remote.close)
+            count = await stack.enter_async_context(counting(pool))
+            services = replace(
+                make_services(settings, keys, tile_pool),
+                searcher=searcher,
+                remote=remote,
+                count_tile=count.note,
+            )
             metrics = Metrics({"opstac_app": pool})
             pipeline = Pipeline(pool, services, observe=metrics.operation)
             authenticator = Authenticator(
@@ -149,10 +162,13 @@ async def tiler_alone(
             make_pool(settings.dsn, "opstac_tiler", min_size=1, max_size=4)
         )
         authenticator = Authenticator(pool, keys, issuer=settings.issuer, notes_use=False)
-        tile_pool = TilePool()
+        tile_pool = make_tile_pool(settings)
         stack.callback(tile_pool.close)
+        remote = remote_files(settings)
+        stack.callback(remote.close)
+        count = await stack.enter_async_context(counting(pool))
         tiler = create_tiler(
-            tiles.Resolver(pool, authenticator, objects, keys.tile.public_bytes()),
+            tiles.Resolver(pool, authenticator, objects, keys.tile.public_bytes(), remote),
             pool=tile_pool,
             base_url=settings.public_url,
             resolve_mosaic=mosaics.MosaicResolver(
@@ -162,7 +178,7 @@ async def tiler_alone(
         health = health_app({"database": lambda: ping(pool)}, draining)
         metrics = Metrics({"opstac_tiler": pool})
         app = Edge(
-            Dispatch([(prefix, tiler) for prefix in TILE_PREFIXES], health),
+            Dispatch([(prefix, Counted(tiler, count)) for prefix in TILE_PREFIXES], health),
             authenticator,
             public_url=settings.public_url,
             observe=metrics.request,
@@ -217,14 +233,16 @@ async def tiler_app(platform: Platform, stack: AsyncExitStack) -> ASGIApp:
     readers = await stack.enter_async_context(
         make_pool(settings.dsn, "opstac_tiler", min_size=1, max_size=4)
     )
-    pool = TilePool()
+    pool = make_tile_pool(settings)
     stack.callback(pool.close)
-    return create_tiler(
+    count = await stack.enter_async_context(counting(readers))
+    app = create_tiler(
         tiles.Resolver(
             readers,
             platform.authenticator,
             platform.services.objects,
             platform.keys.tile.public_bytes(),
+            platform.services.remote,
         ),
         sign_tile_token=tiles.signer(platform.keys.tile.private_bytes()),
         pool=pool,
@@ -236,6 +254,24 @@ async def tiler_app(platform: Platform, stack: AsyncExitStack) -> ASGIApp:
             platform.keys.tile.public_bytes(),
         ),
         sign_mosaic_token=mosaics.signer(platform.keys.tile.private_bytes()),
+    )
+    return Counted(app, count)
+
+
+def make_tile_pool(settings: Settings) -> TilePool:
+    """Where rasters are drawn, and how much memory that may take."""
+    datasets.bound(settings.tile_memory_mb << 20)
+    return TilePool(
+        settings.tile_threads or None,
+        timeout_seconds=settings.tile_seconds,
+        max_wait_seconds=settings.tile_wait_seconds,
+    )
+
+
+def remote_files(settings: Settings) -> RemoteFiles:
+    """What opens rasters of other hosts; none where no host is allowed. Raises: ValueError."""
+    return RemoteFiles(
+        parse_hosts(settings.raster_hosts), allow=parse_allowances(settings.raster_allow)
     )
 
 

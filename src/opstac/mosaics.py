@@ -20,6 +20,7 @@ from ops_gateway.kernel import assets
 from ops_gateway.kernel.authenticate import Authenticator
 from ops_gateway.kernel.context import Principal
 from ops_gateway.kernel.errors import Forbidden, OpError, Unauthenticated
+from opstac.usage import PAYER
 from stac_api import errors, normal_form
 from stac_api import request as stac_request
 from stac_api.request import SearchRequest
@@ -83,6 +84,7 @@ class MosaicResolver:
         """The mosaic; raises ResolveError, InvalidParameter and their like."""
         try:
             seen, granted = await self._seen(request)
+            request.scope[PAYER] = seen.organization
             return await self._mosaic(kind, mosaic_id, seen, granted, wish)
         except Unauthenticated:
             raise ResolveError.unauthorized() from None

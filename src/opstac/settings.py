@@ -36,6 +36,12 @@ class Settings:
     job_timeout_seconds: int = v.JOB_TIMEOUT_SECONDS.default
     trusted_proxy: bool = v.TRUSTED_PROXY.default
     webhook_allow: str = v.WEBHOOK_ALLOW.default
+    tile_threads: int = v.TILE_THREADS.default
+    tile_seconds: int = v.TILE_SECONDS.default
+    tile_wait_seconds: int = v.TILE_WAIT_SECONDS.default
+    tile_memory_mb: int = v.TILE_MEMORY_MB.default
+    raster_hosts: str = v.RASTER_HOSTS.default
+    raster_allow: str = v.RASTER_ALLOW.default
     cron_token: str | None = None
     limits: Limits = field(default_factory=lambda: read_limits({}))
 
@@ -72,6 +78,12 @@ def read(
         job_timeout_seconds=v.JOB_TIMEOUT_SECONDS.number(environ),
         trusted_proxy=v.TRUSTED_PROXY.on(environ),
         webhook_allow=v.WEBHOOK_ALLOW.text(environ),
+        tile_threads=v.TILE_THREADS.number(environ),
+        tile_seconds=v.TILE_SECONDS.number(environ),
+        tile_wait_seconds=v.TILE_WAIT_SECONDS.number(environ),
+        tile_memory_mb=v.TILE_MEMORY_MB.number(environ),
+        raster_hosts=v.RASTER_HOSTS.text(environ),
+        raster_allow=v.RASTER_ALLOW.text(environ),
         cron_token=v.CRON_TOKEN.text(environ),
         limits=read_limits(environ),
     )

@@ -16,6 +16,8 @@ from ops_gateway.kernel import assets
 from ops_gateway.kernel.authenticate import Authenticator
 from ops_gateway.kernel.context import Principal
 from ops_gateway.kernel.errors import Forbidden, Invalid, NotFound, OpError, Unauthenticated
+from ops_gateway.kernel.services import Remote
+from opstac.usage import PAYER
 from tiler.errors import Busy, InvalidParameter, ResolveError, TileError
 from tiler.source import AssetSource
 from tiler.tokens import PREFIX, TokenError, expiry, sign_tile_token, verify_tile_token
@@ -25,12 +27,20 @@ class Resolver:
     """`resolve_asset` for the tiler: by header, by `key=<tile token>` or by `key=<API key>`."""
 
     def __init__(
-        self, pool: Pool, authenticator: Authenticator, objects: Objects, verify_key: bytes
+        self,
+        pool: Pool,
+        authenticator: Authenticator,
+        objects: Objects,
+        verify_key: bytes,
+        remote: Remote | None = None,
     ) -> None:
         """Over a pool that may do no more than resolve an asset (role opstac_tiler).
 
-        `verify_key`: public half of the key that tile tokens are signed with.
+        Args:
+            verify_key: public half of the key that tile tokens are signed with.
+            remote: opens assets that lie at other hosts, where that is allowed.
         """
+        self._remote = remote
         self._pool = pool
         self._authenticator = authenticator
         self._objects = objects
@@ -42,7 +52,8 @@ class Resolver:
         """The asset to draw; raises ResolveError and its like."""
         try:
             row = await self._find(request, item_id, asset_key, profile)
-            return assets.source_of(row, profile, self._objects)
+            request.scope[PAYER] = row["organization_id"]
+            return await assets.opened(row, profile, self._objects, self._remote)
         except assets.NothingToDraw as missing:
             told = missing.told()  # `_find` lets it out for those who may see the item
             raise TileError(told.status, told.title, told.detail) from None
@@ -51,9 +62,12 @@ class Resolver:
         except Unauthenticated:
             raise ResolveError.unauthorized() from None
         except Invalid as error:
-            raise InvalidParameter.of("profile", error.detail) from None
+            errors = [{**fault, "loc": ["query", *fault["loc"][1:]]} for fault in error.errors]
+            raise InvalidParameter(errors) from None
         except OpError as error:
-            raise TileError(error.status, error.title, error.detail) from None
+            raise TileError(
+                error.status, error.title, error.detail, headers=error.headers
+            ) from None
         except (psycopg.OperationalError, PoolTimeout):
             raise Busy("the database is unavailable", retry_after_seconds=2) from None
 

@@ -157,6 +157,40 @@ JOB_TIMEOUT_SECONDS = Variable(
 WORKER_NAME = Variable(
     "OPSTAC_WORKER_NAME", None, "The name of a worker process.", "host name and process id"
 )
+TILE_THREADS = Variable(
+    "OPSTAC_TILE_THREADS",
+    0,
+    "Threads of a process that draw tiles; more than processors make everything else wait.",
+    "one a processor",
+)
+TILE_SECONDS = Variable(
+    "OPSTAC_TILE_SECONDS",
+    15,
+    "How long a tile may take, waiting included; then the answer is 503 with Retry-After.",
+)
+TILE_WAIT_SECONDS = Variable(
+    "OPSTAC_TILE_WAIT_SECONDS",
+    5,
+    "A tile that would wait for longer than this is refused at once, with 503 and Retry-After.",
+)
+TILE_MEMORY_MB = Variable(
+    "OPSTAC_TILE_MEMORY_MB",
+    128,
+    "Mebibytes of a process for open rasters, their headers and statistics. GDAL's cache of "
+    "pixels comes on top: `GDAL_CACHEMAX`, 256.",
+)
+RASTER_HOSTS = Variable(
+    "OPSTAC_RASTER_HOSTS",
+    "",
+    "Hosts whose rasters may be drawn where they lie, separated by commas; `*.example.org` means "
+    "every name below. Only https to public addresses, without redirects.",
+)
+RASTER_ALLOW = Variable(
+    "OPSTAC_RASTER_ALLOW",
+    "",
+    "Private networks that such a host may be in, as `10.1.0.0/16:443`, separated by commas; there "
+    "also plain http. The host must be in `OPSTAC_RASTER_HOSTS` all the same.",
+)
 WEBHOOK_ALLOW = Variable(
     "OPSTAC_WEBHOOK_ALLOW",
     "",
@@ -185,6 +219,9 @@ GROUPS: dict[str, tuple[Variable[object], ...]] = {
     "Where things are": (DATABASE_URL, HOME, STORAGE, SECRET_KEY, VERIFY_KEYS),
     "Serving": (
         HOST, PORT, PUBLIC_URL, TRUSTED_PROXY, METRICS_PORT, POOL_SIZE, ISSUER, LOG_LEVEL,
+    ),
+    "Tiles": (
+        TILE_THREADS, TILE_SECONDS, TILE_WAIT_SECONDS, TILE_MEMORY_MB, RASTER_HOSTS, RASTER_ALLOW,
     ),
     "Limits": (
         LIMIT_ORGANIZATION, LIMIT_SPEND, LIMIT_PLACEMENT, LIMIT_PUBLIC, UPLOAD_MAX_BYTES,

@@ -1,0 +1,97 @@
+"""Counts tiles for the bill: in memory, and every few seconds into the table `usage_counter`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psycopg
+from psycopg_pool import PoolTimeout
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from db.pool import Pool
+from db.queries import queries
+
+logger = logging.getLogger(__name__)
+sql = queries(__file__)
+
+FLUSH_SECONDS = 5.0
+PAYER = "opstac.payer"
+"""Key of the scope under which whoever resolves an asset says whose it is."""
+
+
+class TileCount:
+    """Tiles served, by organization. A crash loses what was counted since the last flush."""
+
+    def __init__(self, pool: Pool) -> None:
+        """`pool`: of a role that may call `count_usage`."""
+        self._pool = pool
+        self._tiles: Counter[str] = Counter()
+
+    def note(self, organization: str) -> None:
+        """One tile was served from an organization's data."""
+        self._tiles[organization] += 1
+
+    async def flush(self) -> None:
+        """Write down what was counted; where the database cannot be reached it is kept."""
+        if not self._tiles:
+            return
+        taken, self._tiles = self._tiles, Counter()
+        rows = sorted(taken.items())  # one order for all processes: rows are locked in it
+        try:
+            async with self._pool.connection() as connection:
+                await connection.execute(
+                    sql.count_tiles, {"orgs": [r[0] for r in rows], "tiles": [r[1] for r in rows]}
+                )
+        except (psycopg.Error, PoolTimeout, OSError):
+            self._tiles.update(taken)
+            logger.warning("tiles could not be counted; trying again", exc_info=True)
+
+    async def run(self) -> None:
+        """Flush again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            await self.flush()
+
+
+@asynccontextmanager
+async def counting(pool: Pool) -> AsyncIterator[TileCount]:
+    """A count that is flushed in the background, and at the end."""
+    count = TileCount(pool)
+    task = asyncio.create_task(count.run())
+    try:
+        yield count
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await count.flush()
+
+
+class Counted:
+    """ASGI: counts the pictures that an app sends with 200; not refusals, 304 and documents."""
+
+    def __init__(self, app: ASGIApp, count: TileCount) -> None:
+        self._app = app
+        self._count = count
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 200:
+                payer = scope.get(PAYER)
+                if payer is not None and scope["method"] == "GET" and _is_tile(message):
+                    self._count.note(payer)
+            await send(message)
+
+        await self._app(scope, receive, answer)
+
+
+def _is_tile(message: Message) -> bool:
+    for name, value in message["headers"]:
+        if name == b"content-type":
+            return value.startswith((b"image/", b"application/octet-stream", b"application/x-npy"))
+    return False
