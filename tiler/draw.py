@@ -4,7 +4,7 @@ Every picture goes through `make`, whatever route or operation asks for it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from rasterio.transform import from_bounds
 from rasterio.warp import transform_geom
 
 from tiler import encode, fast, general, paint, values
-from tiler.algorithms import ALGORITHMS
+from tiler.algorithms import ALGORITHMS, CODES, Relief
 from tiler.datasets import Header
 from tiler.encode import Color
 from tiler.errors import InvalidParameter
@@ -41,6 +41,7 @@ class Output:
         mask: whether what is masked is told: alpha, the last band of npy, a GeoTIFF's mask.
         unscale: values with scale and offset applied; `npy` and `tif`.
         algorithm: one of `tiler.algorithms.ALGORITHMS`, in place of the style's colours.
+        relief: of an algorithm that lights heights.
         every_band: values of every band, whatever the profile shows, unless the look names some.
     """
 
@@ -51,6 +52,7 @@ class Output:
     unscale: bool = False
     every_band: bool = False
     algorithm: str | None = None
+    relief: Relief = field(default_factory=Relief)
 
     def check(self) -> None:
         """Raise InvalidParameter where no such picture is made."""
@@ -63,6 +65,8 @@ class Output:
         if self.algorithm is not None and self.algorithm not in ALGORITHMS:
             known = ", ".join(sorted(ALGORITHMS)) or "none"
             raise InvalidParameter.of("algorithm", f"must be one of {known}", "enum")
+        if self.algorithm in CODES and self.format in ("webp", "jpg"):
+            raise InvalidParameter.of("algorithm", f"{self.algorithm} is exact: ask for png")
 
     def purpose(self, look: Look) -> Purpose:
         """What the style is for: values, unless colours are asked for."""
@@ -121,7 +125,7 @@ def make(
     Raises: InvalidParameter, Unreadable, TileError.
     """
     if output.algorithm is not None:
-        painted = ALGORITHMS[output.algorithm](source, header, target, look)
+        painted = ALGORITHMS[output.algorithm](source, header, target, look, output.relief)
         if painted is None:
             return _empty(target, output)
         colors, alpha = painted

@@ -10,13 +10,14 @@ from typing import Any, Unpack
 import numpy as np
 
 from raster.bands import INDICES
-from tiler import datasets, encode, fast, geojson, grid, matrix_sets
+from tiler import datasets, encode, fast, geojson, grid, matrix_sets, terrain
 from tiler.colormaps import colormaps
-from tiler.draw import PICTURES, Output, keep_inside, make, read
+from tiler.draw import PICTURES, Output, keep_inside, make
 from tiler.errors import InvalidParameter
 from tiler.paint import paint
+from tiler.pixels import Pixels
 from tiler.source import AssetSource
-from tiler.style import Look, Purpose, style
+from tiler.style import Look, style
 from tiler.target import WEB_MERCATOR, Target
 
 __all__ = [
@@ -169,25 +170,14 @@ def render_terrain(
     Where there is no height it is 0: a renderer would read a transparent pixel as -10,000 m.
     Raises: OutOfRange, InvalidParameter, Unreadable, TileError.
     """
-    from rio_tiler.models import ImageData
-    from titiler.core.algorithm.dem import TerrainRGB
-
     target = Target(WEB_MERCATOR, grid.tile(z, x, y).bounds, size, size)
     area = None if aoi is None else area_of(aoi)
-    header = datasets.header_of(source)
-    chosen = style(source, header, Purpose.VALUES, bands="1")
-    pixels = read(header, chosen, target)
-    heights = np.zeros((1, size, size), np.float32)
-    if pixels is not None:
-        if area is not None:
-            keep_inside(pixels, area, target)
-        band = fast.scaled_bands(header, (1,), pixels)[1]
-        heights[0] = np.nan_to_num(np.ma.filled(band, 0.0))
-    # the code has 24 bits: -10,000 m to 1,667,721.5 m
-    heights = np.clip(-heights if invert else heights, -10000.0, 1_667_721.5)
-    image = ImageData(np.ma.MaskedArray(heights), bounds=target.bounds)  # type: ignore[call-arg]
-    coded = TerrainRGB()(image)  # type: ignore[call-arg]
-    return encode.png(np.ascontiguousarray(coded.data.transpose(1, 2, 0)))
+    surface = terrain.level(source, datasets.header_of(source), target, {})
+    if area is not None:
+        inside = Pixels(surface[..., None])
+        keep_inside(inside, area, target)
+        surface = np.where(inside.alpha == 0, np.float32(0), surface)
+    return encode.png(terrain.mapbox(-surface if invert else surface))
 
 
 def formulas() -> dict[str, dict[str, Any]]:

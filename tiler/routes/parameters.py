@@ -63,6 +63,13 @@ def _choice(description: str, *choices: str, default: str | None = None) -> Para
     return Parameter(description, read, schema=schema)
 
 
+def _number(description: str, low: float, high: float, default: float) -> Parameter:
+    schema = {"type": "number", "minimum": low, "maximum": high, "default": default}
+    return Parameter(
+        description, lambda text: numbers(text, low=low, high=high, most=1)[0], schema=schema
+    )
+
+
 def _flag(description: str, *, default: bool) -> Parameter:
     def read(text: str) -> bool:
         if text.lower() not in ("true", "false"):
@@ -86,7 +93,8 @@ def numbers(text: str, *, low: float, high: float, most: int) -> list[float]:
     except ValueError:
         found = []
     if not 1 <= len(found) <= most or not all(low <= number <= high for number in found):
-        raise ValueError(f"must be 1 to {most} numbers of {low:g} to {high:g}")
+        count = "a number" if most == 1 else f"1 to {most} numbers"
+        raise ValueError(f"must be {count} of {low:g} to {high:g}")
     return found
 
 
@@ -137,7 +145,9 @@ PARAMETERS: dict[str, Parameter] = {
         "Values with scale and offset applied; npy, tif, point and statistics.", default=False
     ),
     "algorithm": Parameter(
-        "A picture computed from heights, in place of the style's colours.", longest=32
+        "Computed from heights, in place of the style's colours: `hillshade`, `slope`, `aspect`, "
+        "`terrainrgb`, `terrarium`.",
+        longest=32,
     ),
     "selection": _choice(
         "Which item shows where several do, or a statistic of all.", *SELECTIONS, default="newest"
@@ -147,6 +157,9 @@ PARAMETERS: dict[str, Parameter] = {
     "bbox": Parameter("Only items that meet this west,south,east,north.", longest=256),
     "sortby": Parameter("Order of `selection=first`: `-datetime,eo:cloud_cover`.", longest=256),
     "limit": _whole("Items looked at for a tile, at most.", 1, 200, 64),
+    "azimuth": _number("Where a hillshade's light comes from, degrees from north.", 0, 360, 315),
+    "altitude": _number("Of a hillshade's light above the horizon, degrees.", 0, 90, 45),
+    "z_factor": _number("What an algorithm multiplies heights by.", -1000, 1000, 1),
     "max_size": _whole("Longest side, pixels, where no size is given.", 1, 4096, 1024),
     "width": _whole("Pixels.", 1, 4096),
     "height": _whole("Pixels.", 1, 4096),
@@ -174,7 +187,8 @@ ALIASES = {"bidx": "bands", "colormap_name": "colormap"}
 ACCESS = ("key", "asset_key")
 STYLE = LOOK
 SHOWN = (*ACCESS, "profile", *STYLE)
-OUTPUT = ("quality", "background", "return_mask", "unscale", "algorithm")
+RELIEF = ("azimuth", "altitude", "z_factor")
+OUTPUT = ("quality", "background", "return_mask", "unscale", "algorithm", *RELIEF)
 TILE = (*SHOWN, *OUTPUT, "tilesize")
 RESTRICTIONS = ("datetime", "filter", "bbox", "sortby")
 MOSAIC = (

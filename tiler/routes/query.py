@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from tiler.algorithms import Relief
 from tiler.draw import Output
 from tiler.errors import InvalidParameter
 from tiler.routes.parameters import ALIASES, PARAMETERS, STYLE
@@ -41,6 +42,9 @@ class Query:
             unscale=self.get("unscale", False),
             every_band="profile" not in self.values,
             algorithm=self.get("algorithm"),
+            relief=Relief(
+                self.get("azimuth", 315.0), self.get("altitude", 45.0), self.get("z_factor", 1.0)
+            ),
         )
 
     def refuse(self) -> None:

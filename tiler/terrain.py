@@ -1,0 +1,241 @@
+"""Pictures of heights: hillshade, slope, aspect, and heights coded as colours.
+
+Slopes are Horn's (1981, Proceedings of the IEEE 69, 14-47): a weighted difference over the eight
+neighbours, as `gdaldem` computes them. One pixel more is read on each side, so that tiles meet
+without a seam, and a pixel's side is its length on the ground, which Web Mercator stretches by
+1 / cos(latitude).
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from pyproj import CRS
+
+from tiler import draw
+from tiler.algorithms import ALGORITHMS, Painted, Relief
+from tiler.colormaps import table
+from tiler.datasets import Header
+from tiler.errors import InvalidParameter
+from tiler.paint import values as values_of
+from tiler.rescale import parse as parse_ranges
+from tiler.source import AssetSource
+from tiler.style import Look, Purpose, style
+from tiler.target import WEB_MERCATOR, Target
+
+EQUATOR_M = 40075016.68557849
+LOWEST_M, HIGHEST_M = -10000.0, 1_667_721.5
+"""What 24 bits of Terrain-RGB hold."""
+
+_PAINTED = ("rescale", "colormap", "color_formula")
+
+
+def heights(
+    source: AssetSource, header: Header, target: Target, look: Look
+) -> np.ma.MaskedArray | None:
+    """Metres, float32 (rows, columns), of the first band or what the look names; None: none there.
+
+    Raises: InvalidParameter: the look names several bands.
+    """
+    wanted: Look = {k: v for k, v in look.items() if k not in _PAINTED and v}  # type: ignore[assignment]
+    if not (wanted.get("bands") or wanted.get("expression")):
+        wanted["bands"] = "1"
+    chosen = style(source, header, Purpose.VALUES, **wanted)
+    pixels = draw.read(header, chosen, target)
+    if pixels is None:
+        return None
+    found = values_of(pixels, header, chosen, unscale=True)
+    if len(found) != 1:
+        raise InvalidParameter.of("bands", "heights are one band")
+    band = found[0].astype(np.float32)
+    return np.ma.MaskedArray(band.data, mask=np.ma.getmaskarray(band) | ~np.isfinite(band.data))
+
+
+def gradient(
+    surface: np.ma.MaskedArray, side_x: np.ndarray, side_y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rise to the east and to the south, metres a metre, of all but the outermost pixels.
+
+    Args:
+        surface: metres, two rows and two columns more than the result.
+        side_x, side_y: a pixel's sides on the ground, metres, (rows, 1) of the result.
+
+    A neighbour without a height is put where the slope goes on: as far below the middle as the
+    one opposite is above it, or level with the middle.
+    """
+    known = ~np.ma.getmaskarray(surface)
+    data = np.where(known, surface.data, 0).astype(np.float64)
+    rows, columns = data.shape[0] - 2, data.shape[1] - 2
+    middle = data[1:-1, 1:-1]
+
+    def at(down: int, right: int) -> np.ndarray:
+        place = np.s_[1 + down : 1 + down + rows, 1 + right : 1 + right + columns]
+        other = np.s_[1 - down : 1 - down + rows, 1 - right : 1 - right + columns]
+        mirrored = np.where(known[other], 2 * middle - data[other], middle)
+        return np.where(known[place], data[place], mirrored)
+
+    east = at(-1, 1) + 2 * at(0, 1) + at(1, 1)
+    west = at(-1, -1) + 2 * at(0, -1) + at(1, -1)
+    south = at(1, -1) + 2 * at(1, 0) + at(1, 1)
+    north = at(-1, -1) + 2 * at(-1, 0) + at(-1, 1)
+    return (east - west) / (8 * side_x), (south - north) / (8 * side_y)
+
+
+def shaded(to_east: np.ndarray, to_south: np.ndarray, relief: Relief) -> np.ndarray:
+    """How light falls, 1 to 255: 1 + 254 times the cosine between light and ground."""
+    azimuth, altitude = np.radians(relief.azimuth), np.radians(relief.altitude)
+    to_east, to_south = to_east * relief.z_factor, to_south * relief.z_factor
+    # the ground's normal is (-rise to the east, rise to the south, 1), north and up counting up
+    light = (
+        np.sin(altitude)
+        + np.cos(altitude) * (-to_east * np.sin(azimuth) + to_south * np.cos(azimuth))
+    ) / np.sqrt(1 + to_east**2 + to_south**2)
+    return np.clip(1 + 254 * light, 1, 255)
+
+
+def slope_degrees(to_east: np.ndarray, to_south: np.ndarray, relief: Relief) -> np.ndarray:
+    """Steepness, 0 to 90 degrees."""
+    return np.degrees(np.arctan(np.hypot(to_east, to_south) * relief.z_factor))
+
+
+def aspect_degrees(to_east: np.ndarray, to_south: np.ndarray, relief: Relief) -> np.ndarray:
+    """Where the ground falls to, degrees from north by east, 0 to 360; level ground is NaN."""
+    found = np.degrees(np.arctan2(-to_east, to_south)) % 360
+    return np.where((to_east == 0) & (to_south == 0), np.nan, found)
+
+
+def sides(target: Target) -> tuple[np.ndarray, np.ndarray]:
+    """A pixel's sides on the ground, metres: each (rows, 1)."""
+    west, south, east, north = target.bounds
+    across, down = (east - west) / target.width, (north - south) / target.height
+    rows = north - (np.arange(target.height) + 0.5) * down
+    if target.crs == WEB_MERCATOR:
+        shrink = 1 / np.cosh(rows / EQUATOR_M * 2 * np.pi)  # cosine of the latitude
+        return (across * shrink)[:, None], (down * shrink)[:, None]
+    crs = CRS.from_user_input(target.crs)
+    if crs.is_geographic:
+        degree = EQUATOR_M / 360
+        along = np.maximum(np.cos(np.radians(rows)), 1e-6)
+        return (across * degree * along)[:, None], np.full((target.height, 1), down * degree)
+    metre = crs.axis_info[0].unit_conversion_factor
+    return (
+        np.full((target.height, 1), across * metre),
+        np.full((target.height, 1), down * metre),
+    )
+
+
+def wider(target: Target) -> Target:
+    """The same grid with one pixel more on each side."""
+    west, south, east, north = target.bounds
+    across, down = (east - west) / target.width, (north - south) / target.height
+    return replace(
+        target,
+        bounds=(west - across, south - down, east + across, north + down),
+        width=target.width + 2,
+        height=target.height + 2,
+    )
+
+
+def _relief(
+    source: AssetSource, header: Header, target: Target, look: Look
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """(rise to the east, to the south, True where there is a height)."""
+    surface = heights(source, header, wider(target), look)
+    if surface is None:
+        return None
+    to_east, to_south = gradient(surface, *sides(target))
+    return to_east, to_south, ~np.ma.getmaskarray(surface)[1:-1, 1:-1]
+
+
+def hillshade(
+    source: AssetSource, header: Header, target: Target, look: Look, relief: Relief
+) -> Painted | None:
+    """Light from one side, in grey."""
+    found = _relief(source, header, target, look)
+    if found is None:
+        return None
+    to_east, to_south, known = found
+    grey = np.rint(shaded(to_east, to_south, relief)).astype(np.uint8)
+    return _shown(grey, known, look)
+
+
+def slope(
+    source: AssetSource, header: Header, target: Target, look: Look, relief: Relief
+) -> Painted | None:
+    """Steepness in grey or by a colour map; 0 to 90 degrees unless `rescale` says otherwise."""
+    found = _relief(source, header, target, look)
+    if found is None:
+        return None
+    to_east, to_south, known = found
+    return _stretched(slope_degrees(to_east, to_south, relief), (0.0, 90.0), known, look)
+
+
+def aspect(
+    source: AssetSource, header: Header, target: Target, look: Look, relief: Relief
+) -> Painted | None:
+    """Where the ground falls to; 0 to 360 degrees unless `rescale` says otherwise."""
+    found = _relief(source, header, target, look)
+    if found is None:
+        return None
+    to_east, to_south, known = found
+    degrees = aspect_degrees(to_east, to_south, relief)
+    return _stretched(degrees, (0.0, 360.0), known & np.isfinite(degrees), look)
+
+
+def _stretched(
+    values: np.ndarray, usual: tuple[float, float], known: np.ndarray, look: Look
+) -> Painted:
+    text = look.get("rescale")
+    low, high = parse_ranges(text, 1)[0] if text else usual
+    spread = (np.nan_to_num(values) - low) * (255 / (high - low))
+    return _shown(np.clip(spread, 0, 255).astype(np.uint8), known, look)
+
+
+def _shown(grey: np.ndarray, known: np.ndarray, look: Look) -> Painted:
+    alpha = None if known.all() else known.astype(np.uint8) * 255
+    name = look.get("colormap")
+    if not name:
+        return grey[..., None], alpha
+    return np.ascontiguousarray(table(name)[grey][..., :3]), alpha
+
+
+def mapbox(surface: np.ndarray) -> np.ndarray:
+    """Heights as Mapbox's Terrain-RGB: -10000 + (red * 65536 + green * 256 + blue) * 0.1 m."""
+    code = np.rint((np.clip(surface, LOWEST_M, HIGHEST_M).astype(np.float64) + 10000) * 10)
+    whole = code.astype(np.uint32)
+    parts = (whole >> 16, whole >> 8 & 255, whole & 255)
+    return np.stack(parts, axis=2).astype(np.uint8)
+
+
+def terrarium_code(surface: np.ndarray) -> np.ndarray:
+    """Heights as Terrarium: red * 256 + green + blue / 256 - 32768 m."""
+    code = np.rint((np.clip(surface, -32768, 32767.99).astype(np.float64) + 32768) * 256)
+    whole = code.astype(np.uint32)
+    parts = (whole >> 16, whole >> 8 & 255, whole & 255)
+    return np.stack(parts, axis=2).astype(np.uint8)
+
+
+def level(source: AssetSource, header: Header, target: Target, look: Look) -> np.ndarray:
+    """Heights with 0 where there is none: a renderer reads a transparent pixel as -10,000 m."""
+    found = heights(source, header, target, look)
+    if found is None:
+        return np.zeros((target.height, target.width), np.float32)
+    return np.ma.filled(found, 0.0)
+
+
+def terrainrgb(
+    source: AssetSource, header: Header, target: Target, look: Look, relief: Relief
+) -> Painted:
+    """Heights in Mapbox's code; 0 m where there is none."""
+    return mapbox(level(source, header, target, look) * np.float32(relief.z_factor)), None
+
+
+def terrarium(
+    source: AssetSource, header: Header, target: Target, look: Look, relief: Relief
+) -> Painted:
+    """Heights in the Terrarium code; 0 m where there is none."""
+    return terrarium_code(level(source, header, target, look) * np.float32(relief.z_factor)), None
+
+
+ALGORITHMS.update(
+    hillshade=hillshade, slope=slope, aspect=aspect, terrainrgb=terrainrgb, terrarium=terrarium
+)
