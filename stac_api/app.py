@@ -36,10 +36,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from stac_api.client import Client, Queryables, Service
+from stac_api.aggregating import AggregationClient, Aggregations
+from stac_api.client import Client, Service
 from stac_api.collections import Collections
 from stac_api.document import Mount
 from stac_api.errors import problem
+from stac_api.queryables import Describer, Queryables
 from stac_api.search import Searcher
 from stac_api.tenancy import Visibility
 from stac_api.transactions import RunOperation
@@ -104,7 +106,8 @@ def create_app(
         return Mount(address(request), prefix, item_links)
 
     service = Service(searcher, Collections(searcher), visibility, run_op, mount)
-    queryables = Queryables(service)
+    describer = Describer(searcher)
+    queryables = Queryables(service, describer)
     api = StacApi(
         app=FastAPI(
             title=TITLE,
@@ -126,6 +129,7 @@ def create_app(
             SearchFilterExtension(client=queryables),
             ItemCollectionFilterExtension(client=queryables),
             Transactions(service=service, settings=settings),
+            Aggregations(client=AggregationClient(service=service, describer=describer)),
         ],
         client=Client(service=service, more_conformance=_CONFORMANCE),
         response_class=JSONResponse,

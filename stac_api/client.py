@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 
 import attr
 import orjson
-from stac_fastapi.extensions.filter.client import AsyncBaseFiltersClient
 from stac_fastapi.pgstac.core import CoreCrudClient
 from starlette.requests import Request
 from starlette.responses import Response
@@ -93,6 +92,8 @@ class Client(CoreCrudClient):
                     link("search", GEOJSON, f"{root}/search", method="GET"),
                     link("search", GEOJSON, f"{root}/search", method="POST"),
                     link(queryables, "application/schema+json", f"{root}/queryables"),
+                    link("aggregate", JSON, f"{root}/aggregate", method="GET"),
+                    link("aggregations", JSON, f"{root}/aggregations"),
                     link("service-desc", description, f"{root}/api"),
                     link("service-doc", "text/html", f"{root}/api.html"),
                     *(
@@ -170,26 +171,6 @@ class Client(CoreCrudClient):
         mount = self.service.mount(request)
         page = await self.service.searcher.search(visibility, from_body(body), mount)
         return _page_response(page, request, mount, f"{mount.root}/search", body)
-
-
-@attr.s
-class Queryables(AsyncBaseFiltersClient):
-    """GET /queryables and /collections/{id}/queryables."""
-
-    service: Service = attr.ib()
-
-    async def get_queryables(  # type: ignore[override]
-        self, request: Request, collection_id: str | None = None, **kwargs: Any
-    ) -> dict[str, Any]:
-        """JSON Schema of what can be filtered by; the same for every collection."""
-        mount = self.service.mount(request)
-        address = f"{mount.root}/queryables"
-        if collection_id is not None:
-            visibility = await self.service.visibility(request)
-            if not await self.service.searcher.ids(visibility, [collection_id]):
-                raise missing(visibility, collection_id)
-            address = f"{mount.root}/collections/{quoted(collection_id)}/queryables"
-        return {**await self.service.collections.queryables(), "$id": address}
 
 
 async def read_body(request: Request, limit: int = BODY_BYTES) -> Any:

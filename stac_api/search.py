@@ -166,6 +166,16 @@ class Searcher:
             self._remember(visibility.organization_id, row["id"], row["slug"])
         return found
 
+    async def shown_names(self, visibility: Visibility, ids: Iterable[str]) -> dict[str, str]:
+        """What clients call the collections with these ids; those that are gone are absent."""
+        organization = visibility.organization_id or ""
+        if not organization:
+            return {}
+        rows = await self._all(
+            sql.names, organization=organization, projects=None, names=sorted(set(ids))
+        )
+        return {row["id"]: row["slug"] for row in rows}
+
     async def _features(
         self,
         visibility: Visibility,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import socket
 import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -235,3 +237,14 @@ def server(dsn: str) -> Iterator[Server]:
     yield made
     made.server.should_exit = True
     thread.join(10)
+
+
+@pytest.fixture(scope="session")
+def brute() -> Any:
+    """The module `brute.py`: random items and searches, and what must come of them."""
+    path = Path(__file__).parent / "brute.py"
+    spec = importlib.util.spec_from_file_location("stac_brute", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

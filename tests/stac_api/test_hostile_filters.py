@@ -1,4 +1,4 @@
-"""Filters meant to break a server: an answer, or a problem that says why; the connection goes on."""
+"""Filters meant to break a server: an answer or a problem that says why, and it goes on."""
 
 from __future__ import annotations
 

@@ -1,0 +1,2 @@
+-- name: describe
+select opstac.describe_properties(:organization, :slot, :projects, :collections, :sample) as found
