@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from db.queries import queries
-from ops_gateway.catalogue import items
+from ops_gateway.catalogue import items, pictures
 from ops_gateway.domains.items_asset import find_asset
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.operation import Effect, Input, Output, operation
@@ -44,6 +44,9 @@ async def delete_asset(ctx: Context, body: AssetDeleteInput) -> AssetDeleteOutpu
     if freed:
         await ctx.execute(sql.free_storage, bytes=freed)
     changed = await items.touch(ctx, asset["item_id"])
+    if asset["band_count"]:
+        await pictures.outdated(ctx, asset["item_id"])
+        pictures.soon(ctx, asset["item_id"])
     ctx.produced("asset", asset["id"])
     ctx.emit(items.event("item.updated", changed, await items.assets_of(ctx, asset["item_id"])))
     return AssetDeleteOutput(id=asset["id"], deleted=True, freed_bytes=freed)

@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 from pydantic import Field
 
 from db.queries import queries
-from ops_gateway.catalogue import checks, external, geometry, items, search
+from ops_gateway.catalogue import checks, external, geometry, items, pictures, search
 from ops_gateway.catalogue.drafts import AssetDraft, ItemDraft, own_properties
 from ops_gateway.catalogue.models import (
     AssetOutput,
@@ -350,6 +350,7 @@ async def delete_item(ctx: Context, body: ItemDeleteInput) -> ItemDeleteOutput:
     """Soft-delete an item (admin/editor on the item's project required)."""
     row = await access.item(ctx, body.item_id, "editor", lock=True)
     await ctx.execute(sql.delete_item, id=row["id"])
+    await pictures.remove(ctx, row["id"])
     await writes.remove_items(await ctx.connection(), await items.slot_of(ctx), [row["id"]])
     ctx.produced("item", row["id"])
     ctx.emit(
@@ -380,6 +381,7 @@ async def duplicate_item(ctx: Context, body: ItemDuplicateInput) -> ItemResponse
         await access.collection(ctx, collection_id, "editor", project_id=project_id)
     elif project_id == source["project_id"]:
         collection_id = source["collection_id"]
+    drawn = await pictures.assets_drawn(ctx, source["id"])  # the copy is drawn for itself
     same = (
         *("type", "description", "geometry", "bbox", "datetime", "start_datetime", "end_datetime"),
         *("cloud_cover", "gsd", "properties", "stac_extensions"),
@@ -393,7 +395,11 @@ async def duplicate_item(ctx: Context, body: ItemDuplicateInput) -> ItemResponse
             duplicated_from_id=source["id"],
             **{name: source[name] for name in same},
         ),
-        [AssetDraft.copy_of(asset) for asset in await items.assets_of(ctx, source["id"])],
+        [
+            AssetDraft.copy_of(asset)
+            for asset in await items.assets_of(ctx, source["id"])
+            if asset["id"] not in drawn
+        ],
     )
     profiles = await ctx.rows(None, sql.profiles, item=source["id"])
     by = ctx.principal.user_id
@@ -401,4 +407,5 @@ async def duplicate_item(ctx: Context, body: ItemDuplicateInput) -> ItemResponse
         ctx, [{**p, "id": new_id("vp"), "item_id": made.id, "created_by": by} for p in profiles]
     )
     ctx.edge(("item", made.id), "derived_from", ("item", source["id"]))
+    pictures.soon(ctx, made.id)
     return made

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from psycopg.types.json import Jsonb
 
 from db.queries import queries
-from ops_gateway.catalogue import items, profile_config
+from ops_gateway.catalogue import items, pictures, profile_config
 from ops_gateway.catalogue.links import SignedLink, signed_asset
 from ops_gateway.catalogue.models import AssetOutput, asset_output
 from ops_gateway.catalogue.profiles import auto_profile
@@ -155,6 +155,7 @@ async def set_band_names(ctx: Context, body: SetBandNamesInput) -> AssetOutput:
     ]
     row = await ctx.one("asset", sql.name_bands, id=asset["id"], names=names, bands=Jsonb(bands))
     await follow_names(ctx, row)
+    await pictures.outdated(ctx, asset["item_id"])
     changed = await items.touch(ctx, asset["item_id"])
     ctx.produced("asset", asset["id"])
     ctx.emit(items.event("item.updated", changed, [row]))

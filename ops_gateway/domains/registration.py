@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from db.queries import queries
+from ops_gateway.catalogue import pictures
 from ops_gateway.catalogue.drafts import AssetDraft, ItemDraft
 from ops_gateway.catalogue.items import insert_item
 from ops_gateway.catalogue.models import ItemResponse, ItemType
@@ -185,6 +186,7 @@ async def register(ctx: Context, job: Mapping[str, Any], handed: Handed) -> JobR
             ],
         )
         items.append(item)
+        pictures.soon(ctx, item.id)
         ctx.edge(("item", item.id), "generated_by", node)
         for source in job["source_item_ids"]:
             ctx.edge(("item", item.id), "derived_from", ("item", source))

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from db.paths import StorageUnavailable
 from db.queries import queries
-from ops_gateway.catalogue import checks
+from ops_gateway.catalogue import checks, pictures
 from ops_gateway.catalogue.drafts import AssetDraft, ItemDraft
 from ops_gateway.catalogue.items import add_assets, insert_item
 from ops_gateway.catalogue.models import AssetOutput, ItemResponse, ItemType
@@ -180,6 +180,7 @@ async def finish(
         ctx.edge(("asset", asset.id), "generated_by", source)
     ctx.edge(source, "used", ("project", upload["project_id"]))
     row = await ctx.row(None, sql.complete, id=upload["id"], items=[item.id])
+    pictures.soon(ctx, item.id)
     ctx.produced("upload", upload["id"])
     ctx.emit(
         Event(

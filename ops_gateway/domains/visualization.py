@@ -8,7 +8,7 @@ from psycopg.types.json import Jsonb
 from pydantic import Field
 
 from db.queries import queries
-from ops_gateway.catalogue import items, profile_config
+from ops_gateway.catalogue import items, pictures, profile_config
 from ops_gateway.catalogue.models import ProfileLayer, ProfileResponse, ProfileType
 from ops_gateway.kernel import access
 from ops_gateway.kernel.context import Context
@@ -138,6 +138,7 @@ async def locked(ctx: Context, item_id: str) -> list[dict[str, Any]]:
 async def published(ctx: Context, item_id: str, profile_id: str) -> None:
     """Bring the item's document up to date and say that it changed."""
     row = await items.touch(ctx, item_id)
+    await pictures.outdated(ctx, item_id)
     ctx.produced("visualization_profile", profile_id)
     ctx.emit(items.event("item.updated", row, []))
 

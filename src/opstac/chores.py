@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from db.pool import Pool
 from db.queries import queries
+from ops_gateway.catalogue import pictures
 from ops_gateway.domains import items_expiry, jobs
 from ops_gateway.kernel.chain import export_heads
 from ops_gateway.kernel.removal import sweep_objects
@@ -56,6 +57,9 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
     async def expire_items() -> None:
         await items_expiry.expire_overdue(platform.pipeline)
 
+    async def draw_pictures() -> None:
+        await pictures.draw_due(platform.pipeline, system)
+
     async def heads() -> None:
         await export_heads(system, platform.services.objects, platform.keys.chain)
 
@@ -67,6 +71,7 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
         Chore("expire uploads", 60, expire_uploads),
         Chore("expire jobs", 60, expire_jobs),
         Chore("expire items", 3600, expire_items),
+        Chore("draw pictures", 20, draw_pictures),
         Chore("forget idempotency keys", 3600, forget_keys),
         Chore("keep partitions", 6 * 3600, keep_partitions),
         Chore("sweep outputs", 3600, sweep_outputs),

@@ -68,10 +68,11 @@ class Yard:
         return row["r"], row["u"]
 
     def stored(self):
-        """Paths of the organization's files on disk, growing ones too."""
+        """Paths of the organization's rasters on disk, growing ones too; not of their pictures."""
         root = self.api.platform.services.objects.local_file("x").parent
         own = (root / self.owner.organization_id, root / "jobs")
-        return sorted(str(p.relative_to(root)) for o in own for p in o.rglob("*") if p.is_file())
+        files = (p for o in own for p in o.rglob("*") if p.is_file() and p.suffix != ".jpg")
+        return sorted(str(p.relative_to(root)) for p in files)
 
     async def chore(self, name):
         """Run a chore of the maintenance loop as if all marks were old."""

@@ -1,0 +1,34 @@
+-- name: picture
+select item_id, signature, asset_ids from item_picture where organization_id = :org and item_id = :item;
+
+-- name: outdated
+update item_picture set signature = null, asked_at = now() where organization_id = :org and item_id = :item;
+
+-- name: drawn
+insert into item_picture (item_id, organization_id, signature, asset_ids) values (:item, :org, :signature, :ids)
+on conflict (item_id) do update set signature = excluded.signature, asset_ids = excluded.asset_ids;
+
+-- name: forget
+delete from item_picture where organization_id = :org and item_id = :item;
+
+-- name: drop_assets
+update asset set deleted_at = now(), updated_at = now()
+where organization_id = :org and id = any (:ids) and deleted_at is null
+returning object_path, size_bytes;
+
+-- name: use_storage
+-- No row where the quota has no room.
+update organization set storage_used_bytes = storage_used_bytes + :bytes, updated_at = now()
+where organization_id = :org and storage_used_bytes + storage_reserved_bytes + :bytes <= storage_quota_bytes;
+
+-- name: free_storage
+update organization set storage_used_bytes = greatest(storage_used_bytes - :bytes, 0), updated_at = now()
+where organization_id = :org;
+
+-- name: due
+-- A round that ends badly leaves the row; it is tried again when the others have had their turn.
+update item_picture p set asked_at = now() + interval '10 minutes'
+from (select item_id from item_picture where signature is null and asked_at <= now()
+      order by asked_at limit :limit for update skip locked) d
+where p.item_id = d.item_id
+returning p.item_id, p.organization_id;
