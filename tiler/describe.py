@@ -46,6 +46,7 @@ def info(source: AssetSource) -> dict[str, Any]:
     return {
         "asset_key": source.asset_key,
         "name": source.name,
+        "profiles": [dict(profile) for profile in source.profiles],
         "bounds": bounds if all(map(math.isfinite, bounds)) else list(header.geographic_bounds),
         "crs": f"http://www.opengis.net/def/crs/EPSG/0/{code}" if code else header.crs.name,
         "geographic_bounds": list(header.geographic_bounds),

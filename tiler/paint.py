@@ -40,7 +40,7 @@ def _paint(pixels: Pixels, header: Header, style: Style) -> tuple[np.ndarray, np
         grey = np.empty(values.shape, np.uint8)
         for position in range(values.shape[2]):
             grey[..., position] = _linear(values[..., position], style.rescale[position])
-        grey = _gamma(grey, style.gamma)
+        grey = brightened(grey, style.gamma)
     return _colored(grey, style, alpha)
 
 
@@ -58,7 +58,7 @@ def _paint_formula(
     grey = np.stack(
         [_linear(block, style.rescale[i]) for i, block in enumerate(values.data)], axis=2
     )
-    return _colored(_gamma(grey, style.gamma), style, alpha)
+    return _colored(brightened(grey, style.gamma), style, alpha)
 
 
 def values(pixels: Pixels, header: Header, style: Style, *, unscale: bool) -> np.ma.MaskedArray:
@@ -115,7 +115,7 @@ def _table(kind: str, shown: Range, gamma: float) -> _Table:
     stored = np.arange(_ENTRIES[kind], dtype=np.float64)
     low, high = shown
     spread = (stored - low) * (255 / (high - low))
-    return _Table(_gamma(np.clip(spread, 0, 255).astype(np.uint8), gamma))
+    return _Table(brightened(np.clip(spread, 0, 255).astype(np.uint8), gamma))
 
 
 @lru_cache(128)
@@ -124,7 +124,8 @@ def _joined(tables: tuple[_Table, ...]) -> np.ndarray:
     return np.ascontiguousarray(np.stack([one.values for one in tables], axis=1)[None])
 
 
-def _gamma(grey: np.ndarray, gamma: float) -> np.ndarray:
+def brightened(grey: np.ndarray, gamma: float) -> np.ndarray:
+    """0 to 255 with a gamma applied."""
     return grey if gamma == 1.0 else _gamma_table(gamma)[grey]
 
 

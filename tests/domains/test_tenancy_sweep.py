@@ -151,6 +151,7 @@ ROUTES: list[tuple[str, str, Any, set[int]]] = [
             ("GET", "/wmts/1.0.0/WMTSCapabilities.xml", None),
             ("GET", "/wmts/default/WebMercatorQuad/0/0/0.png", None),
             ("GET", "/info", None),
+            ("GET", "/style", None),
             ("GET", "/info.geojson", None),
             ("GET", "/point/0,0", None),
             ("GET", "/statistics", None),

@@ -109,6 +109,17 @@ async def test_the_page_and_all_it_names_are_served(client):
         assert (await client.get(f"/{path}")).status_code == 200
 
 
+async def test_the_viewer_holds_nothing_of_the_item(client):
+    page = await client.get("/api/v1/items/it_1/viewer")
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert page.headers["content-security-policy"] == pages.POLICY
+    assert (await client.get("/api/v1/items/it_none/viewer?key=x")).content == page.content
+    for path in re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text):
+        assert (await client.get(path)).status_code == 200
+    assert (await client.get("/api/v1/items/it_1/viewer?nosuch=1")).status_code == 422
+
+
 async def test_modules_have_the_type_that_browsers_run(client):
     for path in ("app.mjs", "maplibre-gl-6.17.0/maplibre-gl-worker.mjs"):
         answer = await client.get(f"/static/{path}")
@@ -218,3 +229,41 @@ def test_signing_in_lists_items_and_shows_their_lineage(app, browser):
         page.click("#signout")
         page.wait_for_selector("#signin:not([hidden])")
         page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.slow  # starts a browser
+def test_the_viewer_draws_and_tells_values(app, browser):
+    asked: list[str] = []
+    faults: list[str] = []
+    with served(app) as url:
+        page = browser.new_page(viewport={"width": 1100, "height": 700})
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda m: m.type == "error" and faults.append(m.text))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto(f"{url}/api/v1/items/it_1/viewer?key=tt_good")
+        page.wait_for_selector("html[data-viewer=ready]", timeout=60_000)
+        assert page.evaluate("window.opstacViewer.ready") is True
+        assert page.text_content("#name") == "Green field"
+        assert green_share(page) > 0.2
+        box = page.locator("#map").bounding_box()
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.wait_for_selector("#values dd")
+        assert page.locator("#values dd").all_text_contents() == [str(v) for v in GREEN]
+        page.fill("#expression", "b2 / 2")
+        page.select_option("#colormap", "viridis")
+        page.fill("#rescale", "0,200")
+        page.click("#picture button")
+        page.wait_for_selector("html[data-viewer=ready]", timeout=60_000)
+        page.wait_for_selector("#legend:not([hidden])")
+        assert (page.text_content("#low"), page.text_content("#high")) == ("0", "200")
+        assert green_share(page) < 0.05
+        assert "colormap=viridis" in page.url
+        page.fill("#expression", "b9")
+        page.click("#picture button")
+        page.wait_for_selector("#message.error")
+        assert "unknown band" in page.evaluate("window.opstacViewer.error")
+        page.close()
+    allowed = (url, f"blob:{url}", "data:")
+    assert [other for other in asked if not other.startswith(allowed)] == []
+    assert [fault for fault in faults if "422" not in fault] == []

@@ -1,6 +1,7 @@
 """What an item's asset is and holds, as JSON.
 
 GET  /api/v1/items/{item_id}/info[.geojson]
+GET  /api/v1/items/{item_id}/style
 GET  /api/v1/items/{item_id}/point/{lon},{lat}
 GET  /api/v1/items/{item_id}/statistics
 POST /api/v1/items/{item_id}/statistics
@@ -16,11 +17,12 @@ from starlette.routing import Route
 from tiler import describe, geojson
 from tiler.routes.body import GEOMETRY, read_json
 from tiler.routes.endpoint import Endpoint
-from tiler.routes.parameters import ACCESS
+from tiler.routes.parameters import ACCESS, TILE
 from tiler.routes.parts import named_crs, number
 from tiler.routes.query import Query
 from tiler.routes.service import Service
 from tiler.routes.tiles import ITEM
+from tiler.shown import shown as shown_of
 from tiler.source import AssetSource
 from tiler.target import GEOGRAPHIC
 
@@ -45,6 +47,12 @@ def routes(service: Service) -> list[Route]:
         source, _ = await service.asset(request, ACCESS)
         return await service.drawn(
             request, source, "application/geo+json", _json, describe.outline, source
+        )
+
+    async def shown(request: Request) -> Response:
+        source, query = await service.asset(request, TILE)
+        return await service.drawn(
+            request, source, "application/json", _json, shown_of, source, **query.style
         )
 
     async def point(request: Request) -> Response:
@@ -99,6 +107,7 @@ def routes(service: Service) -> list[Route]:
             takes=ACCESS,
             gives=("application/geo+json",),
         ),
+        Endpoint(f"{ITEM}/style", shown, summary="How the picture is made: a legend.", takes=TILE),
         Endpoint(
             f"{ITEM}/point/{{lon}},{{lat}}",
             point,

@@ -54,3 +54,9 @@ export const lineage = (id) =>
     direction: "up",
     max_depth: 10,
   });
+
+/** What a route below an item answers; `choices` are its query parameters. */
+export const ofItem = (id, route, choices) =>
+  call(`/api/v1/items/${encodeURIComponent(id)}/${route}?${new URLSearchParams(choices)}`);
+
+export const colorMaps = () => call("/api/v1/colorMaps");
