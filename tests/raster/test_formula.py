@@ -1,6 +1,5 @@
-"""The formula grammar: what it computes, what it refuses, and how fast it refuses."""
+"""The formula grammar: what it computes, what it refuses."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -50,11 +49,9 @@ RGBN = ["red", "green", "blue", "nir"]
     ],
 )
 def test_a_bad_formula_is_refused_at_its_place(text: str, position: int) -> None:
-    start = time.perf_counter()
     with pytest.raises(FormulaError) as refused:
         parse(text, band_names=RGBN)
     assert refused.value.position == position
-    assert time.perf_counter() - start < 0.1
 
 
 @pytest.mark.parametrize(
@@ -221,7 +218,6 @@ def test_a_formula_equals_plain_numpy(tree: tuple) -> None:
     )
 )
 def test_any_text_is_a_formula_or_an_error(text: str) -> None:
-    start = time.perf_counter()
     try:
         formula = parse(text, band_names=RGBN)
     except FormulaError as refused:
@@ -229,4 +225,3 @@ def test_any_text_is_a_formula_or_an_error(text: str) -> None:
     else:
         assert isinstance(formula, Formula)
         formula.evaluate({i: np.ones((4, 4), np.float32) for i in formula.bands})
-    assert time.perf_counter() - start < 1

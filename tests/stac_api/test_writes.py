@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -173,14 +173,12 @@ async def test_searches_do_not_wait_for_an_open_operation(
     async with await acme.aconnect() as conn, conn.transaction():
         row = acme.row(datetime=when)
         await writes.put_items(conn, acme.slot, [item_document(row, ())])
-        begin = time.monotonic()
-        assert len(await _seen(searcher, other)) == 1
-        assert row["id"] not in await _seen(searcher, acme)
-        # another operation of the same organization does not wait either
-        async with await acme.aconnect() as second, second.transaction():
-            await second.execute("set local lock_timeout = '900ms'")
-            await writes.put_items(second, acme.slot, [item_document(acme.row(), ())])
-        assert time.monotonic() - begin < 1
+        async with asyncio.timeout(30):  # what waited for this transaction would wait for ever
+            assert len(await _seen(searcher, other)) == 1
+            assert row["id"] not in await _seen(searcher, acme)
+            # another operation of the same organization does not wait either
+            async with await acme.aconnect() as second, second.transaction():
+                await writes.put_items(second, acme.slot, [item_document(acme.row(), ())])
         held = await conn.execute(
             "select count(*) from pg_locks where pid = pg_backend_pid() and mode in"
             " ('AccessExclusiveLock', 'ShareRowExclusiveLock', 'ShareUpdateExclusiveLock')"
@@ -208,9 +206,7 @@ async def test_making_a_slot_gives_up_quickly_rather_than_block(organization: An
         async with reader.transaction():
             await reader.execute("select count(*) from pgstac.items")
             async with await acme.aconnect("opstac_system") as conn:
-                begin = time.monotonic()
                 with pytest.raises(writes.SlotBusy):
                     await writes.provision_slot(conn, attempts=2)
-                assert time.monotonic() - begin < 3
         async with await acme.aconnect("opstac_system") as conn:
             assert (await writes.provision_slot(conn)).startswith("slot_")

@@ -148,7 +148,9 @@ def test_statistics_of_a_formula_within_a_polygon(scene, square):
 
 def test_classes_are_counted(write_cog, source_of):
     data = np.repeat(np.array([3, 3, 9], np.uint8), 300).reshape(1, 30, 30)
-    found = describe.statistics(source_of(write_cog("classes", data)), categorical=True)["b1"]
+    found = describe.statistics(source_of(write_cog("counted-classes", data)), categorical=True)[
+        "b1"
+    ]
     assert found["histogram"] == [[600, 300], [3, 9]]
     assert (found["majority"], found["minority"], found["unique"]) == (3, 9, 2)
 
