@@ -51,7 +51,8 @@ class Page:
         features: as clients see them.
         matched: how many items match in all; None on pages after the first of a caller that pages
             without counting.
-        estimated: `matched` is more than 10,000 and the planner's estimate.
+        estimated: `matched` is the planner's estimate; what is certain is that there are more than
+            `COUNTED_EXACTLY`.
         next, prev: paging tokens; None at the end and at the beginning.
     """
 
@@ -73,6 +74,7 @@ class Page:
             document["numberMatched"] = self.matched
             if self.estimated:
                 document["numberMatchedEstimated"] = True
+                document["opstac:numberMatchedAtLeast"] = COUNTED_EXACTLY + 1
         return document
 
 
