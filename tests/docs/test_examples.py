@@ -12,6 +12,7 @@ PAGES = [
     "README.md",
     "docs/tutorial/first-clip.md",
     "docs/how-to/upload.md",
+    "docs/how-to/search.md",
     "docs/how-to/worker-outside.md",
     "docs/how-to/verify-the-chain.md",
 ]
