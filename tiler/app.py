@@ -17,7 +17,7 @@ from tiler.cors import AnyOrigin
 from tiler.errors import OutOfRange, TileError
 from tiler.gone import StopWhenGone
 from tiler.pool import TilePool
-from tiler.routes import catalogues, mosaics, numbers, parts, tiles, viewer, wmts
+from tiler.routes import catalogues, legends, mosaics, numbers, parts, tiles, viewer, wmts
 from tiler.routes.answers import problem
 from tiler.routes.service import (
     ResolveAsset,
@@ -38,6 +38,7 @@ FAMILIES: tuple[Callable[[Service], list[Route]], ...] = (
     viewer.routes,
     catalogues.routes,
     mosaics.routes,
+    legends.routes,
 )
 
 PREFIXES = (tiles.PREFIX, *catalogues.PREFIXES, *mosaics.PREFIXES)

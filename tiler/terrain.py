@@ -155,7 +155,7 @@ def hillshade(
         return None
     to_east, to_south, known = found
     grey = np.rint(shaded(to_east, to_south, relief)).astype(np.uint8)
-    return _shown(grey, known, look)
+    return colored(grey, known, look)
 
 
 def slope(
@@ -184,13 +184,19 @@ def aspect(
 def _stretched(
     values: np.ndarray, usual: tuple[float, float], known: np.ndarray, look: Look
 ) -> Painted:
-    text = look.get("rescale")
-    low, high = parse_ranges(text, 1)[0] if text else usual
+    low, high = stretch(look, usual)
     spread = (np.nan_to_num(values) - low) * (255 / (high - low))
-    return _shown(np.clip(spread, 0, 255).astype(np.uint8), known, look)
+    return colored(np.clip(spread, 0, 255).astype(np.uint8), known, look)
 
 
-def _shown(grey: np.ndarray, known: np.ndarray, look: Look) -> Painted:
+def stretch(look: Look, usual: tuple[float, float]) -> tuple[float, float]:
+    """The range of values shown."""
+    text = look.get("rescale")
+    return parse_ranges(text, 1)[0] if text else usual
+
+
+def colored(grey: np.ndarray, known: np.ndarray, look: Look) -> Painted:
+    """Grey or by the colour map, transparent where nothing is known."""
     alpha = None if known.all() else known.astype(np.uint8) * 255
     name = look.get("colormap")
     if not name:

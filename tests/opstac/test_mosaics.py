@@ -352,3 +352,24 @@ async def test_another_tile_matrix_set(scenes):
     assert answer.status_code == 200
     shown = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGBA"))
     assert (shown[..., 3] == 255).mean() > 0.1
+
+
+async def test_legends_of_an_item_and_a_collection(scenes):
+    item = await scenes.add((10, 20, 30))
+    for kind, of in (("items", item), ("collections", scenes.collection)):
+        url = f"/api/v1/{kind}/{of}/legend"
+        headers = {"Authorization": f"Bearer {scenes.owner.token}"}
+        client = scenes.api.client
+        found = (await client.get(f"{url}.json", headers=headers)).json()
+        assert [entry["label"] for entry in found["entries"]] == ["red", "green", "blue"]
+        one = await client.get(f"{url}.json", params={"bands": "red"}, headers=headers)
+        assert one.json()["kind"] == "continuous"
+        assert (await client.get(f"{url}.png", headers=headers)).content.startswith(b"\x89PNG")
+        assert (await client.get(f"{url}.svg", headers=headers)).content.startswith(b"<svg")
+        assert (await client.get(f"{url}.gif", headers=headers)).status_code == 404
+        wrong = await client.get(f"{url}.svg", params={"bands": "purple"}, headers=headers)
+        assert wrong.status_code == 422
+        assert (await client.get(f"{url}.png")).status_code == 401
+        stranger = await scenes.api.organization("Other")
+        headers = {"Authorization": f"Bearer {stranger.token}"}
+        assert (await client.get(f"{url}.png", headers=headers)).status_code == 404
