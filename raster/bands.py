@@ -6,7 +6,7 @@ A role is the common name of STAC's electro-optical extension (`red`, `nir`, `sw
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 ROLES = (
     "coastal",
@@ -70,6 +70,10 @@ class Index:
         formula: in roles, the grammar of `raster.formula`.
         value_range: the usual display range, dimensionless.
         reflectance: True where constants in the formula presuppose reflectance in [0, 1].
+        constants: what stands for a letter of the published formula; None where a value must be
+            given, such as a wavelength.
+        original: the formula as published, in its own letters.
+        known_range: False where nothing says what is usual, and `value_range` is a guess.
     """
 
     name: str
@@ -81,6 +85,9 @@ class Index:
     colormap: str
     source: str
     reflectance: bool = False
+    constants: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
+    original: str = ""
+    known_range: bool = True
 
 
 def _index(
@@ -183,7 +190,7 @@ INDICES: dict[str, Index] = {
         ),
     )
 }
-"""The index catalogue, by upper-case name."""
+"""The indices with a display of their own, by upper-case name; `raster.indices` has all."""
 
 
 def fold(name: str) -> str:

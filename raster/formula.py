@@ -18,6 +18,7 @@ import numexpr
 import numpy as np
 
 from raster import bands as band_names_module
+from raster import indices
 
 MAX_CHARACTERS = 1024
 MAX_NODES = 200
@@ -158,7 +159,8 @@ def parse(
 
     Args:
         text: at most 1,024 characters, 200 numbers, names and operators, 32 levels of brackets,
-            8 blocks separated by `;`. `**` takes a literal exponent in [-4, 4].
+            8 blocks separated by `;`. `**` takes an exponent in [-4, 4] that holds no band:
+            `** 2`, `** (1/3)`.
         band_names: of the raster, in band order. Also bounds `b<n>`.
         mapping: own names, e.g. `{"RED": 1, "NIR": 4}`.
         band_count: bounds `b<n>` where the raster's bands have no names.
@@ -229,12 +231,11 @@ def parse_index(
 
     Raises: `raster.bands.BandMissing`, also for an index that is not in the catalogue.
     """
-    index = band_names_module.INDICES.get(name.upper())
-    if index is None:
-        known = ", ".join(sorted(band_names_module.INDICES))
-        raise band_names_module.BandMissing(f"unknown index {name[:40]!r}; known: {known}")
+    index = indices.find(name)
     found = {role: band_names_module.require(role, band_names, mapping) for role in index.roles}
-    return parse(index.formula, mapping=found, band_count=max(len(band_names), *found.values()))
+    return parse(
+        indices.formula_of(index), mapping=found, band_count=max(len(band_names), *found.values())
+    )
 
 
 class _Parser:
@@ -314,24 +315,19 @@ class _Parser:
         return power
 
     def _exponent(self) -> Number:
-        """A number, with a sign and brackets round it if wanted."""
-        brackets = 0
-        while self._value == "(" and brackets < 4:
-            self._advance()
-            brackets += 1
+        """A number, with a sign if wanted, or a part in brackets that holds no band."""
+        start = self._position
         sign = 1.0
         if self._value in ("-", "+"):
             sign = -1.0 if self._take()[0] == "-" else 1.0
-        if self._kind != "number":
+        if self._kind != "number" and self._value != "(":
             raise FormulaError("the exponent of ** must be a number", self._position)
-        text, position = self._take()
-        for _ in range(brackets):
-            self._expect(")")
-        value = sign * float(text)
-        if not abs(value) <= MAX_EXPONENT:
-            raise FormulaError("the exponent of ** must lie in [-4, 4]", position)
-        self._count(position)
-        return Number(value, position)
+        found = self._atom()
+        if not isinstance(found, Number):
+            raise FormulaError("the exponent of ** must be a number", found.position)
+        if not abs(found.value) <= MAX_EXPONENT:
+            raise FormulaError("the exponent of ** must lie in [-4, 4]", start)
+        return Number(sign * found.value, found.position)
 
     def _atom(self) -> Node:
         if self._kind == "number":

@@ -30,6 +30,7 @@ _PRELOADED = (
     "raster.formula",
     "rio_cogeo.cogeo",
     "processes.engine",
+    "processes.analysis.engine",
 )
 
 

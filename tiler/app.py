@@ -17,7 +17,7 @@ from tiler.cors import AnyOrigin
 from tiler.errors import OutOfRange, TileError
 from tiler.gone import StopWhenGone
 from tiler.pool import TilePool
-from tiler.routes import catalogues, legends, mosaics, numbers, parts, tiles, viewer, wmts
+from tiler.routes import catalogues, legends, mosaics, numbers, parts, renders, tiles, viewer, wmts
 from tiler.routes.answers import problem
 from tiler.routes.service import (
     ResolveAsset,
@@ -39,9 +39,10 @@ FAMILIES: tuple[Callable[[Service], list[Route]], ...] = (
     catalogues.routes,
     mosaics.routes,
     legends.routes,
+    renders.routes,
 )
 
-PREFIXES = (tiles.PREFIX, *catalogues.PREFIXES, *mosaics.PREFIXES)
+PREFIXES = (tiles.PREFIX, *catalogues.PREFIXES, *mosaics.PREFIXES, renders.PREFIX)
 """What the paths of all families begin with; who mounts the app sends these here."""
 
 

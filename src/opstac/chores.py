@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from db.pool import Pool
 from db.queries import queries
 from ops_gateway.catalogue import pictures
-from ops_gateway.domains import items_expiry, jobs
+from ops_gateway.domains import analytics_run, items_expiry, jobs
 from ops_gateway.kernel.chain import export_heads
 from ops_gateway.kernel.removal import sweep_objects
 from ops_gateway.worker.reaper import Chore
@@ -51,6 +51,9 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
         await sweep_objects(system, platform.services.objects)
         platform.services.objects.parts.remove_older(PART_SECONDS)
 
+    async def sweep_renders() -> None:
+        await analytics_run.sweep(platform.services.objects)
+
     async def expire_jobs() -> None:
         await jobs.expire(platform.pipeline, system)
 
@@ -76,6 +79,7 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
         Chore("keep partitions", 6 * 3600, keep_partitions),
         Chore("sweep outputs", 3600, sweep_outputs),
         Chore("sweep logs of saved searches", 60, sweep_logs),
+        Chore("sweep renders", 600, sweep_renders),
         Chore("sweep objects", 300, objects),
         Chore("keep free slots", 30, slots),
         Chore("sign chain heads", 3600, heads),

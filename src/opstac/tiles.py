@@ -19,6 +19,7 @@ from ops_gateway.kernel.errors import Forbidden, Invalid, NotFound, OpError, Una
 from ops_gateway.kernel.services import Remote
 from opstac.usage import PAYER
 from tiler.errors import Busy, InvalidParameter, ResolveError, TileError
+from tiler.routes import renders
 from tiler.source import AssetSource
 from tiler.tokens import PREFIX, TokenError, expiry, sign_tile_token, verify_tile_token
 
@@ -51,6 +52,8 @@ class Resolver:
     ) -> AssetSource:
         """The asset to draw; raises ResolveError and its like."""
         try:
+            if item_id.startswith(renders.KIND):
+                return await self._render(item_id.removeprefix(renders.KIND))
             row = await self._find(request, item_id, asset_key, profile)
             request.scope[PAYER] = row["organization_id"]
             return await assets.opened(row, profile, self._objects, self._remote)
@@ -96,6 +99,18 @@ class Resolver:
         return await self._row(
             item_id, asset_key, profile, lambda row: assets.require_visible(row, caller)
         )
+
+    async def _render(self, token: str) -> AssetSource:
+        """What a method drew; raises NotFound where the token opens none, or its day is over."""
+        try:
+            grant = verify_tile_token(self._verify_key, token)
+        except TokenError:
+            raise NotFound.of("render") from None
+        name = grant.item_id.removeprefix(renders.KIND)
+        path = renders.path_of(grant.organization_id, name)
+        if name == grant.item_id or await self._objects.head(path) is None:
+            raise NotFound.of("render")
+        return AssetSource(path=self._objects.gdal_path(path), version=name, name="render")
 
     def _granted(self, token: str, item_id: str) -> str:
         """The organization a tile token opens the item of."""

@@ -216,3 +216,9 @@ class Catalogue:
 def catalogue(api) -> Catalogue:
     """Makes items."""
     return Catalogue(api)
+
+
+@pytest.fixture
+def scenes(live) -> Catalogue:
+    """Makes items of a platform on a port."""
+    return Catalogue(live)

@@ -27,11 +27,14 @@ from ops_gateway.kernel.operation import REGISTRY, Operation
 
 load()
 
-ID_LIKE = re.compile(r"(^|_)(id|ids)$|[a-z]Ids?$|^(url|urls|collections|profile)$|_(path|token)$")
+ID_LIKE = re.compile(
+    r"(^|_)(id|ids)$|[a-z]Ids?$|^(cog_url|url|urls|collections|profile)$|_(path|token)$"
+)
 
 # a field's name -> the kind of entity it names
 FIELDS = {
     "asset_id": "asset",
+    "cog_url": "url",
     "collection_id": "collection",
     "collections": "collections",
     "entity_id": "item",
@@ -72,6 +75,7 @@ VALUES: dict[str, Any] = {
     "base_url": "http://testserver",
     "aoi_geometry": SQUARE,
     "band_names": ["red"],
+    "bbox": {"west": 0, "south": 1, "east": 2, "north": 3},
     "entity_type": "item",
     "error_message": "gone",
     "expression": "b1",
@@ -81,13 +85,18 @@ VALUES: dict[str, Any] = {
     "formula": "b1 * 2",
     "geometry": SQUARE,
     "height": 64,
+    "index_name": "NDVI",
     "items": [{"id": "scene"}],
     "job_type_id": "clip",
     "mosaic_type": "image",
     "name": "x",
+    "operation": "zonal_stats",
+    "operation_name": "zonal_stats",
+    "params": {},
     "process_id": "clip",
     "role": "viewer",
     "search": {},
+    "sensor": "naip",
     "type": "user_raster",
     "width": 64,
     "x": 0,
@@ -97,6 +106,7 @@ VALUES: dict[str, Any] = {
 CLIP = {"source_item_id": "{item}", "aoi_geometry": SQUARE}
 # ids that stand inside free-form members
 BODIES: dict[str, dict[str, Any]] = {
+    "analytics.execute": {"params": {"item_id": "{item}", "band": 1}},
     "processing.catalog.estimate": {"inputs": CLIP},
     "processing.catalog.validate": {"inputs": CLIP},
     "processing.create": {"input_params": CLIP},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from opstac.reference import commands, operations, schema, tables
+from opstac.reference import commands, methods, operations, schema, tables
 
 FOLDER = Path(__file__).resolve().parents[3] / "docs" / "reference"
 NOTE = "<!-- Made by `./opstac docs` from the code; changes by hand are lost. -->\n\n"
@@ -16,6 +16,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "errors.md": tables.errors,
     "settings.md": tables.settings,
     "processes.md": tables.processes,
+    "methods.md": methods.page,
     "cli.md": commands.page,
 }
 

@@ -1,0 +1,1 @@
+"""What analytics methods have in common: parameters, reading, aligning, weighing, adding up."""

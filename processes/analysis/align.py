@@ -1,0 +1,284 @@
+"""Values of one raster on the grid of another, window by window.
+
+Rasters are compared on the coarser of their grids. Where both have the same pixels, moved by whole
+pixels, nothing is resampled. Otherwise a finer raster is averaged onto a coarser grid, rasters of
+about one resolution are interpolated bilinearly, and classes take the nearest or the most frequent
+value. Only pixels that are valid take part, so no-data does not bleed into its neighbours.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import rasterio.warp
+import shapely
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+from rasterio.transform import Affine
+from rasterio.windows import Window
+
+from processes.method import MethodError
+from raster import reader
+from raster.reader import Layout
+
+SOURCE_PIXELS = 8_000_000
+"""A target window is cut up where more source pixels would be read for it at once."""
+_COARSER = 1.5  # from this ratio of resolutions on, a finer raster is averaged
+_WHOLE = 1e-3  # pixels: how far from a whole pixel a shift may be
+
+
+def gsd(dataset: DatasetReader) -> float:
+    """Size of the middle pixel on the ground, in metres: the square root of its area."""
+    return math.sqrt(float(pixel_area(dataset, np.array([dataset.height / 2]))[0]))
+
+
+def pixel_area(dataset: DatasetReader, rows: np.ndarray, column: float | None = None) -> np.ndarray:
+    """Ground area in m² of the pixels that begin at `rows` in one column (default the middle).
+
+    By an equal-area projection of the pixel's corners; the ellipsoid is that of WGS 84.
+    """
+    column = dataset.width / 2 if column is None else column
+    t = dataset.transform
+    corners = []
+    for dc, dr in ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)):
+        c, r = column + dc - 0.5, rows + dr
+        corners.append(np.column_stack([t.a * c + t.b * r + t.c, t.d * c + t.e * r + t.f]))
+    flat = reader.move(dataset.crs, "EPSG:4326", np.concatenate(corners))
+    if not np.isfinite(flat).all():
+        raise MethodError("not_georeferenced", "the raster's position on the Earth is not known")
+    x, y = _equal_area(flat).reshape(4, len(rows), 2).transpose(2, 0, 1)
+    x = x - np.round((x - x[:1]) / _WORLD) * _WORLD  # a pixel across the antimeridian
+    area = np.zeros(len(rows))
+    for i in range(4):
+        j = (i + 1) % 4
+        area += x[i] * y[j] - x[j] * y[i]
+    return np.abs(area) / 2
+
+
+_WORLD = 2 * 17_367_530.445161372  # width of EPSG:6933 in metres
+
+
+def _equal_area(points: np.ndarray) -> np.ndarray:
+    import pyproj
+
+    transformer = pyproj.Transformer.from_crs("EPSG:4326", "EPSG:6933", always_xy=True)
+    return np.column_stack(transformer.transform(points[:, 0], points[:, 1]))
+
+
+def shift(source: DatasetReader, target: DatasetReader) -> tuple[int, int] | None:
+    """(columns, rows) to add to a target pixel for the source's, where both have one grid but for
+    a shift by whole pixels; else None.
+    """
+    if source.crs != target.crs:
+        return None
+    inverse = ~source.transform
+    t = target.transform
+    both = _times(inverse, t)
+    if not np.allclose([both.a, both.b, both.d, both.e], [1, 0, 0, 1], rtol=0, atol=1e-7):
+        return None
+    if abs(both.c - round(both.c)) > _WHOLE or abs(both.f - round(both.f)) > _WHOLE:
+        return None
+    return round(both.c), round(both.f)
+
+
+def _times(a: Affine, b: Affine) -> Affine:
+    made: Any = np.array(a).reshape(3, 3) @ np.array(b).reshape(3, 3)
+    return Affine(*made[:2].ravel())
+
+
+def same_grid(one: DatasetReader, other: DatasetReader) -> bool:
+    """Whether both have the same pixels."""
+    return one is other or (shift(one, other) == (0, 0) and one.shape == other.shape)
+
+
+def coarser(one: DatasetReader, other: DatasetReader) -> DatasetReader:
+    """The one whose pixels are larger on the ground; the first where they are about equal."""
+    return other if gsd(other) > gsd(one) * 1.01 else one
+
+
+def resampling_for(
+    source: DatasetReader, target: DatasetReader, *, categorical: bool = False
+) -> str:
+    """How values of `source` come onto the grid of `target`: `none`, `nearest`, `bilinear`,
+    `average` or `mode`.
+    """
+    if shift(source, target) is not None:
+        return "none"
+    finer = gsd(target) / gsd(source) >= _COARSER
+    if categorical:
+        return "mode" if finer else "nearest"
+    return "average" if finer else "bilinear"
+
+
+def overlaps(one: DatasetReader, other: DatasetReader) -> bool:
+    """Whether two rasters share ground."""
+    return not ground_of(other, one).is_empty
+
+
+def ground_of(source: DatasetReader, target: DatasetReader) -> Any:
+    """The part of `target`'s grid that `source` lies on: a geometry in target pixels."""
+    from raster import footprint
+
+    degrees = footprint.full_area(source)
+    geometry, _ = footprint.to_geojson(degrees)
+    placed = reader.to_pixels(target, shapely.geometry.shape(geometry))
+    full = shapely.box(0, 0, target.width, target.height)
+    inside = placed.intersection(full)
+    return shapely.union_all([p for p in shapely.get_parts(inside) if p.area > 0])
+
+
+def read(
+    source: DatasetReader,
+    layout: Layout,
+    indexes: Sequence[int],
+    *,
+    onto: DatasetReader,
+    window: Window,
+    resampling: str,
+    scaled: bool = True,
+) -> np.ma.MaskedArray:
+    """Bands of `source` on a window of `onto`'s grid.
+
+    Returns: float32, shape (bands, rows, columns); masked where the source has no value.
+
+    Raises: MethodError("grid_mismatch"), RasterError.
+    """
+    moved = shift(source, onto)
+    if moved is not None:
+        return _moved(source, layout, indexes, window, moved, scaled)
+    height, width = int(window.height), int(window.width)
+    out = _nothing(len(indexes), height, width)
+    hidden = np.ma.getmaskarray(out)
+    for piece, part in _pieces(source, onto, window):
+        found = _warp(source, layout, indexes, onto, piece, part, resampling, scaled)
+        rows, columns = _slices(piece, window)
+        valid = ~np.isnan(found)
+        out.data[:, rows, columns] = np.where(valid, found, 0)
+        hidden[:, rows, columns] = ~valid
+    return out
+
+
+def _nothing(*shape: int) -> np.ma.MaskedArray:
+    """Masked everywhere, and 0 below the mask."""
+    return np.ma.MaskedArray(np.zeros(shape, np.float32), mask=np.ones(shape, bool))
+
+
+def _moved(
+    source: DatasetReader,
+    layout: Layout,
+    indexes: Sequence[int],
+    window: Window,
+    moved: tuple[int, int],
+    scaled: bool,
+) -> np.ma.MaskedArray:
+    """The same pixels, which may lie outside the source."""
+    left, top = int(window.col_off) + moved[0], int(window.row_off) + moved[1]
+    height, width = int(window.height), int(window.width)
+    x0, x1 = max(left, 0), min(left + width, source.width)
+    y0, y1 = max(top, 0), min(top + height, source.height)
+    if (x0, x1, y0, y1) == (left, left + width, top, top + height):
+        there = reader.pixels(left, top, width, height)
+        found = reader.read(source, indexes, window=there, layout=layout, scaled=scaled)
+        return np.ma.MaskedArray(found.data.astype(np.float32), mask=np.ma.getmaskarray(found))
+    out = _nothing(len(indexes), height, width)
+    hidden = np.ma.getmaskarray(out)
+    if x0 < x1 and y0 < y1:
+        there = reader.pixels(x0, y0, x1 - x0, y1 - y0)
+        found = reader.read(source, indexes, window=there, layout=layout, scaled=scaled)
+        rows, columns = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
+        out.data[:, rows, columns] = found.data
+        hidden[:, rows, columns] = np.ma.getmaskarray(found)
+    return out
+
+
+def _slices(piece: Window, window: Window) -> tuple[slice, slice]:
+    top, left = int(piece.row_off - window.row_off), int(piece.col_off - window.col_off)
+    return slice(top, top + int(piece.height)), slice(left, left + int(piece.width))
+
+
+def _pieces(source: DatasetReader, onto: DatasetReader, window: Window) -> Any:
+    """(target window, source window or None where they do not meet), none of them too large."""
+    todo = [window]
+    while todo:
+        piece = todo.pop()
+        part = _source_window(source, onto, piece)
+        if part is None:
+            continue
+        height, width = int(piece.height), int(piece.width)
+        if part.width * part.height <= SOURCE_PIXELS or height * width == 1:
+            yield piece, part
+            continue
+        left, top = int(piece.col_off), int(piece.row_off)
+        if width >= height:
+            half = width // 2
+            todo.append(reader.pixels(left, top, half, height))
+            todo.append(reader.pixels(left + half, top, width - half, height))
+        else:
+            half = height // 2
+            todo.append(reader.pixels(left, top, width, half))
+            todo.append(reader.pixels(left, top + half, width, height - half))
+
+
+def _source_window(source: DatasetReader, onto: DatasetReader, piece: Window) -> Window | None:
+    """What of the source a target window needs, with a margin for interpolation."""
+    left, top = float(piece.col_off), float(piece.row_off)
+    right, bottom = left + piece.width, top + piece.height
+    along, down = np.linspace(left, right, 21), np.linspace(top, bottom, 21)
+    columns, rows = (grid.ravel() for grid in np.meshgrid(along, down))
+    t = onto.transform
+    places = np.column_stack([t.a * columns + t.b * rows + t.c, t.d * columns + t.e * rows + t.f])
+    moved = reader.move(onto.crs, source.crs, places)
+    moved = moved[np.isfinite(moved).all(axis=1)]
+    if not len(moved):
+        return None
+    inverse = ~source.transform
+    if source.crs.is_geographic:
+        # the same place may be written a turn further east or west
+        middle = reader.place(source.transform, source.width / 2, source.height / 2)[0]
+        moved[:, 0] += 360.0 * np.round((middle - moved[:, 0]) / 360.0)
+    c = inverse.a * moved[:, 0] + inverse.b * moved[:, 1] + inverse.c
+    r = inverse.d * moved[:, 0] + inverse.e * moved[:, 1] + inverse.f
+    scale = max(np.ptp(c) / piece.width, np.ptp(r) / piece.height, 1.0)
+    margin = math.ceil(3 * scale) + 2
+    x0, x1 = max(math.floor(c.min()) - margin, 0), min(math.ceil(c.max()) + margin, source.width)
+    y0, y1 = max(math.floor(r.min()) - margin, 0), min(math.ceil(r.max()) + margin, source.height)
+    return reader.pixels(x0, y0, x1 - x0, y1 - y0) if x0 < x1 and y0 < y1 else None
+
+
+def _warp(
+    source: DatasetReader,
+    layout: Layout,
+    indexes: Sequence[int],
+    onto: DatasetReader,
+    piece: Window,
+    part: Window,
+    resampling: str,
+    scaled: bool,
+) -> np.ndarray:
+    values = reader.read(source, indexes, window=part, layout=layout, scaled=scaled)
+    given = np.where(np.ma.getmaskarray(values), np.nan, values.data).astype(np.float32)
+    out = np.full((len(indexes), int(piece.height), int(piece.width)), np.nan, np.float32)
+    for band, target in zip(given, out, strict=True):
+        try:
+            rasterio.warp.reproject(
+                band,
+                target,
+                src_transform=_at(source.transform, part),
+                src_crs=source.crs,
+                src_nodata=np.nan,
+                dst_transform=_at(onto.transform, piece),
+                dst_crs=onto.crs,
+                dst_nodata=np.nan,
+                resampling=Resampling[resampling],
+                tolerance=0.0,
+            )
+        except RasterioError as error:
+            raise MethodError("grid_mismatch", f"the rasters cannot be aligned: {error}") from None
+    return out
+
+
+def _at(transform: Affine, window: Window) -> Affine:
+    x, y = reader.place(transform, window.col_off, window.row_off)
+    return Affine(transform.a, transform.b, x, transform.d, transform.e, y)

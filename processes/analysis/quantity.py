@@ -1,0 +1,397 @@
+"""A band, an index or an expression of an item, ready to be read on its grid or another's."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from processes.analysis import align
+from processes.analysis.params import Mask, Measure
+from processes.method import Item, MethodError
+from processes.process import Source
+from raster import bands, indices
+from raster.bands import BandMissing
+from raster.formula import Formula, FormulaError, parse
+from raster.reader import Layout
+
+Open = Callable[[Source], tuple[DatasetReader, Layout]]
+
+
+@dataclass(frozen=True)
+class Band:
+    """One band of one asset.
+
+    Attributes:
+        index: 1-based in the file.
+        factor: multiplies the scaled value; 1 but for stored numbers taken as reflectance.
+    """
+
+    source: Source
+    dataset: DatasetReader
+    layout: Layout
+    index: int
+    factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class _MaskBand:
+    band: Band
+    spec: Mask
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What a method reads of an item.
+
+    Attributes:
+        inputs: the bands; number n of them is `b<n>` of `formula`.
+        formula: None for a band as it is (scale and offset applied).
+        grid: the coarsest of the inputs' grids; windows are meant on it unless said otherwise.
+        label: `band`, `index_name` or `expression`, as the answer names it.
+        mapping: the bands that were found: role or name → 1-based index in its asset.
+    """
+
+    item_id: str
+    inputs: tuple[Band, ...]
+    formula: Formula | None
+    grid: DatasetReader
+    label: Mapping[str, Any]
+    mapping: Mapping[str, int]
+    categorical: bool = False
+    reflectance: str | None = None
+    mask: _MaskBand | None = None
+
+    @property
+    def asset_key(self) -> str:
+        """The asset read; several are joined by a comma."""
+        return ",".join(dict.fromkeys(band.source.asset_key for band in self.inputs))
+
+    @property
+    def bands_read(self) -> int:
+        """How many bands one pixel takes."""
+        return len(self.inputs) + (self.mask is not None)
+
+    @property
+    def checksums(self) -> list[dict[str, str]]:
+        """What the answer was made from."""
+        sources = {b.source.asset_key: b.source for b in self.inputs}
+        if self.mask is not None:
+            sources.setdefault(self.mask.band.source.asset_key, self.mask.band.source)
+        return [
+            {
+                "item_id": self.item_id,
+                "asset_key": key,
+                "checksum": str(source.asset.get("checksum", "")),
+            }
+            for key, source in sources.items()
+        ]
+
+    def resampling(self, onto: DatasetReader | None = None) -> str:
+        """How the values come onto a grid: the most that is done to one of the inputs."""
+        target = onto or self.grid
+        kinds = [
+            align.resampling_for(b.dataset, target, categorical=self.categorical)
+            for b in self.inputs
+        ]
+        return max(kinds, key=["none", "nearest", "mode", "bilinear", "average"].index)
+
+    def read(self, window: Window, onto: DatasetReader | None = None) -> np.ma.MaskedArray:
+        """The values of a window of `grid` (or of `onto`'s grid).
+
+        Returns: float32, (rows, columns); masked where an input or the result is invalid, and
+            where the mask says so.
+        """
+        target = onto or self.grid
+        arrays = self._inputs(window, target)
+        if self.formula is None:
+            values = arrays[0]
+        else:
+            values = self.formula.evaluate(dict(enumerate(arrays, start=1)))[0]
+        masked = np.ma.getmaskarray(values) | ~np.isfinite(values.data)
+        if self.mask is not None:
+            masked |= self._hidden(self.mask, window, target)
+        data = np.where(masked, np.float32(0), values.data).astype(np.float32, copy=False)
+        return np.ma.MaskedArray(data, mask=masked)
+
+    def _inputs(self, window: Window, target: DatasetReader) -> list[np.ma.MaskedArray]:
+        found: dict[int, np.ma.MaskedArray] = {}
+        files: dict[int, list[int]] = {}
+        for place, band in enumerate(self.inputs):
+            files.setdefault(id(band.dataset), []).append(place)
+        for places in files.values():
+            # one read a file: the bands of a pixel often share a compressed block
+            first = self.inputs[places[0]]
+            read = align.read(
+                first.dataset,
+                first.layout,
+                [self.inputs[p].index for p in places],
+                onto=target,
+                window=window,
+                resampling=align.resampling_for(
+                    first.dataset, target, categorical=self.categorical
+                ),
+            )
+            for row, p in enumerate(places):
+                values = read[row]
+                factor = self.inputs[p].factor
+                found[p] = values if factor == 1.0 else values * np.float32(factor)
+        return [found[place] for place in range(len(self.inputs))]
+
+    def _hidden(self, mask: _MaskBand, window: Window, target: DatasetReader) -> np.ndarray:
+        """True where the mask band says that the pixel does not count."""
+        band, spec = mask.band, mask.spec
+        if align.shift(band.dataset, target) is not None:
+            return self._excluded(spec, self._classes(band, target, window))
+        finer = align.resampling_for(band.dataset, target, categorical=True) == "mode"
+        if not finer:
+            return self._excluded(spec, self._classes(band, target, window))
+        # of several mask pixels in one, a single hidden one hides it
+        hidden = np.zeros((int(window.height), int(window.width)), bool)
+        for kind in ("min", "max", "mode"):
+            values = align.read(
+                band.dataset, band.layout, [band.index], onto=target, window=window,
+                resampling=kind, scaled=False,
+            )[0]  # fmt: skip
+            hidden |= self._excluded(spec, values)
+        return hidden
+
+    def _classes(self, band: Band, target: DatasetReader, window: Window) -> np.ma.MaskedArray:
+        return align.read(
+            band.dataset, band.layout, [band.index], onto=target, window=window,
+            resampling="nearest", scaled=False,
+        )[0]  # fmt: skip
+
+    @staticmethod
+    def _excluded(spec: Mask, values: np.ma.MaskedArray) -> np.ndarray:
+        hidden = np.ma.getmaskarray(values).copy()
+        whole = np.where(hidden, 0, values.data).astype(np.int64)
+        if spec.exclude:
+            hidden |= np.isin(whole, spec.exclude)
+        if spec.keep:
+            hidden |= ~np.isin(whole, spec.keep)
+        for bit in spec.bits:
+            hidden |= (whole >> bit) & 1 == 1
+        return hidden
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    source: Source
+    dataset: DatasetReader
+    layout: Layout
+    index: int
+    name: str
+
+
+def find(item: Item, measure: Measure, open_source: Open) -> Quantity:
+    """What `measure` means of an item.
+
+    Bands are looked for in the asset named, else in `data` or the first raster of the item, else
+    one by one over all its rasters. An explicit mapping wins over names.
+
+    Raises: MethodError: band_missing, invalid_params.
+    """
+    if not item.sources:
+        raise MethodError("band_missing", f"item {item.id} has no raster asset")
+    chosen = _asset(item, measure.asset_key)
+    try:
+        quantity = _within(item, measure, _candidates(chosen, open_source))
+    except MethodError as error:
+        spread = measure.asset_key is None and len(item.sources) > 1 and not measure.band_mapping
+        if error.code != "band_missing" or not spread or isinstance(measure.band, int):
+            raise
+        quantity = _across(item, measure, open_source, error)
+    if measure.mask is not None:
+        quantity = replace(quantity, mask=_mask(item, chosen, measure.mask, open_source))
+    return quantity
+
+
+def _asset(item: Item, key: str | None) -> Source:
+    if key is None:
+        return item.sources[0]
+    for source in item.sources:
+        if source.asset_key == key:
+            return source
+    known = ", ".join(s.asset_key for s in item.sources)
+    raise MethodError("band_missing", f"the item has no raster asset {key[:100]!r}; it has {known}")
+
+
+def _candidates(source: Source, open_source: Open) -> list[_Candidate]:
+    dataset, layout = open_source(source)
+    return [
+        _Candidate(source, dataset, layout, index, name)
+        for index, name in zip(layout.data, layout.names, strict=True)
+    ]
+
+
+def _within(item: Item, measure: Measure, candidates: Sequence[_Candidate]) -> Quantity:
+    """The measure on one asset, whose bands are `b<n>` by their place in the file."""
+    count = candidates[-1].dataset.count
+    names: list[str | None] = [None] * count
+    for candidate in candidates:
+        names[candidate.index - 1] = candidate.name or None
+    by_index = {candidate.index: candidate for candidate in candidates}
+    return _resolve(item, measure, names, by_index)
+
+
+def _across(item: Item, measure: Measure, open_source: Open, error: MethodError) -> Quantity:
+    """The measure over all rasters of the item, where each holds a band or some."""
+    every: list[_Candidate] = []
+    for source in item.sources:
+        found = _candidates(source, open_source)
+        if len(found) == 1 and bands.role(found[0].name) is None:
+            found = [replace(found[0], name=source.asset_key)]
+        every += found
+    try:
+        return _resolve(
+            item,
+            measure,
+            [candidate.name or None for candidate in every],
+            dict(enumerate(every, start=1)),
+        )
+    except MethodError:
+        raise error from None
+
+
+def _resolve(
+    item: Item,
+    measure: Measure,
+    names: Sequence[str | None],
+    by_index: Mapping[int, _Candidate],
+) -> Quantity:
+    mapping = indices.roles_from(measure.band_mapping) or None
+    reflectance = False
+    try:
+        if measure.index_name is not None:
+            index = indices.find(measure.index_name)
+            found = {role: bands.require(role, names, mapping) for role in index.roles}
+            text = indices.formula_of(index, measure.index_constants)
+            formula = parse(text, mapping=found, band_count=max(len(names), *found.values()))
+            label: dict[str, Any] = {"index_name": index.name}
+            reflectance = index.reflectance
+        elif measure.expression is not None:
+            formula = parse(
+                measure.expression, band_names=names, mapping=mapping, band_count=len(names)
+            )
+            label = {"expression": measure.expression}
+            found = {}
+        else:
+            return _single(item, measure.band, names, mapping, by_index)
+    except BandMissing as error:
+        raise MethodError("band_missing", str(error)) from None
+    except FormulaError as error:
+        code = "band_missing" if error.message.startswith("unknown band") else "invalid_params"
+        raise MethodError(code, f"expression: {error}") from None
+    if len(formula.blocks) != 1:
+        raise MethodError("invalid_params", "expression: must give one value, not several blocks")
+    used = [_at(by_index, number, names) for number in formula.bands]
+    for number, name in enumerate(names, start=1):
+        if name and number in formula.bands:
+            found.setdefault(name, number)
+    inputs = tuple(Band(c.source, c.dataset, c.layout, c.index) for c in used)
+    note = None
+    if reflectance:
+        inputs, note = _as_reflectance(inputs)
+    renumbered = _renumber(formula)
+    return Quantity(
+        item_id=item.id,
+        inputs=inputs,
+        formula=renumbered,
+        grid=_grid(inputs),
+        label=label,
+        mapping={
+            (role.upper() if bands.role(role) else role): by_index[number].index
+            for role, number in found.items()
+            if number in formula.bands
+        },
+        reflectance=note,
+    )
+
+
+def _renumber(formula: Formula) -> Formula:
+    """The same formula over `b1`, `b2` … in the order of its bands."""
+    order = {number: place for place, number in enumerate(formula.bands, start=1)}
+    if all(number == place for number, place in order.items()):
+        return formula
+    blocks = []
+    for block in formula.blocks:
+        program = re.sub(r"\bx(\d+)\b", lambda m: f"x{order[int(m[1])]}", block.program)
+        blocks.append(replace(block, bands=tuple(order[b] for b in block.bands), program=program))
+    return replace(formula, blocks=tuple(blocks), bands=tuple(order.values()))
+
+
+def _single(
+    item: Item,
+    wanted: int | str | None,
+    names: Sequence[str | None],
+    mapping: Mapping[str, int] | None,
+    by_index: Mapping[int, _Candidate],
+) -> Quantity:
+    number = wanted if isinstance(wanted, int) else None
+    if isinstance(wanted, str):
+        text = wanted.strip()
+        number = bands.resolve(text, names, mapping)
+        digits = text[1:] if text[:1] in ("b", "B") else text
+        if digits.isascii() and digits.isdecimal() and (number is None or text[:1] != "B"):
+            number = int(digits)
+        if number is None:
+            bands.require(text, names, mapping)
+    candidate = _at(by_index, number or 0, names)
+    band = Band(candidate.source, candidate.dataset, candidate.layout, candidate.index)
+    return Quantity(
+        item_id=item.id,
+        inputs=(band,),
+        formula=None,
+        grid=candidate.dataset,
+        label={"band": wanted, "band_index": candidate.index}
+        | ({"band_name": candidate.name} if candidate.name else {}),
+        mapping={},
+        categorical=bool(candidate.source.asset.get("is_categorical")),
+    )
+
+
+def _at(by_index: Mapping[int, _Candidate], number: int, names: Sequence[str | None]) -> _Candidate:
+    if number not in by_index:
+        have = ", ".join(names[i - 1] or f"b{i}" for i in sorted(by_index)[:40])
+        raise MethodError("band_missing", f"no band {number}; the raster's bands are: {have}")
+    return by_index[number]
+
+
+def _grid(inputs: Sequence[Band]) -> DatasetReader:
+    grid = inputs[0].dataset
+    for band in inputs[1:]:
+        if not align.same_grid(grid, band.dataset):
+            grid = align.coarser(grid, band.dataset)
+    return grid
+
+
+def _as_reflectance(inputs: tuple[Band, ...]) -> tuple[tuple[Band, ...], str | None]:
+    """Whole numbers without a scale as reflectance: the index's constants presuppose it."""
+    made, notes = [], []
+    for band in inputs:
+        at = band.layout.data.index(band.index)
+        dtype = np.dtype(band.dataset.dtypes[band.index - 1])
+        plain = (band.layout.scales[at], band.layout.offsets[at]) == (1.0, 0.0)
+        if not plain or dtype.kind not in "iu":
+            made.append(band)
+            continue
+        divisor = 255 if dtype.itemsize == 1 else 10_000
+        notes.append(f"stored values divided by {divisor}")
+        made.append(replace(band, factor=1.0 / divisor))
+    return tuple(made), notes[0] if notes else None
+
+
+def _mask(item: Item, read: Source, spec: Mask, open_source: Open) -> _MaskBand:
+    source = read if spec.asset_key is None else _asset(item, spec.asset_key)
+    dataset, layout = open_source(source)
+    names: list[str | None] = [None] * dataset.count
+    for index, name in zip(layout.data, layout.names, strict=True):
+        names[index - 1] = name or None
+    number = spec.band if isinstance(spec.band, int) else bands.resolve(spec.band, names)
+    if number not in layout.data:
+        raise MethodError("band_missing", f"mask: no band {str(spec.band)[:100]!r}")
+    return _MaskBand(Band(source, dataset, layout, number), spec)

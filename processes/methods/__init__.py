@@ -1,0 +1,1 @@
+"""Analytics methods, one a file; see `processes.method`."""

@@ -1,0 +1,267 @@
+"""zonal_stats against numpy, rasterstats and supersampling; masks, grids and the antimeridian."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+
+import numpy as np
+import pytest
+import rasterio
+import rasterio.features
+import rasterstats
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rasterio.warp import transform_bounds, transform_geom
+
+from processes.analysis import engine, zones
+from processes.analysis.summary import Summary
+from processes.method import MethodError
+
+FINE = 20  # subpixels a side of the brute-force coverage
+
+
+def inner(path, share=0.3):
+    """A slanted polygon well within a raster, in degrees."""
+    with rasterio.open(path) as file:
+        w, s, e, n = transform_bounds(file.crs, "EPSG:4326", *file.bounds)
+    dx, dy, x, y = (e - w) * share, (n - s) * share, (w + e) / 2, (s + n) / 2
+    ring = [
+        [x - dx, y - dy * 0.7],
+        [x + dx, y - dy],
+        [x + dx * 0.6, y + dy],
+        [x - dx * 0.8, y + dy],
+    ]
+    return {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
+
+
+def supersampled(path, geometry):
+    """Covered fractions of pixels by counting FINE x FINE points in each, in the raster's CRS."""
+    with rasterio.open(path) as file:
+        dense = shapely.segmentize(shapely.geometry.shape(geometry), 1e-4)
+        moved = transform_geom("EPSG:4326", file.crs, json.loads(shapely.to_geojson(dense)))
+        fine = rasterio.features.rasterize(
+            [(moved, 1)],
+            out_shape=(file.height * FINE, file.width * FINE),
+            transform=file.transform * rasterio.Affine.scale(1 / FINE),
+            dtype="uint8",
+        )
+        rows, columns = file.height, file.width
+    return fine.reshape(rows, FINE, columns, FINE).mean(axis=(1, 3))
+
+
+@pytest.mark.proves("zonal_stats", "value")
+def test_a_polygon_weighs_pixels_by_what_it_covers(run, files, truth):
+    path, geometry = files["april"], inner(files["april"])
+    weights, values = supersampled(path, geometry), truth.ndvi(path).filled(np.nan)
+    answer = run(
+        "zonal_stats", [truth.item(path)], item_id="it_a", index_name="NDVI", geometry=geometry
+    )
+    found = answer["statistics"]
+    mean = np.average(values, weights=weights)
+    # a boundary pixel's brute-force share is known to about 1/FINE; they average out
+    assert math.isclose(found["count"], weights.sum(), rel_tol=2e-4)
+    assert math.isclose(found["mean"], mean, rel_tol=2e-4)
+    spread = math.sqrt(np.average((values - mean) ** 2, weights=weights))
+    assert math.isclose(found["std"], spread, rel_tol=5e-4)
+    assert math.isclose(found["sum"], (values * weights).sum(), rel_tol=3e-4)
+    touched = values[weights > 0]
+    assert found["min"] <= touched.min() + 1e-6 and found["max"] >= touched.max() - 1e-6
+    inside = np.sort(values[weights > 0.999])
+    assert math.isclose(found["median"], np.median(inside), abs_tol=0.01)
+    geodesic = shapely.geometry.shape(geometry)
+    import pyproj
+
+    area = abs(pyproj.Geod(ellps="WGS84").geometry_area_perimeter(geodesic)[0])
+    assert math.isclose(answer["area_m2"], area, rel_tol=1e-3)
+
+
+def test_means_agree_with_rasterstats_where_edges_hardly_count(run, files, truth):
+    path, geometry = files["naip"], inner(files["naip"], 0.45)
+    with rasterio.open(path) as file:
+        moved = transform_geom("EPSG:4326", file.crs, geometry)
+        values, transform = file.read(4).astype(np.float64), file.transform
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        other = rasterstats.zonal_stats(
+            moved, values, affine=transform, nodata=-1, stats="mean count std"
+        )[0]
+    found = run("zonal_stats", [truth.item(path)], item_id="it_a", band=4, geometry=geometry)[
+        "statistics"
+    ]
+    assert math.isclose(found["count"], other["count"], rel_tol=2e-3)
+    assert math.isclose(found["mean"], other["mean"], rel_tol=2e-3)
+    assert math.isclose(found["std"], other["std"], rel_tol=2e-3)
+
+
+@pytest.mark.proves("zonal_stats", "validity")
+def test_nodata_masks_and_alpha_do_not_count(run, files, truth, holed):
+    path = holed(files["april"])
+    found = run("zonal_stats", [truth.item(path)], item_id="it_a", index_name="NDVI")["statistics"]
+    values = truth.ndvi(path).compressed()
+    assert found["count"] == values.size == 10_000 - 50 * 70
+    assert math.isclose(found["valid_percent"], 65.0)
+    assert math.isclose(found["mean"], values.mean(), rel_tol=1e-6)
+    for name in ("masked", "alpha"):
+        with rasterio.open(files[name]) as file:
+            shown = file.dataset_mask() > 0
+            band = file.read(1)[shown].astype(float)
+        found = run("zonal_stats", [truth.item(files[name])], item_id="it_a", band=1)["statistics"]
+        assert found["count"] == band.size
+        assert math.isclose(found["mean"], band.mean(), rel_tol=1e-9)
+    with pytest.raises(MethodError, match="no pixel") as refusal:
+        run("zonal_stats", [truth.item(files["empty"])], item_id="it_a", band=1)
+    assert refusal.value.code == "no_valid_pixel"
+
+
+def test_a_mask_band_hides_classes_and_bits(run, files, truth, tmp_path):
+    path = files["april"]
+    with rasterio.open(path) as file:
+        profile = {**file.profile, "count": 1, "dtype": "uint8", "nodata": None, "driver": "GTiff"}
+    classes = np.arange(10_000).reshape(100, 100) % 12
+    with rasterio.open(tmp_path / "scl.tif", "w", **profile) as out:
+        out.write(classes.astype("uint8"), 1)
+    item = truth.item(path)
+    item["sources"].append(
+        {"item_id": "it_a", "asset_key": "scl", "path": str(tmp_path / "scl.tif"), "asset": {}}
+    )
+    values = truth.read(path, "nir")
+    for mask, shown in (
+        ({"exclude": [3, 8, 9, 10]}, ~np.isin(classes, [3, 8, 9, 10])),
+        ({"keep": [4, 5]}, np.isin(classes, [4, 5])),
+        ({"bits": [0, 3]}, (classes & 0b1001) == 0),
+    ):
+        found = run(
+            "zonal_stats", [item], item_id="it_a", band="nir", mask={"asset_key": "scl", **mask}
+        )["statistics"]
+        assert found["count"] == shown.sum()
+        assert math.isclose(found["mean"], values[shown].mean(), rel_tol=1e-6)
+
+
+def test_scale_and_offset_are_applied(run, files, truth):
+    found = run("zonal_stats", [truth.item(files["scaled"])], item_id="it_a", band=1)["statistics"]
+    values = truth.read(files["scaled"], 1).compressed()
+    assert math.isclose(found["mean"], values.mean(), abs_tol=1e-6)
+    assert math.isclose(found["percentiles"]["98"], np.percentile(values, 98), abs_tol=1e-6)
+
+
+def test_a_rotated_grid_and_the_antimeridian(run, files, truth):
+    answer = run("zonal_stats", [truth.item(files["rotated"])], item_id="it_a", band=4)
+    values = truth.read(files["rotated"], 4).compressed()
+    assert math.isclose(answer["statistics"]["mean"], values.mean(), rel_tol=1e-9)
+    path = files["antimeridian"]
+    with rasterio.open(path) as file:
+        corners = transform_bounds(file.crs, "EPSG:4326", *file.bounds)
+    assert corners[0] > corners[2]  # west of the line in the east
+    west, south, east, north = corners
+    box = shapely.box
+    north, south = south + (north - south) * 0.7, south + (north - south) * 0.3
+    both = shapely.MultiPolygon(
+        [box(west + 0.5, south, 180, north), box(-180, south, east - 0.5, north)]
+    )
+    geometry = json.loads(shapely.to_geojson(both))
+    found = run("zonal_stats", [truth.item(path)], item_id="it_a", band=1, geometry=geometry)
+    halves = [
+        run("zonal_stats", [truth.item(path)], item_id="it_a", band=1,
+            geometry=json.loads(shapely.to_geojson(part)))
+        for part in both.geoms
+    ]  # fmt: skip
+    total = sum(h["statistics"]["count"] for h in halves)
+    assert all(h["statistics"]["count"] > 1000 for h in halves)
+    assert math.isclose(found["statistics"]["count"], total, rel_tol=1e-6)
+    assert math.isclose(
+        found["statistics"]["sum"], sum(h["statistics"]["sum"] for h in halves), rel_tol=1e-6
+    )
+    area = sum(h["area_m2"] for h in halves)
+    assert math.isclose(found["area_m2"], area, rel_tol=1e-3)
+
+
+def test_every_feature_has_its_statistics_beside_those_of_all(run, files, truth):
+    path, one = files["april"], inner(files["april"], 0.1)
+    far = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}
+    features = [
+        {"type": "Feature", "id": "field", "properties": {}, "geometry": one},
+        {"type": "Feature", "properties": {"name": "sea"}, "geometry": far},
+    ]
+    answer = run("zonal_stats", [truth.item(path)], item_id="it_a", band=1,
+                 geometry={"type": "FeatureCollection", "features": features})  # fmt: skip
+    alone = run("zonal_stats", [truth.item(path)], item_id="it_a", band=1, geometry=one)
+    assert [zone["id"] for zone in answer["zones"]] == ["field", "sea"]
+    assert answer["zones"][0]["statistics"] == alone["statistics"] == answer["statistics"]
+    assert answer["zones"][1]["statistics"]["count"] == 0
+    assert answer["zones"][1]["statistics"]["mean"] is None
+
+
+def test_an_area_smaller_than_a_pixel_has_that_pixels_value(run, files, truth):
+    path = files["april"]
+    with rasterio.open(path) as file:
+        x, y = file.transform * (40.4, 30.4)
+        box = shapely.box(x, y - 1, x + 1, y)
+        moved = transform_geom(file.crs, "EPSG:4326", json.loads(shapely.to_geojson(box)))
+    found = run("zonal_stats", [truth.item(path)], item_id="it_a", band="nir", geometry=moved)
+    assert math.isclose(found["statistics"]["count"], 0.01, rel_tol=1e-2)
+    assert math.isclose(found["statistics"]["mean"], truth.read(path, "nir")[30, 40], rel_tol=1e-6)
+
+
+def test_bands_lying_one_in_an_asset_are_found_and_aligned(run, files, truth, tmp_path):
+    sources = []
+    for number, name in ((3, "red"), (4, "nir")):
+        with rasterio.open(files["april"]) as file:
+            profile = {**file.profile, "count": 1, "driver": "GTiff"}
+            values, scale = file.read(number), file.scales[0]
+        made = tmp_path / f"{name}.tif"
+        with rasterio.open(made, "w", **profile) as out:
+            out.write(values, 1)
+            out.scales = (scale,)
+        sources.append({"item_id": "it_a", "asset_key": name, "path": str(made), "asset": {}})
+    item = {**truth.item(files["april"]), "sources": sources}
+    answer = run("zonal_stats", [item], item_id="it_a", index_name="NDVI")
+    assert set(answer["asset_key"].split(",")) == {"red", "nir"}
+    assert math.isclose(
+        answer["statistics"]["mean"], truth.ndvi(files["april"]).mean(), rel_tol=1e-6
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(-5, 35), st.floats(-5, 35)), min_size=3, max_size=8),
+    st.integers(0, 5),
+)
+def test_coverage_adds_up_to_the_area_of_any_polygon(points, shift):
+    polygon = shapely.convex_hull(shapely.MultiPoint(points))
+    zone = zones.within("0", polygon.intersection(shapely.box(0, 0, 30, 30)))
+    if zone is None:
+        return
+    total = 0.0
+    for window in zones.windows(zone, rows=7 + shift, columns=11):
+        part = zones.coverage(zone, window)
+        total += window.width * window.height if part is None else float(part.sum())
+        assert part is None or (part.min() >= 0 and part.max() <= 1.0001)
+    assert math.isclose(total, zone.polygons.area, rel_tol=1e-4, abs_tol=1e-4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=300),
+    st.lists(st.sampled_from([0.0, 2.0, 25.0, 50.0, 98.0, 100.0]), min_size=1, max_size=4),
+    st.booleans(),
+)
+def test_percentiles_are_numpys_in_one_reading_or_two(values, wanted, weighed):
+    array = np.ma.MaskedArray(np.array(values, np.float32).reshape(1, -1))
+    weights = np.full(array.shape, 0.5, np.float32) if weighed else None
+    once, twice = Summary(), Summary()
+    once.add(array, weights)
+    twice.add(array, weights)
+    twice._kept = None  # as after more than KEEP values
+    expected = np.percentile(np.array(values, np.float32).astype(float), wanted)
+    assert np.allclose(once.percentiles(wanted), expected, rtol=1e-5, atol=1e-4)
+    again = twice.percentiles(wanted, lambda: [(array, weights)])
+    assert np.allclose(again, expected, rtol=1e-5, atol=1e-4)
+
+
+def test_not_finite_numbers_become_null():
+    made = engine.finite({"a": [float("nan"), np.float32("inf"), np.int16(3)], "b": (1.5,)})
+    assert made == {"a": [None, None, 3], "b": [1.5]}
+    json.dumps(made, allow_nan=False)
