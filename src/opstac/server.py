@@ -24,11 +24,16 @@ DRAIN_SECONDS = 3.0
 FINISH_SECONDS = 25
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; raises CommandError where the port is taken."""
+def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A bound socket; raises CommandError where the port is taken.
+
+    `shared`: other processes of the same user may listen on it too, each for its connections.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
     except OSError as error:

@@ -36,6 +36,7 @@ class Settings:
     job_timeout_seconds: int = v.JOB_TIMEOUT_SECONDS.default
     trusted_proxy: bool = v.TRUSTED_PROXY.default
     webhook_allow: str = v.WEBHOOK_ALLOW.default
+    share_port: bool = v.SHARE_PORT.default
     tile_threads: int = v.TILE_THREADS.default
     tile_seconds: int = v.TILE_SECONDS.default
     tile_wait_seconds: int = v.TILE_WAIT_SECONDS.default
@@ -78,6 +79,7 @@ def read(
         job_timeout_seconds=v.JOB_TIMEOUT_SECONDS.number(environ),
         trusted_proxy=v.TRUSTED_PROXY.on(environ),
         webhook_allow=v.WEBHOOK_ALLOW.text(environ),
+        share_port=v.SHARE_PORT.on(environ),
         tile_threads=v.TILE_THREADS.number(environ),
         tile_seconds=v.TILE_SECONDS.number(environ),
         tile_wait_seconds=v.TILE_WAIT_SECONDS.number(environ),

@@ -157,6 +157,11 @@ JOB_TIMEOUT_SECONDS = Variable(
 WORKER_NAME = Variable(
     "OPSTAC_WORKER_NAME", None, "The name of a worker process.", "host name and process id"
 )
+SHARE_PORT = Variable(
+    "OPSTAC_SHARE_PORT",
+    False,
+    "1: several processes may listen on the same port; each connection goes to one of them.",
+)
 TILE_THREADS = Variable(
     "OPSTAC_TILE_THREADS",
     0,
@@ -218,7 +223,8 @@ YES = Variable("OPSTAC_YES", None, "1: `./opstac` installs system packages witho
 GROUPS: dict[str, tuple[Variable[object], ...]] = {
     "Where things are": (DATABASE_URL, HOME, STORAGE, SECRET_KEY, VERIFY_KEYS),
     "Serving": (
-        HOST, PORT, PUBLIC_URL, TRUSTED_PROXY, METRICS_PORT, POOL_SIZE, ISSUER, LOG_LEVEL,
+        HOST, PORT, SHARE_PORT, PUBLIC_URL, TRUSTED_PROXY, METRICS_PORT, POOL_SIZE, ISSUER,
+        LOG_LEVEL,
     ),
     "Tiles": (
         TILE_THREADS, TILE_SECONDS, TILE_WAIT_SECONDS, TILE_MEMORY_MB, RASTER_HOSTS, RASTER_ALLOW,

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     made = replace(made, host=args.host or made.host, port=args.port or made.port)
     if found.private:
         database.migrate(found)
-    listener = listen(made.host, made.port)
+    listener = listen(made.host, made.port, shared=made.share_port)
     worker = args.service == "all" and not args.no_worker
     on_uvloop(
         serve(
