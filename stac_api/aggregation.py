@@ -179,6 +179,8 @@ async def aggregate(
         known = await searcher.ids(visibility, named | in_filter)
     if visibility.anonymous and not named <= known.keys():
         raise Unauthorized
+    if visibility.anonymous:
+        raise Unauthorized("a credential is needed to aggregate")
     if visibility.empty:
         empty: Document = {"value": None, "buckets": [], "overflow": 0}
         results = [{**empty, "value": 0} if w.name == "total_count" else empty for w in wanted]

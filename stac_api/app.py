@@ -21,12 +21,26 @@ from fastapi.exceptions import RequestValidationError
 from stac_fastapi.api.app import StacApi
 from stac_fastapi.api.models import CollectionUri, EmptyRequest
 from stac_fastapi.api.routes import create_async_endpoint
-from stac_fastapi.extensions import FieldsExtension, TokenPaginationExtension
+from stac_fastapi.extensions import (
+    CollectionSearchExtension,
+    FieldsExtension,
+    FreeTextExtension,
+    TokenPaginationExtension,
+)
+from stac_fastapi.extensions.collection_search import CollectionSearchConformanceClasses
+from stac_fastapi.extensions.fields import FieldsConformanceClasses
 from stac_fastapi.extensions.filter import (
+    FilterConformanceClasses,
     ItemCollectionFilterExtension,
     SearchFilterExtension,
 )
-from stac_fastapi.extensions.sort import ItemCollectionSortExtension, SearchSortExtension
+from stac_fastapi.extensions.free_text import FreeTextConformanceClasses
+from stac_fastapi.extensions.query import QueryConformanceClasses
+from stac_fastapi.extensions.sort import (
+    CollectionSearchSortExtension,
+    ItemCollectionSortExtension,
+    SearchSortExtension,
+)
 from stac_fastapi.pgstac.config import Settings
 from stac_fastapi.pgstac.extensions import QueryExtension
 from starlette.exceptions import HTTPException
@@ -43,6 +57,7 @@ from stac_api.document import Mount
 from stac_api.errors import problem
 from stac_api.queryables import Describer, Queryables
 from stac_api.search import Searcher
+from stac_api.sortables import Sortables
 from stac_api.tenancy import Visibility
 from stac_api.transactions import RunOperation
 from stac_api.writing import Transactions
@@ -54,6 +69,8 @@ DESCRIPTION = "Items and collections of one organization, searchable by place, t
 
 # what the library's extensions leave out; clients look for these names
 _CONFORMANCE = (
+    "https://api.stacspec.org/v1.0.0/browseable",
+    "https://api.stacspec.org/v1.0.0/children",
     "https://api.stacspec.org/v1.0.0/item-search#sort",
     "https://api.stacspec.org/v1.0.0/item-search#filter",
     "https://api.stacspec.org/v1.0.0/ogcapi-features#sort",
@@ -106,8 +123,9 @@ def create_app(
         return Mount(address(request), prefix, item_links)
 
     service = Service(searcher, Collections(searcher), visibility, run_op, mount)
+    client = Client(service=service, more_conformance=_CONFORMANCE)
     describer = Describer(searcher)
-    queryables = Queryables(service, describer)
+    queryables, sortables = Queryables(service, describer), Sortables(service, describer)
     api = StacApi(
         app=FastAPI(
             title=TITLE,
@@ -121,17 +139,31 @@ def create_app(
         router=APIRouter(prefix=prefix),
         settings=settings,
         extensions=[
-            SearchSortExtension(),
-            ItemCollectionSortExtension(),
-            FieldsExtension(),
-            QueryExtension(),
+            SearchSortExtension(client=sortables),
+            ItemCollectionSortExtension(client=sortables),
+            CollectionSearchSortExtension(client=sortables),
+            FieldsExtension(conformance_classes=list(FieldsConformanceClasses)),
+            QueryExtension(conformance_classes=list(QueryConformanceClasses)),
+            FreeTextExtension(
+                conformance_classes=[
+                    FreeTextConformanceClasses.SEARCH,
+                    FreeTextConformanceClasses.ITEMS,
+                    FreeTextConformanceClasses.COLLECTIONS,
+                ]
+            ),
             TokenPaginationExtension(),
             SearchFilterExtension(client=queryables),
             ItemCollectionFilterExtension(client=queryables),
+            CollectionSearchExtension(
+                conformance_classes=[
+                    *CollectionSearchConformanceClasses,
+                    FilterConformanceClasses.COLLECTIONS,
+                ]
+            ),
             Transactions(service=service, settings=settings),
             Aggregations(client=AggregationClient(service=service, describer=describer)),
         ],
-        client=Client(service=service, more_conformance=_CONFORMANCE),
+        client=client,
         response_class=JSONResponse,
         # our client reads requests itself: more lenient than the models, and faster
         search_get_request_model=EmptyRequest,
@@ -139,6 +171,7 @@ def create_app(
         collections_get_request_model=EmptyRequest,
         items_get_request_model=CollectionUri,
         exceptions={},
+        health_check=service.health,  # type: ignore[arg-type]
         middlewares=[
             Middleware(BrotliMiddleware, minimum_size=1024, quality=1),
             Middleware(
@@ -157,6 +190,12 @@ def create_app(
         create_async_endpoint(api.client.landing_page, EmptyRequest),
         response_class=JSONResponse,
         include_in_schema=False,
+    )
+    app.add_api_route(
+        f"{prefix}/children",
+        create_async_endpoint(client.children, EmptyRequest),
+        name="Children",
+        response_class=JSONResponse,
     )
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)

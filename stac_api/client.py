@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
@@ -13,19 +13,23 @@ from stac_fastapi.pgstac.core import CoreCrudClient
 from starlette.requests import Request
 from starlette.responses import Response
 
+from db.queries import queries
+from stac_api import collection_search, output
 from stac_api.collections import Collections, missing
 from stac_api.document import GEOJSON, STAC_VERSION, Document, Mount, quoted
 from stac_api.errors import BadRequest, TooLarge
+from stac_api.output import JSON, json_response, link
 from stac_api.request import SearchRequest, from_body, from_query, read_json
 from stac_api.search import Page, Searcher
 from stac_api.tenancy import Visibility
 from stac_api.transactions import RunOperation
 
-JSON = "application/json"
+sql = queries(__file__)
+
+SCHEMA = "application/schema+json"
 BODY_BYTES = 2 * 1024**2
-COLLECTIONS_PAGE = 100
-COLLECTIONS_LIMIT = 1_000
-CHILDREN = 100
+CHILDREN = 1_000
+_PAGE = ("limit", "offset")
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,12 @@ class Service:
     visibility: Callable[[Request], Awaitable[Visibility]]
     run_op: RunOperation
     mount: Callable[[Request], Mount]
+
+    async def health(self, request: Request) -> Response:
+        """Whether the database answers, and which pgstac it has."""
+        version = (await self.searcher.fetch(sql.version))[0]["version"]
+        up = {"status": "UP"}
+        return json_response(up | {"lifespan": up, "pgstac": up | {"pgstac_version": version}})
 
     async def item(
         self, visibility: Visibility, collection: str, item: str, mount: Mount
@@ -72,9 +82,10 @@ class Client(CoreCrudClient):
         """GET /: links to everything, and the first of the visible collections."""
         request: Request = kwargs["request"]
         visibility, mount = await self.service.visibility(request), self.service.mount(request)
-        children, _ = await self.service.collections.page(visibility, mount, limit=CHILDREN)
+        children = await self.service.collections.names(visibility, CHILDREN)
         root = mount.root
         queryables = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
+        sortables = "http://www.opengis.net/def/rel/ogc/1.0/sortables"
         description = "application/vnd.oai.openapi+json;version=3.0"
         return json_response(
             {
@@ -83,6 +94,7 @@ class Client(CoreCrudClient):
                 "stac_version": STAC_VERSION,
                 "title": self.title,
                 "description": self.description,
+                "stac_extensions": [],
                 "conformsTo": self.conformance_classes(),
                 "links": [
                     link("self", JSON, root),
@@ -91,7 +103,19 @@ class Client(CoreCrudClient):
                     link("conformance", JSON, f"{root}/conformance"),
                     link("search", GEOJSON, f"{root}/search", method="GET"),
                     link("search", GEOJSON, f"{root}/search", method="POST"),
-                    link(queryables, "application/schema+json", f"{root}/queryables"),
+                    link("children", JSON, f"{root}/children"),
+                    link(
+                        queryables,
+                        SCHEMA,
+                        f"{root}/queryables",
+                        title="Queryables available for this Catalog",
+                    ),
+                    link(
+                        sortables,
+                        SCHEMA,
+                        f"{root}/sortables",
+                        title="Sortables available for this Catalog",
+                    ),
                     link("aggregate", JSON, f"{root}/aggregate", method="GET"),
                     link("aggregations", JSON, f"{root}/aggregations"),
                     link("service-desc", description, f"{root}/api"),
@@ -100,32 +124,55 @@ class Client(CoreCrudClient):
                         link(
                             "child",
                             JSON,
-                            f"{root}/collections/{quoted(child['id'])}",
-                            title=child["title"],
+                            f"{root}/collections/{quoted(name)}",
+                            title=title,
                         )
-                        for child in children
+                        for name, title in children
                     ),
                 ],
             }
         )
 
     async def all_collections(self, request: Request, **kwargs: Any) -> Any:  # type: ignore[override]
-        """GET /collections, in order of making."""
+        """GET /collections: those that fit, in order of making unless asked otherwise."""
+        return await self._collections(request, "collections")
+
+    async def children(self, request: Request, **kwargs: Any) -> Any:
+        """GET /children: what the landing page links to, whole."""
+        return await self._collections(request, "children")
+
+    async def _collections(self, request: Request, name: str) -> Response:
         visibility, mount = await self.service.visibility(request), self.service.mount(request)
-        limit = whole(request, "limit", COLLECTIONS_PAGE, 1, COLLECTIONS_LIMIT)
-        offset = whole(request, "offset", 0, 0, 1_000_000)
-        shown, more = await self.service.collections.page(
-            visibility, mount, limit=limit, offset=offset
-        )
-        here = f"{mount.root}/collections"
-        links = [link("self", JSON, here), link("root", JSON, mount.root)]
+        given: Mapping[str, str] = request.query_params
+        if name == "children":  # a page, and as long as the list on the landing page by default
+            given = {k: v for k, v in given.items() if k in ("limit", "offset")}
+            asked = collection_search.from_query({"limit": str(CHILDREN), **given})
+        else:
+            asked = collection_search.from_query(given)
+        shown, matched = await self.service.collections.search(visibility, asked, mount)
+        here, query = f"{mount.root}/{name}", request.url.query
+        links = [
+            link("self", JSON, f"{here}?{query}" if query else here),
+            link("root", JSON, mount.root),
+        ]
+        kept = [(k, v) for k, v in request.query_params.multi_items() if k not in _PAGE]
+        back = asked.offset > 0 and (asked.paged or shown)
         for rel, there, at in (
-            ("next", more, offset + limit),
-            ("prev", offset > 0, max(0, offset - limit)),
+            ("next", asked.offset + len(shown) < matched and shown, asked.offset + asked.limit),
+            ("previous", back, max(0, asked.offset - asked.limit)),
         ):
             if there:
-                links.append(link(rel, JSON, f"{here}?limit={limit}&offset={at}", method="GET"))
-        return json_response({"collections": shown, "links": links, "numberReturned": len(shown)})
+                page = [("limit", str(asked.limit)), ("offset", str(at))]
+                href = f"{here}?{urlencode([*kept, *page])}"
+                links.append(link(rel, JSON, href, method="GET"))
+        return json_response(
+            {
+                name: shown,
+                "links": links,
+                "numberMatched": matched,
+                "numberReturned": len(shown),
+            }
+        )
 
     async def get_collection(self, collection_id: str, request: Request, **kwargs: Any) -> Any:
         """GET /collections/{id}."""
@@ -142,10 +189,9 @@ class Client(CoreCrudClient):
         search = from_query(request.query_params, collection=collection_id)
         search = replace(search, collections=tuple(ids))
         mount = self.service.mount(request)
-        page = await self.service.searcher.search(visibility, search, mount)
         parent = f"{mount.root}/collections/{quoted(collection_id)}"
         extra = [link("collection", JSON, parent), link("parent", JSON, parent)]
-        return _page_response(page, request, mount, f"{parent}/items", None, extra)
+        return await self._items(request, visibility, search, f"{parent}/items", None, extra)
 
     async def get_item(
         self, item_id: str, collection_id: str, request: Request, **kwargs: Any
@@ -160,17 +206,45 @@ class Client(CoreCrudClient):
         """GET /search."""
         visibility = await self.service.visibility(request)
         search = from_query(request.query_params)
-        mount = self.service.mount(request)
-        page = await self.service.searcher.search(visibility, search, mount)
-        return _page_response(page, request, mount, f"{mount.root}/search", None)
+        address = f"{self.service.mount(request).root}/search"
+        return await self._items(request, visibility, search, address, None)
 
     async def post_search(self, request: Request, **kwargs: Any) -> Any:  # type: ignore[override]
         """POST /search."""
         visibility = await self.service.visibility(request)
         body = await read_body(request)
-        mount = self.service.mount(request)
-        page = await self.service.searcher.search(visibility, from_body(body), mount)
-        return _page_response(page, request, mount, f"{mount.root}/search", body)
+        address = f"{self.service.mount(request).root}/search"
+        return await self._items(request, visibility, from_body(body), address, body)
+
+    async def _items(
+        self,
+        request: Request,
+        visibility: Visibility,
+        search: SearchRequest,
+        address: str,
+        body: Any,
+        extra: list[dict[str, Any]] | None = None,
+    ) -> Response:
+        """A page of items in the format asked for."""
+        given: Mapping[str, Any] = request.query_params if body is None else body
+        if given.get("query") and given.get("filter"):
+            raise BadRequest("query and filter cannot be sent together; put both into the filter")
+        mount, media_type = self.service.mount(request), output.format_of(request)
+        paged = given.get("limit") is not None
+        everything = media_type != GEOJSON and not paged
+        if everything:
+            search = replace(search, limit=output.STREAMED_PAGE)
+        page = await self.service.searcher.search(visibility, search, mount)
+        links = output.page_links(page, request, mount, address, body, extra)
+        if media_type == GEOJSON:
+            return output.geojson(page, links)
+
+        async def following(token: str) -> Page:
+            return await self.service.searcher.search(
+                visibility, replace(search, token=token), mount
+            )
+
+        return output.lines(page, media_type, links, following if everything else None)
 
 
 async def read_body(request: Request, limit: int = BODY_BYTES) -> Any:
@@ -191,52 +265,3 @@ async def read_body(request: Request, limit: int = BODY_BYTES) -> Any:
             raise TooLarge(f"the body may have {limit} bytes")
         parts.append(part)
     return read_json(b"".join(parts))
-
-
-def json_response(document: Any, status: int = 200, **headers: str) -> Response:
-    """A finished JSON response."""
-    return Response(orjson.dumps(document), status, headers=headers, media_type=JSON)
-
-
-def link(rel: str, type_: str, href: str, **more: Any) -> dict[str, Any]:
-    """One STAC link."""
-    return {"rel": rel, "type": type_, "href": href, **more}
-
-
-def whole(request: Request, name: str, default: int, low: int, high: int) -> int:
-    """A whole number from the query string.
-
-    Raises:
-        BadRequest: not one, or out of range.
-    """
-    text = request.query_params.get(name)
-    if text is None or text == "":
-        return default
-    if not (text.isascii() and text.isdecimal() and len(text) < 10 and low <= int(text) <= high):
-        raise BadRequest(f"{name} must be a whole number from {low} to {high}")
-    return int(text)
-
-
-def _page_response(
-    page: Page,
-    request: Request,
-    mount: Mount,
-    address: str,
-    body: Any,
-    extra: list[dict[str, Any]] | None = None,
-) -> Response:
-    """A page with its links; `body` is that of a POST, None for GET."""
-    links = [link("self", GEOJSON, address), link("root", JSON, mount.root), *(extra or [])]
-    if body is None and request.url.query:
-        links[0]["href"] += f"?{request.url.query}"
-    for rel, token in (("next", page.next), ("prev", page.prev)):
-        if token is None:
-            continue
-        if body is None:
-            kept = [(k, v) for k, v in request.query_params.multi_items() if k != "token"]
-            query = urlencode([*kept, ("token", token)])
-            links.append(link(rel, GEOJSON, f"{address}?{query}", method="GET"))
-        else:
-            again = {**body, "token": token}
-            links.append(link(rel, GEOJSON, address, method="POST", body=again, merge=False))
-    return Response(orjson.dumps(page.collection(links)), media_type=GEOJSON)

@@ -6,12 +6,15 @@ project.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from db.queries import queries
+from stac_api import collection_search
+from stac_api.collection_search import CollectionSearch
 from stac_api.document import STAC_VERSION, Document, Mount, quoted, time_text
 from stac_api.errors import NotFound, Unauthorized
 from stac_api.search import Searcher
@@ -20,6 +23,7 @@ from stac_api.tenancy import Visibility
 sql = queries(__file__)
 
 EXTENT_SECONDS = 30
+SEARCHED = 20_000  # collections looked through at most
 _EXTENTS_KEPT = 20_000
 _WORLD = [-180.0, -90.0, 180.0, 90.0]
 # what the platform says itself, whatever a client has stored beside it
@@ -38,10 +42,44 @@ class Collections:
 
     async def page(
         self, visibility: Visibility, mount: Mount, *, limit: int, offset: int = 0
-    ) -> tuple[list[Document], bool]:
-        """One page in order of making, and whether there are more."""
+    ) -> tuple[list[Document], int]:
+        """One page in order of making, and how many there are in all."""
         rows = await self._rows(visibility, None, limit + 1, offset)
-        return await self._documents(visibility, rows[:limit], mount), len(rows) > limit
+        if len(rows) <= limit and (rows or not offset):
+            matched = offset + len(rows)
+        else:
+            matched = await self._count(visibility)
+        return await self._documents(visibility, rows[:limit], mount), matched
+
+    async def search(
+        self, visibility: Visibility, asked: CollectionSearch, mount: Mount
+    ) -> tuple[list[Document], int]:
+        """One page of the collections that fit, and how many do."""
+        if asked.plain:
+            shown, matched = await self.page(
+                visibility, mount, limit=asked.limit, offset=asked.offset
+            )
+        else:
+            rows = await self._rows(visibility, None, SEARCHED, 0)
+            everything = await self._documents(visibility, rows, mount, extents=asked.needs_extents)
+            fitting = await asyncio.to_thread(collection_search.found, everything, asked)
+            wanted = {d["opstac:id"] for d in fitting[asked.offset : asked.offset + asked.limit]}
+            matched = len(fitting)
+            if asked.needs_extents:
+                shown = [d for d in fitting if d["opstac:id"] in wanted]
+            else:
+                order = {d["opstac:id"]: n for n, d in enumerate(fitting)}
+                rows = [row for row in rows if row["id"] in wanted]
+                rows.sort(key=lambda row: order[row["id"]])
+                shown = await self._documents(visibility, rows, mount)
+        if asked.include or asked.exclude:
+            shown = [collection_search.chosen(document, asked) for document in shown]
+        return shown, matched
+
+    async def names(self, visibility: Visibility, limit: int) -> list[tuple[str, str]]:
+        """(slug, title) of the visible collections, in order of making."""
+        rows = await self._rows(visibility, None, limit, 0)
+        return [(row["slug"], row["title"]) for row in rows]
 
     async def one(self, visibility: Visibility, name: str, mount: Mount) -> Document:
         """The collection of that slug or id.
@@ -66,19 +104,16 @@ class Collections:
         )
         return rows[0]["id"]
 
-    async def queryables(self) -> Document:
-        """JSON Schema of what can be filtered by, less what is internal."""
-        document: Document = (await self._searcher.fetch(sql.queryables))[0]["document"]
-        properties = document["properties"]
-        for name in ("opstac:stac_id", "opstac:collection"):
-            properties.pop(name, None)
-        properties["collection"] = {"title": "Collection ID", "type": "string"}
-        document["title"] = "What items can be filtered by"
-        return document
-
     async def _rows(
         self, visibility: Visibility, names: Sequence[str] | None, limit: int, offset: int
     ) -> list[dict[str, Any]]:
+        if visibility.anonymous:
+            return await self._searcher.fetch(
+                sql.public_collections,
+                names=None if names is None else list(names),
+                limit=limit,
+                offset=offset,
+            )
         if visibility.organization_id is None or visibility.empty:
             return []
         return await self._searcher.fetch(
@@ -90,22 +125,34 @@ class Collections:
             offset=offset,
         )
 
+    async def _count(self, visibility: Visibility) -> int:
+        if visibility.anonymous:
+            return (await self._searcher.fetch(sql.public_count))[0]["matched"]
+        found = await self._searcher.fetch(
+            sql.count, organization=visibility.organization_id, projects=_listed(visibility)
+        )
+        return found[0]["matched"]
+
     async def _documents(
-        self, visibility: Visibility, rows: Sequence[Mapping[str, Any]], mount: Mount
+        self,
+        visibility: Visibility,
+        rows: Sequence[Mapping[str, Any]],
+        mount: Mount,
+        *,
+        extents: bool = True,
     ) -> list[Document]:
         given = {row["id"]: row["stac"].get("extent") for row in rows}
-        extents = await self._found_extents(
-            visibility, [id_ for id_, extent in given.items() if not extent]
-        )
+        wanted = [id_ for id_, extent in given.items() if not extent] if extents else []
+        found = await self._found_extents(visibility, wanted)
         return [
-            _document(row, given[row["id"]] or _extent(extents.get(row["id"])), mount)
-            for row in rows
+            _document(row, given[row["id"]] or _extent(found.get(row["id"])), mount) for row in rows
         ]
 
     async def _found_extents(self, visibility: Visibility, ids: Sequence[str]) -> dict[str, Extent]:
         """Extents of the items; a collection without items has none."""
         slot, now = visibility.slot or "", time.monotonic()
-        found, wanted = {}, []
+        found: dict[str, Extent] = {}
+        wanted: list[str] = []
         for id_ in ids:
             kept = self._extents.get((slot, id_))
             if kept and kept[0] > now:
@@ -113,13 +160,16 @@ class Collections:
             else:
                 wanted.append(id_)
         if wanted:
-            rows = await self._searcher.fetch(
-                sql.extents,
-                organization=visibility.organization_id,
-                slot=slot,
-                projects=_listed(visibility),
-                ids=wanted,
-            )
+            if visibility.anonymous:
+                rows = await self._searcher.fetch(sql.public_extents, ids=wanted)
+            else:
+                rows = await self._searcher.fetch(
+                    sql.extents,
+                    organization=visibility.organization_id,
+                    slot=slot,
+                    projects=_listed(visibility),
+                    ids=wanted,
+                )
             for row in rows:
                 box = [row["west"], row["south"], row["east"], row["north"]]
                 span: list[str | None] = [time_text(row["first_at"]), time_text(row["last_at"])]
@@ -160,7 +210,7 @@ def _document(row: Mapping[str, Any], extent: Document, mount: Mount) -> Documen
         "created": time_text(row["created_at"]),
         "updated": time_text(row["updated_at"]),
         "opstac:id": row["id"],
-        "opstac:project": row["project_id"],
+        **({"opstac:project": row["project_id"]} if row["project_id"] else {}),
         "links": [
             {"rel": "self", "type": json, "href": here},
             {"rel": "parent", "type": json, "href": mount.root},
@@ -169,7 +219,9 @@ def _document(row: Mapping[str, Any], extent: Document, mount: Mount) -> Documen
             {
                 "rel": "http://www.opengis.net/def/rel/ogc/1.0/queryables",
                 "type": "application/schema+json",
+                "title": "Queryables",
                 "href": f"{here}/queryables",
             },
+            *row["stac"].get("links", ()),
         ],
     }

@@ -9,5 +9,18 @@ from opstac.stac_extents(:organization, :slot, :projects, :ids)
 -- name: default_project
 select opstac.stac_default_project(:organization, :projects) as id
 
--- name: queryables
-select pgstac.get_queryables(null::text[]) as document
+-- name: count
+select opstac.stac_collection_count(:organization, :projects) as matched
+
+-- name: public_collections
+select id, slug, null::text as project_id, title, description, stac, created_at, updated_at
+from opstac.public_collections()
+where :names::text[] is null or id = any (:names) or slug = any (:names)
+order by created_at, id
+limit :limit offset :offset
+
+-- name: public_count
+select count(*) as matched from opstac.public_collections()
+
+-- name: public_extents
+select id, west, south, east, north, first_at, last_at, items from opstac.public_extents(:ids)

@@ -125,7 +125,7 @@ def item_document(item: Mapping[str, Any], assets: Sequence[Mapping[str, Any]]) 
         ("gsd", _finite(item.get("gsd"))),
         ("eo:cloud_cover", _finite(item.get("cloud_cover"))),
     ):
-        if value is not None:
+        if value is not None and not _spells(properties.get(key), value):
             properties[key] = value
     if "eo:cloud_cover" in properties:
         extensions.add(EO)
@@ -278,6 +278,16 @@ def time_text(value: Any) -> str | None:
         value = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
         return value.isoformat().replace("+00:00", "Z")
     return value
+
+
+def _spells(text: Any, value: Any) -> bool:
+    """Whether a client's own text is that number: then it stays as it was sent."""
+    if not isinstance(text, str) or isinstance(value, str):
+        return False
+    try:
+        return float(text) == value
+    except ValueError:
+        return False
 
 
 def _finite(value: Any) -> float | int | None:

@@ -6,6 +6,7 @@ StacError
  ├── Invalid            422  the body is not what it says it is
  ├── TooLarge           413  the body is over the limit
  ├── NotFound           404  no such thing, or not for this caller
+ ├── Conflict           409  what is there does not allow it
  └── Unavailable        503  the database cannot answer now
 """
 
@@ -66,6 +67,12 @@ class NotFound(StacError):
     """No such collection or item, also where it is another organization's."""
 
     status, title = 404, "Not Found"
+
+
+class Conflict(StacError):
+    """What is there does not allow what is asked."""
+
+    status, title = 409, "Conflict"
 
 
 class Unavailable(StacError):

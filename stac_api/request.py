@@ -7,10 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote_plus
 
 import orjson
 
-from stac_api import cql2, geometry, temporal
+from stac_api import cql1, cql2, geometry, temporal
 from stac_api.errors import BadRequest
 
 MAX_LIMIT = 10_000
@@ -20,6 +21,17 @@ MAX_NAMES = 1_000
 MAX_TEXT = 65_536
 MAX_DEPTH = 64
 
+MAX_TERMS = 10
+
+# what an answer of `fields` without an include has: enough for a valid item
+DEFAULT_FIELDS = frozenset(
+    (
+        *("type", "stac_version", "id", "collection", "geometry", "bbox", "links", "assets"),
+        *("properties.datetime", "properties.start_datetime", "properties.end_datetime"),
+    )
+)
+# where free text is looked for
+_TEXTS = ("title", "description")
 # members of an item that are no single value to order by
 _UNSORTABLE = frozenset(("geometry", "assets", "links", "bbox", "stac_extensions", "properties"))
 _QUERY_OPERATORS = {
@@ -31,6 +43,7 @@ _QUERY_OPERATORS = {
     "gt": ">",
     "gte": ">=",
 }
+_JSON = "cql2-json"
 _QUERY_PATTERNS = {"startsWith": "{}%", "endsWith": "%{}", "contains": "%{}%"}
 
 
@@ -102,22 +115,24 @@ def from_body(body: Any, *, days: bool = False) -> SearchRequest:
         shape = geometry.geometry(given["intersects"])
     conditions = []
     if "filter" in given:
-        language = given.get("filter-lang") or given.get("filter_lang") or "cql2-json"
-        conditions.append(cql2.parse(given["filter"], language))
+        language = given.get("filter-lang") or given.get("filter_lang") or _JSON
+        conditions.append(filter_condition(given["filter"], language))
     crs = given.get("filter-crs")
     if crs not in (None, "http://www.opengis.net/def/crs/OGC/1.3/CRS84"):
         raise BadRequest("filter-crs must be CRS84")
     if "query" in given:
-        conditions += _query(given["query"])
+        conditions += query_conditions(given["query"])
+    if "q" in given:
+        conditions.append(_free_text(terms(given["q"])))
     when = given.get("datetime")
-    include, exclude = _fields(given.get("fields", {}))
+    include, exclude = fields(body["fields"]) if "fields" in body else (frozenset(), frozenset())
     return SearchRequest(
         collections=_names(given.get("collections"), "collections"),
         ids=_names(given.get("ids"), "ids"),
         geometry=shape,
         datetime=None if when is None else temporal.search_datetime(when, days=days),
-        filter=_all_of(conditions),
-        sortby=_sortby(given.get("sortby", [])),
+        filter=all_of(conditions),
+        sortby=sort_fields(given.get("sortby", [])),
         include=include,
         exclude=exclude,
         limit=_limit(given.get("limit", 10)),
@@ -138,7 +153,7 @@ def from_query(parameters: Mapping[str, str], *, collection: str | None = None) 
     """
     given = {name: text for name, text in parameters.items() if text.strip()}
     body: dict[str, Any] = {
-        name: given[name] for name in ("datetime", "token", "filter-crs") if name in given
+        name: given[name] for name in ("datetime", "token", "filter-crs", "q") if name in given
     }
     for name in ("collections", "ids"):
         if name in given:
@@ -146,30 +161,50 @@ def from_query(parameters: Mapping[str, str], *, collection: str | None = None) 
     if collection is not None:
         body["collections"] = [collection]
     if "bbox" in given:
-        body["bbox"] = [_number(part) for part in given["bbox"].split(",")]
+        body["bbox"] = _numbers(given["bbox"])
     for name in ("intersects", "query"):
         if name in given:
-            body[name] = _json(given[name], name)
+            body[name] = json_text(given[name], name)
     if "limit" in given:
         body["limit"] = _whole(given["limit"])
     if "filter" in given:
-        body["filter"], body["filter-lang"] = _filter(given)
+        body["filter"], body["filter-lang"] = filter_text(given)
     if "sortby" in given:
-        body["sortby"] = [_sort_field(part.strip()) for part in given["sortby"].split(",")]
-    if "fields" in given:
-        parts = [part.strip() for part in given["fields"].split(",") if part.strip()]
-        body["fields"] = {
-            "include": [part.lstrip("+") for part in parts if not part.startswith("-")],
-            "exclude": [part[1:] for part in parts if part.startswith("-")],
-        }
+        body["sortby"] = sort_texts(given["sortby"])
+    if "fields" in parameters:
+        body["fields"] = field_texts(parameters["fields"])
     return from_body(body)
 
 
-def _filter(given: Mapping[str, str]) -> tuple[Any, str]:
+def sort_texts(text: str) -> list[dict[str, str]]:
+    """`sortby` of a query string as in a body."""
+    return [_sort_field(part.strip()) for part in text.split(",")]
+
+
+def field_texts(text: str) -> dict[str, list[str]]:
+    """`fields` of a query string as in a body."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    sides = {
+        "include": [part.lstrip("+") for part in parts if not part.startswith("-")],
+        "exclude": [part[1:] for part in parts if part.startswith("-")],
+    }
+    return {side: names for side, names in sides.items() if names}
+
+
+def filter_text(given: Mapping[str, str]) -> tuple[Any, str]:
+    """`filter` of a query string, JSON read, and its language."""
     text = given["filter"]
     guessed = "cql2-json" if text.lstrip().startswith("{") else "cql2-text"
     language = given.get("filter-lang") or given.get("filter_lang") or guessed
-    return (_json(text, "filter") if language == "cql2-json" else text), language
+    is_json = language in ("cql-json", _JSON)
+    return (json_text(text, "filter") if is_json else text), language
+
+
+def filter_condition(value: Any, language: Any) -> Mapping[str, Any]:
+    """A filter, checked; that of before CQL2 is taken too."""
+    if language == "cql-json":
+        language = _JSON
+    return cql2.parse(cql1.modern(value) if language == _JSON else value, language)
 
 
 def _sort_field(text: str) -> dict[str, str]:
@@ -232,16 +267,24 @@ def _whole_characters(text: str) -> bool:
     return True
 
 
-def _json(text: str, name: str) -> Any:
-    try:
-        return orjson.loads(text)
-    except (orjson.JSONDecodeError, RecursionError):
-        raise BadRequest(f"{name} is not JSON") from None
+def json_text(text: str, name: str) -> Any:
+    """JSON in a query string, also where a client has quoted it twice. Raises: BadRequest."""
+    for spelled in (text, unquote_plus(text)):
+        try:
+            return orjson.loads(spelled)
+        except (orjson.JSONDecodeError, RecursionError, UnicodeEncodeError):
+            continue
+    raise BadRequest(f"{name} is not JSON")
 
 
-def _number(text: str) -> float:
+def box_text(text: str) -> dict[str, Any]:
+    """`bbox` of a query string; see `geometry.box`."""
+    return geometry.box(_numbers(text))
+
+
+def _numbers(text: str) -> list[float]:
     try:
-        return float(text)
+        return [float(part) for part in text.split(",")]
     except ValueError:
         raise BadRequest("bbox must be 4 or 6 finite numbers") from None
 
@@ -280,7 +323,8 @@ def _names(value: Any, name: str) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(value))
 
 
-def _sortby(value: Any) -> tuple[tuple[str, bool], ...]:
+def sort_fields(value: Any) -> tuple[tuple[str, bool], ...]:
+    """`sortby` of a body, checked: (field, descending) in order."""
     if isinstance(value, Mapping):
         value = [value]
     if not isinstance(value, list) or len(value) > MAX_SORT:
@@ -301,7 +345,11 @@ def _sortby(value: Any) -> tuple[tuple[str, bool], ...]:
     return tuple(found.items())
 
 
-def _fields(value: Any) -> tuple[frozenset[str], frozenset[str]]:
+def fields(value: Any) -> tuple[frozenset[str], frozenset[str]]:
+    """`fields` of a body, checked: what is wanted, none for all, and what is not.
+
+    Where an include is asked for and empty, it is what makes a valid item.
+    """
     if not isinstance(value, Mapping):
         raise BadRequest("fields must be an object with include and exclude")
     sides = []
@@ -312,10 +360,48 @@ def _fields(value: Any) -> tuple[frozenset[str], frozenset[str]]:
         if not all(isinstance(name, str) and name for name in names):
             raise BadRequest(f"fields.{side} must be a list of names")
         sides.append(frozenset(names))
-    return sides[0], sides[1]
+    include, exclude = sides
+    if not include and ("include" in value or not exclude):
+        return DEFAULT_FIELDS - exclude, exclude
+    return include, exclude
 
 
-def _query(value: Any) -> list[Mapping[str, Any]]:
+def terms(value: Any) -> list[str]:
+    """`q`: texts of which one is to be found, as a list or separated by commas."""
+    if isinstance(value, str):
+        value = value.split(",")
+    if not isinstance(value, list) or not all(isinstance(term, str) for term in value):
+        raise BadRequest("q must be a list of texts")
+    found = [stripped for term in value if (stripped := " ".join(term.split()).strip('"'))]
+    if not 0 < len(found) <= MAX_TERMS:
+        raise BadRequest(f"q must have 1 to {MAX_TERMS} texts")
+    return found
+
+
+def _free_text(wanted: Sequence[str]) -> Mapping[str, Any]:
+    """Any of the texts within title or description, or as one of the keywords; upper and lower
+    case alike, of keywords in their common spellings.
+    """
+    found: list[dict[str, Any]] = []
+    for term in wanted:
+        found += [
+            {"op": "like", "args": [_folded({"property": name}), _folded(_like(term))]}
+            for name in _TEXTS
+        ]
+        spelled = sorted({term, term.lower(), term.upper(), term.capitalize(), term.title()})
+        found.append({"op": "a_overlaps", "args": [{"property": "keywords"}, spelled]})
+    return {"op": "or", "args": [cql2.parse(part, _JSON) for part in found]}
+
+
+def _folded(value: Any) -> dict[str, Any]:
+    return {"op": "casei", "args": [value]}
+
+
+def _like(text: str, pattern: str = "%{}%") -> str:
+    return pattern.format(re.sub(r"([\\%_])", r"\\\1", text))
+
+
+def query_conditions(value: Any) -> list[Mapping[str, Any]]:
     """The query extension as filter conditions."""
     if not isinstance(value, Mapping) or not all(isinstance(v, Mapping) for v in value.values()):
         raise BadRequest("query must be an object of properties with an object of operators each")
@@ -328,17 +414,17 @@ def _query(value: Any) -> list[Mapping[str, Any]]:
             elif operator == "in" and isinstance(operand, list):
                 conditions.append({"op": "in", "args": [column, operand]})
             elif operator in _QUERY_PATTERNS and isinstance(operand, str):
-                text = re.sub(r"([\\%_])", r"\\\1", operand)
-                pattern = _QUERY_PATTERNS[operator].format(text)
+                pattern = _like(operand, _QUERY_PATTERNS[operator])
                 conditions.append({"op": "like", "args": [column, pattern]})
             else:
                 raise BadRequest(
                     f"query operator {operator[:40]!r} is not known or lacks its value"
                 )
-    return [cql2.parse(condition, "cql2-json") for condition in conditions]
+    return [cql2.parse(condition, _JSON) for condition in conditions]
 
 
-def _all_of(conditions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def all_of(conditions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """All conditions as one; None for none."""
     if len(conditions) > 1:
         return {"op": "and", "args": list(conditions)}
     return conditions[0] if conditions else None

@@ -120,11 +120,14 @@ class Searcher:
         if visibility.empty:
             return Page([], 0, False, None, None)
         backward = place.get("d") == "p"
+        place_of = {
+            "organization": visibility.organization_id,
+            "slot": visibility.slot,
+            "projects": None if visibility.projects is None else sorted(visibility.projects),
+        }
         row = await self._one(
-            sql.search_items,
-            organization=visibility.organization_id,
-            slot=visibility.slot,
-            projects=None if visibility.projects is None else sorted(visibility.projects),
+            sql.search_public_items if visibility.anonymous else sql.search_items,
+            **({} if visibility.anonymous else place_of),
             collections=None if request.collections is None else list(request.collections),
             ids=None if request.ids is None else list(request.ids),
             search=orjson.dumps(pgstac_search(request, known)).decode(),
@@ -155,6 +158,10 @@ class Searcher:
     async def ids(self, visibility: Visibility, names: Iterable[str]) -> dict[str, list[str]]:
         """Collection ids that names (id, slug or project id) stand for; unknown ones are absent."""
         found: dict[str, list[str]] = {}
+        if visibility.anonymous:
+            for row in await self._all(sql.public_names, names=sorted(names)):
+                found.setdefault(row["name"], []).append(row["id"])
+            return found
         if visibility.organization_id is None:
             return found
         projects = None if visibility.projects is None else sorted(visibility.projects)
@@ -186,22 +193,28 @@ class Searcher:
         request: SearchRequest,
         mount: Mount,
     ) -> list[Document]:
+        if not rows:
+            return []
         base_item = {k: v for k, v in orjson.loads(base).items() if v is not None}
         stored = [stored_item(row, base_item) for row in rows]
         organization = visibility.organization_id or ""
         collections = {item["properties"]["opstac:collection"] for item in stored}
+        slugs: dict[str, str] = {}
+        if visibility.anonymous:  # what it is called hangs on what else is public, so ask each time
+            public = await self._all(sql.public_names, names=sorted(collections))
+            slugs = {row["id"]: row["slug"] for row in public}
         unknown = {c for c in collections if (organization, c) not in self._slugs}
         if unknown and organization:
             named = await self._all(
                 sql.names, organization=organization, projects=None, names=sorted(unknown)
             )
-            slugs = {row["id"]: row["slug"] for row in named}
+            names = {row["id"]: row["slug"] for row in named}
             for id_ in unknown:  # one that is gone shows its id, and never comes back
-                self._remember(organization, id_, slugs.get(id_, id_))
+                self._remember(organization, id_, names.get(id_, id_))
         features = []
         for item in stored:
             collection: str = item["properties"]["opstac:collection"]
-            shown = self._slugs.get((organization, collection), collection)
+            shown = slugs.get(collection) or self._slugs.get((organization, collection), collection)
             document = feature(item, shown, mount)
             if request.include or request.exclude:
                 document = chosen(document, request.include, request.exclude)
@@ -319,28 +332,37 @@ def stored_item(row: Document, base_item: Mapping[str, Any]) -> Document:
 def chosen(document: Document, include: Iterable[str], exclude: Iterable[str]) -> Document:
     """The fields extension: `include` if there are any, then less `exclude`.
 
-    What identifies an item (type, id, collection) is kept unless it is excluded by name.
+    What identifies an item (type, version, id, collection) is kept unless it is excluded by name.
     """
     wanted = set(include)
     if wanted:
-        document = _only(document, wanted | {"type", "id", "collection"})
-    for path in set(exclude) - wanted:
-        _drop(document, path.split("."))
+        found = _only(document, wanted)
+        # of which nothing wanted is there, only says which it is
+        same = (
+            ("type", "stac_version", "id", "collection") if found else ("id", "collection", "links")
+        )
+        document = _only(document, wanted | set(same))
+    for path in exclude:
+        # what is asked for stays, and with it what it lies in
+        if path not in wanted and not any(name.startswith(f"{path}.") for name in wanted):
+            _drop(document, path.split("."))
     return document
 
 
 def _only(document: Document, paths: Iterable[str]) -> Document:
     kept: Document = {}
     for path in paths:
-        source, target = document, kept
-        *parents, last = path.split(".")
-        for name in parents:
+        names, source = path.split("."), document
+        for name in names[:-1]:
             source = source.get(name) if isinstance(source, dict) else None  # type: ignore[assignment]
-            if not isinstance(source, dict):
-                break
+        if not isinstance(source, dict) or names[-1] not in source:
+            continue
+        target = kept
+        for name in names[:-1]:
             target = target.setdefault(name, {})
-        if isinstance(source, dict) and last in source:
-            target[last] = source[last]
+            if target is source:  # its whole parent is kept already
+                break
+        target[names[-1]] = source[names[-1]]
     return {name: kept[name] for name in document if name in kept}
 
 

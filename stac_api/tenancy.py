@@ -1,7 +1,8 @@
 """Whose items a request may see.
 
-The one predicate of visibility: a search always runs in one slot and, unless the caller may see the
-whole of it, only over the projects listed. `search.py` pushes it into the query.
+The one predicate of visibility: a search runs in one slot and, unless the caller may see the whole
+of it, only over the projects listed; without a credential it runs over the collections that are
+marked public, wherever they are. `search.py` pushes it into the query.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ class Visibility:
 
     Attributes:
         organization_id: owner of the collections shown; None where there is none (a caller without
-            organization, or public data that belongs to nobody).
-        slot: the pgstac collection searched: the organization's, or the public one for an
-            anonymous caller; None sees nothing.
+            organization, or one without a credential).
+        slot: the pgstac collection searched: the organization's; None sees nothing that is not
+            public.
         projects: ids of the visible projects; None means all of the slot.
-        anonymous: no credential was sent. What is not public is then 401, not 404 or empty.
+        anonymous: no credential was sent: what is public is seen, and what is not is 401, not 404.
     """
 
     organization_id: str | None
@@ -30,4 +31,9 @@ class Visibility:
     @property
     def empty(self) -> bool:
         """True where nothing can be seen, so that the database need not be asked."""
+        if self.anonymous:
+            return False
         return self.slot is None or (self.projects is not None and not self.projects)
+
+
+PUBLIC = Visibility(None, None, None, anonymous=True)

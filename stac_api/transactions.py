@@ -36,6 +36,13 @@ _NAMED = frozenset(
         "updated",
     )
 )
+# links that we make ourselves
+OWN_RELATIONS = frozenset(
+    (
+        *("self", "root", "parent", "items", "item", "child", "collection"),
+        "http://www.opengis.net/def/rel/ogc/1.0/queryables",
+    )
+)
 _COLLECTION_MEMBERS = frozenset(
     ("type", "stac_version", "id", "links", "title", "description", "created", "updated")
 )
@@ -64,16 +71,40 @@ def item_input(item: Any, collection_id: str | None) -> dict[str, Any]:
     }
 
 
-def item_changes(item: Any) -> dict[str, Any]:
-    """A client's whole item as the input of `items.update`, without its id.
+def item_changes(stored: Document, item: Any) -> dict[str, Any]:
+    """What makes `stored` the client's `item`, as the input of `items.update` without its id.
+
+    Only what differs is changed: what the platform shows beside a client's own words, such as what
+    it found in the files, is not taken for the client's because it was sent back.
+
+    Args:
+        stored: as clients see it.
+        item: the whole item wanted; without `assets` they stay.
 
     Raises:
         Invalid: not a STAC item.
+        Conflict: a file of ours would go.
     """
-    document = {"links": [], "assets": {}, "stac_version": "1.0.0", **_object(item)}
+    given = _object(item)
+    document = {"links": [], "assets": stored["assets"], "stac_version": "1.0.0", **given}
     _validate(Item, {k: v for k, v in document.items() if k != "collection"})
-    changes = _item_fields(document)
-    return {**changes, "assets": resolved(document)} if "assets" in item else changes
+    before, after = _item_fields(stored), _item_fields(document)
+    own, wanted = before.pop("properties"), after.pop("properties")
+    moment = ("datetime", "start_datetime", "end_datetime")
+    emptied = [k for k, v in before.items() if v is not None and after[k] is None]
+    if any(before[name] != after[name] for name in moment):
+        before |= dict.fromkeys(moment)  # they go together
+    changes = {k: v for k, v in after.items() if v is not None and v != before[k]}
+    if "geometry" in changes and after["bbox"] == stored.get("bbox"):
+        changes.pop("bbox", None)  # it follows the geometry
+    emptied += [f"properties.{name}" for name in own if name not in wanted]
+    said = {k: v for k, v in wanted.items() if k not in own or own[k] != v}
+    extensions = [str(uri) for uri in document.get("stac_extensions") or []]
+    if set(extensions) != set(stored.get("stac_extensions") or []):
+        changes["stac_extensions"] = extensions
+    if document["assets"] != stored["assets"]:
+        changes["assets"] = resolved(document)
+    return {**changes, "set_properties": said, "clear": emptied}
 
 
 def resolved(item: Document) -> Document:
@@ -98,7 +129,7 @@ def _item_fields(item: Document) -> dict[str, Any]:
         "name": properties.get("title") or item["id"],
         "description": properties.get("description"),
         "geometry": geometry.repaired(item.get("geometry")),
-        "bbox": item.get("bbox"),
+        "bbox": _bbox(item),
         "datetime": properties.get("datetime"),
         "start_datetime": properties.get("start_datetime"),
         "end_datetime": properties.get("end_datetime"),
@@ -107,9 +138,20 @@ def _item_fields(item: Document) -> dict[str, Any]:
         "properties": {
             key: value
             for key, value in properties.items()
-            if key not in _NAMED and not key.startswith(PRIVATE)
+            # a number spelled as text stays as it is spelled
+            if (key not in _NAMED or (key == "eo:cloud_cover" and isinstance(value, str)))
+            and not key.startswith(PRIVATE)
         },
     }
+
+
+def _bbox(item: Document) -> Any:
+    """The item's box; one that stands on its head is left to be made from the geometry."""
+    bbox = item.get("bbox")
+    if item.get("geometry") is None or not isinstance(bbox, list) or len(bbox) not in (4, 6):
+        return bbox
+    half = len(bbox) // 2
+    return None if bbox[1] > bbox[half + 1] else bbox
 
 
 def collection_input(collection: Any) -> dict[str, Any]:
@@ -124,12 +166,38 @@ def collection_input(collection: Any) -> dict[str, Any]:
         "slug": collection["id"],
         "name": collection.get("title") or collection["id"],
         "description": collection.get("description"),
-        "stac": {
-            key: value
-            for key, value in collection.items()
-            if key not in _COLLECTION_MEMBERS and not key.startswith(PRIVATE)
-        },
+        "stac": _collection_members(collection),
     }
+
+
+def collection_changes(stored: Document, collection: Any) -> dict[str, Any]:
+    """What makes `stored` the client's `collection`, as the input of `collections.update`.
+
+    Only what differs: an extent that we found in the items does not become the client's because it
+    was sent back.
+
+    Raises:
+        Invalid: not a STAC collection.
+    """
+    collection = {"links": stored["links"], "stac_version": "1.0.0", **_object(collection)}
+    _validate(Collection, collection)
+    before, after = _collection_members(stored), _collection_members(collection)
+    return {
+        "name": collection.get("title") or collection["id"],
+        "description": collection.get("description"),
+        "set_stac": {k: v for k, v in after.items() if k not in before or before[k] != v},
+        "unset_stac": [k for k in before if k not in after],
+    }
+
+
+def _collection_members(collection: Document) -> Document:
+    members = {
+        key: value
+        for key, value in collection.items()
+        if key not in _COLLECTION_MEMBERS and not key.startswith(PRIVATE)
+    }
+    links = [link for link in collection["links"] if link.get("rel") not in OWN_RELATIONS]
+    return {**members, "links": links} if links else members
 
 
 def patched(document: Document, change: Any) -> Document:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import attr
+import orjson
 from fastapi import FastAPI
 from stac_fastapi.api.models import CollectionUri, EmptyRequest, ItemUri
 from stac_fastapi.api.routes import create_async_endpoint
@@ -13,9 +16,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from stac_api import transactions
-from stac_api.client import GEOJSON, Service, json_response, read_body
-from stac_api.document import Document, quoted
-from stac_api.errors import BadRequest, Unauthorized
+from stac_api.client import Service, read_body
+from stac_api.document import GEOJSON, Document, quoted
+from stac_api.errors import BadRequest, Conflict, NotFound, Unauthorized
+from stac_api.output import JSON, json_response
 from stac_api.request import clean
 from stac_api.tenancy import Visibility
 
@@ -69,6 +73,9 @@ class Transactions(TransactionExtension):
             made = await self._import(request, home, items, method="insert", atomic=True)
             return json_response({"created": made["created"], **_told(made)}, 201)
         clean(body)
+        if isinstance(body, dict):  # of many at once, the address alone says where they go
+            own = (home["id"], home["opstac:id"])
+            _same("item", body, collection_id, "collection", *own)
         entry = transactions.item_input(body, _collection_of(home))
         entry["project_id"] = home["opstac:project"]
         await self.service.run_op(request, "items.create", entry)
@@ -100,26 +107,44 @@ class Transactions(TransactionExtension):
         return await self.service.run_op(request, "items.import", {**place, "items": items, **how})
 
     async def update_item(self, request: Request, collection_id: str, item_id: str) -> Response:
-        """PUT: replace an item's own fields; files stay."""
+        """PUT: the item as it is to be; files of ours stay."""
         stored = await self._stored(request, collection_id, item_id)
-        body = await _body(request)
-        await self._update_item(request, stored, body)
-        return Response(status_code=204)
+        body = _mapping(await _body(request))
+        _same("item", body, stored["id"], "id")
+        _same("item", body, collection_id, "collection", stored["collection"])
+        return await self._change_item(request, stored, {"id": stored["id"], **body})
 
     async def patch_item(self, request: Request, collection_id: str, item_id: str) -> Response:
         """PATCH with a JSON Patch or a merge patch."""
         stored = await self._stored(request, collection_id, item_id)
-        change = await _body(request)
-        await self._update_item(request, stored, transactions.patched(stored, change))
-        return await self._item(request, stored["collection"], stored["id"], 200)
+        changed = transactions.patched(stored, await _body(request))
+        _same("item", changed, collection_id, "collection", stored["collection"])
+        kept = changed.get("assets")
+        for key, asset in stored["assets"].items():
+            if asset["href"].startswith(f"{self.service.mount(request).base}/v2/assets/") and (
+                not isinstance(kept, Mapping) or key not in kept
+            ):
+                raise Conflict(f"asset {key!r} is a file in our store; assets.delete deletes it")
+        return await self._change_item(request, stored, changed)
 
     async def delete_item(self, request: Request, collection_id: str, item_id: str) -> Response:
-        """DELETE an item."""
-        stored = await self._stored(request, collection_id, item_id)
+        """DELETE an item. One that is not there is as good as deleted (RFC 9110, 9.2.2), unless
+        the caller wants to see it.
+        """
+        try:
+            stored = await self._stored(request, collection_id, item_id)
+        except NotFound:
+            if _wants_body(request):
+                raise
+            # the collection has to be there, and the caller to be one who may delete
+            await self._stored_collection(request, collection_id)
+            with suppress(NotFound):
+                await self.service.run_op(request, "items.delete", {"item_id": "-"})
+            return Response(status_code=204)
         await self.service.run_op(
             request, "items.delete", {"item_id": stored["properties"]["opstac:id"]}
         )
-        return Response(status_code=204)
+        return _done(request, stored, GEOJSON)
 
     async def create_collection(self, request: Request) -> Response:
         """POST a collection; its id becomes its slug."""
@@ -134,24 +159,29 @@ class Transactions(TransactionExtension):
         return await self._collection(request, entry["slug"], 201)
 
     async def update_collection(self, request: Request, collection_id: str) -> Response:
-        """PUT: replace what a collection says of itself."""
+        """PUT: what a collection is to say of itself."""
         stored = await self._stored_collection(request, collection_id)
-        await self._update_collection(request, stored, await _body(request))
-        return Response(status_code=204)
+        body = _mapping(await _body(request))
+        _same("collection", body, stored["id"], "id")
+        return await self._change_collection(request, stored, {"id": stored["id"], **body})
 
     async def patch_collection(self, request: Request, collection_id: str) -> Response:
         """PATCH with a JSON Patch or a merge patch."""
         stored = await self._stored_collection(request, collection_id)
-        change = await _body(request)
-        await self._update_collection(request, stored, transactions.patched(stored, change))
-        return await self._collection(request, stored["id"], 200)
+        changed = transactions.patched(stored, await _body(request))
+        return await self._change_collection(request, stored, changed)
 
     async def delete_collection(self, request: Request, collection_id: str) -> Response:
-        """DELETE a collection; its items stay, in none."""
+        """DELETE a collection; its items stay, in none, unless it is asked to delete them too."""
         stored = await self._stored_collection(request, collection_id)
         entry = {"project_id": stored["opstac:project"], "collection_id": stored["opstac:id"]}
-        await self.service.run_op(request, "collections.delete", entry)
-        return Response(status_code=204)
+        if stored["opstac:id"] == stored["opstac:project"]:
+            raise Conflict("this shows the items that are in no collection; delete those")
+        items = request.query_params.get("items") or _preferences(request).get("items", "keep")
+        if items not in ("keep", "delete"):
+            raise BadRequest("items must be 'keep' or 'delete'")
+        await self.service.run_op(request, "collections.delete", {**entry, "items": items})
+        return _done(request, stored, JSON)
 
     async def _writer(self, request: Request) -> Visibility:
         visibility = await self.service.visibility(request)
@@ -168,20 +198,24 @@ class Transactions(TransactionExtension):
         mount = self.service.mount(request)
         return await self.service.collections.one(visibility, collection, mount)
 
-    async def _update_item(self, request: Request, stored: Document, body: Any) -> None:
-        if isinstance(body, dict) and body.get("id", stored["id"]) != stored["id"]:
-            raise BadRequest("the id of an item cannot be changed")
-        changes = transactions.item_changes({"id": stored["id"], **_mapping(body)})
+    async def _change_item(self, request: Request, stored: Document, wanted: Document) -> Response:
+        changes = transactions.item_changes(stored, wanted)
         entry = {"item_id": stored["properties"]["opstac:id"], **changes}
         await self.service.run_op(request, "items.update", entry)
+        if not _wants_body(request):
+            return Response(status_code=204)
+        response = await self._item(request, stored["collection"], stored["id"], 200)
+        return _applied(response)
 
-    async def _update_collection(self, request: Request, stored: Document, body: Any) -> None:
-        if isinstance(body, dict) and body.get("id", stored["id"]) != stored["id"]:
-            raise BadRequest("the id of a collection cannot be changed")
-        entry = transactions.collection_input({"id": stored["id"], **_mapping(body)})
-        del entry["slug"]
+    async def _change_collection(
+        self, request: Request, stored: Document, wanted: Document
+    ) -> Response:
+        entry = transactions.collection_changes(stored, wanted)
         entry |= {"project_id": stored["opstac:project"], "collection_id": stored["opstac:id"]}
         await self.service.run_op(request, "collections.update", entry)
+        if not _wants_body(request):
+            return Response(status_code=204)
+        return _applied(await self._collection(request, stored["id"], 200))
 
     async def _item(self, request: Request, collection: str, item: str, status: int) -> Response:
         found = await self._stored(request, collection, item)
@@ -226,6 +260,36 @@ async def _body(request: Request, limit: int = 2 * 1024**2) -> Any:
     body = await read_body(request, limit)
     clean(body)
     return body
+
+
+def _same(kind: str, body: Mapping[str, Any], named: str, member: str, *also: str) -> None:
+    """Raise BadRequest where a body says another id or collection than its address."""
+    said = body.get(member)
+    if said is not None and said not in (named, *also):
+        raise BadRequest(f"the {member} in the body is not the one in the address of the {kind}")
+
+
+def _preferences(request: Request) -> dict[str, str]:
+    """`Prefer` (RFC 7240), lower case."""
+    parts = ",".join(request.headers.getlist("prefer")).lower().split(",")
+    pairs = (part.split(";")[0].partition("=") for part in parts)
+    return {name.strip(): value.strip(' "') for name, _, value in pairs if name.strip()}
+
+
+def _wants_body(request: Request) -> bool:
+    return _preferences(request).get("return") == "representation"
+
+
+def _applied(response: Response) -> Response:
+    response.headers["preference-applied"] = "return=representation"
+    return response
+
+
+def _done(request: Request, document: Document, media_type: str) -> Response:
+    """What was deleted, where it is asked for."""
+    if not _wants_body(request):
+        return Response(status_code=204)
+    return _applied(Response(orjson.dumps(document), media_type=media_type))
 
 
 def _mapping(body: Any) -> dict[str, Any]:

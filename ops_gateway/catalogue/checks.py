@@ -113,12 +113,20 @@ def measured(
 
     Raises: Invalid: a property of that name is no such number.
     """
-    within_cover = cloud_cover(properties.get("eo:cloud_cover"), "properties", "eo:cloud_cover")
+    said = as_number(properties.get("eo:cloud_cover"))
+    within_cover = cloud_cover(said, "properties", "eo:cloud_cover")
     within_distance = gsd(properties.get("gsd"), "properties", "gsd")
     return (
         cloud_cover(cover, "cloud_cover") if cover is not None else within_cover,
         gsd(distance, "gsd") if distance is not None else within_distance,
     )
+
+
+def as_number(value: Any) -> Any:
+    """A number spelled as text, as some writers do, as the number; all else as it is."""
+    if isinstance(value, str) and re.fullmatch(r"\d{1,3}(?:\.\d{1,20})?", value, re.ASCII):
+        return float(value)
+    return value
 
 
 def _number(value: Any) -> bool:

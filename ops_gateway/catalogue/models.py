@@ -144,6 +144,7 @@ class CollectionResponse(Output):
     source_type: str | None = None
     source_id: str | None = None
     item_count: int = 0
+    public: bool = False
     deleted_at: DateTime | None = None
     created_at: DateTime
     updated_at: DateTime

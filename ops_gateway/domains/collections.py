@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from psycopg.types.json import Jsonb
 from pydantic import Field
@@ -11,13 +11,15 @@ from db.queries import queries
 from ops_gateway.catalogue import checks, items
 from ops_gateway.catalogue.models import CollectionResponse
 from ops_gateway.kernel import access
-from ops_gateway.kernel.context import Context
+from ops_gateway.kernel.context import Context, Event
 from ops_gateway.kernel.errors import Conflict, Invalid
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.operation import Effect, Input, Output, operation
 from stac_api import document, writes
 
 sql = queries(__file__)
+
+MAX_DELETED = 10_000  # items that go with a collection; each is an event
 
 
 class CollectionCreateInput(Input):
@@ -38,7 +40,11 @@ class CollectionCreateInput(Input):
 
 
 class CollectionUpdateInput(Input):
-    """Input of collections.update; what is absent or null stays."""
+    """Input of collections.update; what is absent or null stays.
+
+    `stac` replaces what STAC clients said of the collection, `set_stac` and `unset_stac` change it
+    member by member. `public` lets anybody find, draw and download what is in it.
+    """
 
     name: str | None = Field(default=None, min_length=1, max_length=255)
     description: str | None = None
@@ -48,13 +54,17 @@ class CollectionUpdateInput(Input):
     project_id: str
     collection_id: str
     stac: dict[str, Any] | None = None
+    set_stac: dict[str, Any] = Field(default_factory=dict)
+    unset_stac: list[str] = Field(default_factory=list)
+    public: bool | None = None
 
 
 class CollectionDeleteInput(Input):
-    """Input of collections.delete."""
+    """Input of collections.delete; with `items` = delete its items are deleted with it."""
 
     project_id: str
     collection_id: str
+    items: Literal["keep", "delete"] = "keep"
 
 
 class CollectionsGetInput(Input):
@@ -136,15 +146,19 @@ async def list_collections(ctx: Context, body: CollectionsListInput) -> Collecti
 
 @operation("collections.update", scope="collections:write", effect=Effect.COMPUTE)
 async def update_collection(ctx: Context, body: CollectionUpdateInput) -> CollectionResponse:
-    """Update a collection's metadata (editor/admin required)."""
+    """Update a collection's metadata (editor/admin required; admin to make it public or not)."""
     check_order(body.layer_order)
-    await access.project(ctx, body.project_id, "editor")
-    row = await access.collection(ctx, body.collection_id, "editor", project_id=body.project_id)
+    role = "editor" if body.public is None else "admin"
+    await access.project(ctx, body.project_id, role)
+    row = await access.collection(ctx, body.collection_id, role, project_id=body.project_id)
     fields = body.model_dump(include={"name", "description", "color", "show_on_map", "layer_order"})
     await ctx.execute(
         sql.update_collection,
         id=row["id"],
         stac=None if body.stac is None else Jsonb(body.stac),
+        set_stac=Jsonb(body.set_stac),
+        unset_stac=body.unset_stac,
+        public=body.public,
         **fields,
     )
     ctx.produced("collection", row["id"])
@@ -153,15 +167,39 @@ async def update_collection(ctx: Context, body: CollectionUpdateInput) -> Collec
 
 @operation("collections.delete", scope="collections:write", effect=Effect.DESTRUCTIVE)
 async def delete_collection(ctx: Context, body: CollectionDeleteInput) -> CollectionDeleteOutput:
-    """Soft-delete a collection, unlinking its items (project admin required)."""
+    """Soft-delete a collection, unlinking or deleting its items (project admin required)."""
     await access.project(ctx, body.project_id, "admin")
     row = await access.collection(ctx, body.collection_id, "admin", project_id=body.project_id)
     # who puts an item into it holds this row (`items.hold_collections`) or finds it gone
     await ctx.one("collection", sql.lock_collection, id=row["id"])
     await ctx.execute(sql.delete_collection, id=row["id"])
-    await unlink_items(ctx, row["id"])
+    if body.items == "delete":
+        await delete_items(ctx, row)
+    else:
+        await unlink_items(ctx, row["id"])
     ctx.produced("collection", row["id"])
     return CollectionDeleteOutput(id=row["id"])
+
+
+async def delete_items(ctx: Context, collection: dict[str, Any]) -> None:
+    """Delete the items of a collection, as `items.delete` does each.
+
+    Raises Conflict: they are more than one call deletes.
+    """
+    gone = await ctx.rows(None, sql.delete_items, id=collection["id"], limit=MAX_DELETED + 1)
+    if len(gone) > MAX_DELETED:
+        raise Conflict(
+            f"the collection has more than {MAX_DELETED} items; delete the collection and leave "
+            "them, or delete some of them first"
+        )
+    connection, slot = await ctx.connection(), await items.slot_of(ctx)
+    for first in range(0, len(gone), items.BATCH):
+        batch = gone[first : first + items.BATCH]
+        await writes.remove_items(connection, slot, [row["id"] for row in batch])
+    for row in gone:
+        ctx.produced("item", row["id"])
+        data = {"item_id": row["id"], "name": row["name"], "collection_id": collection["id"]}
+        ctx.emit(Event("item.deleted", "item", row["id"], data, collection["project_id"]))
 
 
 async def unlink_items(ctx: Context, collection_id: str) -> None:

@@ -13,7 +13,7 @@ on conflict do nothing;
 
 -- name: get_collection
 select c.id, c.project_id, c.slug, c.name, c.description, c.color, c.show_on_map, c.layer_order, c.auto_created,
-       c.source_type, c.source_id, c.deleted_at, c.created_at, c.updated_at,
+       c.source_type, c.source_id, c.public, c.deleted_at, c.created_at, c.updated_at,
        (select count(*) from item i
         where i.organization_id = :org and i.collection_id = c.id and i.deleted_at is null) as item_count
 from collection c
@@ -21,7 +21,7 @@ where c.organization_id = :org and c.id = :id and c.deleted_at is null;
 
 -- name: list_collections
 select c.id, c.project_id, c.slug, c.name, c.description, c.color, c.show_on_map, c.layer_order, c.auto_created,
-       c.source_type, c.source_id, c.deleted_at, c.created_at, c.updated_at, coalesce(n.items, 0) as item_count
+       c.source_type, c.source_id, c.public, c.deleted_at, c.created_at, c.updated_at, coalesce(n.items, 0) as item_count
 from collection c
 left join (select i.collection_id, count(*) as items from item i
            where i.organization_id = :org and i.project_id = :project and i.deleted_at is null
@@ -33,7 +33,8 @@ order by c.layer_order, c.created_at desc, c.id;
 update collection
 set name = coalesce(:name, name), description = coalesce(:description, description), color = coalesce(:color, color),
     show_on_map = coalesce(:show_on_map, show_on_map), layer_order = coalesce(:layer_order, layer_order),
-    stac = coalesce(:stac, stac), updated_at = now()
+    stac = (coalesce(:stac, stac) || :set_stac) - :unset_stac::text[], public = coalesce(:public, public),
+    updated_at = now()
 where organization_id = :org and id = :id;
 
 -- name: lock_collection
@@ -61,3 +62,15 @@ where i.organization_id = :org and i.id = linked.id
 returning i.id, i.project_id, i.collection_id, i.stac_id, i.type, i.name, i.description, i.geometry, i.bbox,
           i.datetime, i.start_datetime, i.end_datetime, i.cloud_cover, i.gsd, i.properties, i.stac_extensions,
           i.created_at, i.updated_at;
+
+-- name: delete_items
+-- At most so many: the caller asks for one more than it takes.
+with doomed as (
+  select id from item
+  where organization_id = :org and collection_id = :id and deleted_at is null
+  order by id limit :limit for update
+)
+update item i set lifecycle_state = 'deleted', deleted_at = now(), updated_at = now()
+from doomed
+where i.organization_id = :org and i.id = doomed.id
+returning i.id, i.name;

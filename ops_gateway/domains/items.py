@@ -5,25 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-import psycopg
-from psycopg.types.json import Jsonb
 from pydantic import Field
 
 from db.queries import queries
 from ops_gateway.catalogue import checks, external, geometry, items, pictures, search
-from ops_gateway.catalogue.drafts import AssetDraft, ItemDraft, own_properties
+from ops_gateway.catalogue.drafts import AssetDraft, ItemDraft
 from ops_gateway.catalogue.models import (
     AssetOutput,
     ItemResponse,
     ItemType,
-    LifecycleState,
     ProfileResponse,
     asset_output,
     item_response,
 )
 from ops_gateway.kernel import access
 from ops_gateway.kernel.context import Context, Event
-from ops_gateway.kernel.errors import Conflict, NotFound
+from ops_gateway.kernel.errors import NotFound
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.operation import Blob, Effect, Input, Output, operation
 from stac_api import document, writes
@@ -58,27 +55,6 @@ class ItemCreateInput(Input):
         default_factory=dict, description="STAC assets whose files stay where they are"
     )
     project_id: str
-
-
-class ItemUpdateInput(Input):
-    """Input of items.update; what is absent or null stays, `properties` are replaced as a whole,
-    and so are those of `assets` whose files lie elsewhere.
-    """
-
-    collection_id: str | None = None
-    name: str | None = Field(default=None, min_length=1, max_length=500)
-    description: str | None = None
-    geometry: dict[str, Any] | None = None
-    bbox: list[float] | None = None
-    datetime: str | None = None
-    start_datetime: str | None = None
-    end_datetime: str | None = None
-    cloud_cover: float | None = None
-    gsd: float | None = None
-    properties: dict[str, Any] | None = None
-    lifecycle_state: LifecycleState | None = None
-    assets: dict[str, Any] | None = None
-    item_id: str
 
 
 class ItemGetInput(Input):
@@ -220,49 +196,6 @@ async def page_of(
     return ItemsPage(items=found, count=len(found), total=total, limit=limit, offset=offset)
 
 
-def next_state(current: str, wanted: LifecycleState) -> str:
-    """The state after an update; raises Conflict where it cannot be set by hand."""
-    if wanted == current:
-        return current
-    if {current, wanted.value} != {"active", "archived"}:
-        raise Conflict(f"an item that is {current} cannot be made {wanted.value}")
-    return wanted.value
-
-
-def changed(row: dict[str, Any], body: ItemUpdateInput) -> dict[str, Any]:
-    """The columns of an item after an update; raises Invalid or Conflict."""
-    given = body.model_fields_set
-    new = {name: row[name] for name in UPDATED}
-    for name in ("name", "description", "collection_id"):
-        if name in given:
-            new[name] = getattr(body, name)
-    if body.geometry is not None:
-        new["geometry"] = geometry.checked(body.geometry)
-        new["bbox"] = geometry.bbox_of(new["geometry"])
-    if body.bbox is not None:
-        new["bbox"] = geometry.checked_bbox(body.bbox)
-    moment, begin, end = checks.times(body.datetime, body.start_datetime, body.end_datetime)
-    if begin is not None:
-        # an interval alone takes the place of the moment
-        new |= {"datetime": moment, "start_datetime": begin, "end_datetime": end}
-    elif moment is not None:
-        new["datetime"] = moment
-    cover, distance = checks.measured(body.properties or {}, body.cloud_cover, body.gsd)
-    new["cloud_cover"] = row["cloud_cover"] if cover is None else cover
-    new["gsd"] = row["gsd"] if distance is None else distance
-    if body.properties is not None:
-        new["properties"] = own_properties(body.properties)
-    if body.lifecycle_state is not None:
-        new["lifecycle_state"] = next_state(row["lifecycle_state"], body.lifecycle_state)
-    return new
-
-
-UPDATED = (
-    *("collection_id", "name", "description", "geometry", "bbox", "datetime", "start_datetime"),
-    *("end_datetime", "cloud_cover", "gsd", "properties", "lifecycle_state"),
-)
-
-
 # ---------------------------------------------------------------- operations
 
 
@@ -316,33 +249,6 @@ async def list_items_of_collection(ctx: Context, body: ItemsByCollectionInput) -
     """List a collection's items, newest first."""
     row = await access.collection(ctx, body.collection_id)
     return await page_of(ctx, body, project_id=row["project_id"])
-
-
-@operation("items.update", scope="items:write", effect=Effect.COMPUTE)
-async def update_item(ctx: Context, body: ItemUpdateInput) -> ItemResponse:
-    """Update an item's mutable metadata (editor/admin on its project)."""
-    row = await access.item(ctx, body.item_id, "editor", lock=True)
-    if body.collection_id is not None:
-        await access.collection(ctx, body.collection_id, "editor", project_id=row["project_id"])
-    new = changed(row, body)
-    assets, gone = [], []
-    if body.assets is not None:
-        assets, gone = external.split(body.assets, await items.assets_of(ctx, row["id"]))
-    if not assets and not gone and all(new[name] == row[name] for name in UPDATED):
-        return item_response(row)
-    await ctx.execute(sql.keep_version, id=row["id"])
-    new["geometry"] = None if new["geometry"] is None else Jsonb(new["geometry"])
-    new["properties"] = Jsonb(new["properties"])
-    try:
-        await items.hold_collections(ctx, [new["collection_id"]])
-        await ctx.execute(sql.update_item, id=row["id"], **new)
-    except psycopg.errors.UniqueViolation:
-        raise items.taken([row["stac_id"]]) from None
-    await items.exchange_assets(ctx, row["id"], assets, gone)
-    after = await items.touch(ctx, row["id"])
-    ctx.produced("item", row["id"])
-    ctx.emit(items.event("item.updated", after, await items.assets_of(ctx, row["id"])))
-    return item_response(after)
 
 
 @operation("items.delete", scope="items:write", effect=Effect.DESTRUCTIVE)

@@ -10,22 +10,19 @@ import orjson
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from db.queries import queries
 from ops_gateway.catalogue.search import item_links, visibility_of
 from ops_gateway.kernel.answers import Call
 from ops_gateway.kernel.context import Principal
-from ops_gateway.kernel.errors import Forbidden, Invalid
+from ops_gateway.kernel.errors import Forbidden, Invalid, NotFound
 from ops_gateway.kernel.secrets import Keys
 from opstac.settings import Settings
 from stac_api import errors
 from stac_api.app import create_app
 from stac_api.search import Searcher, reader_pool
-from stac_api.tenancy import Visibility
+from stac_api.tenancy import PUBLIC, Visibility
 
 if TYPE_CHECKING:
     from opstac.compose import Platform
-
-sql = queries(__file__)
 
 PREFIXES = ("/assets/stac", "/v2/assets/stac")
 
@@ -44,12 +41,11 @@ async def stac_apps(platform: Platform) -> list[tuple[str, ASGIApp]]:
     """The STAC API under each of its prefixes."""
     searcher = platform.services.searcher
     assert searcher is not None, "a server has a searcher"
-    public = Visibility(None, await public_slot(searcher), None, anonymous=True)
 
     async def visibility(request: Request) -> Visibility:
         principal: Principal = request.scope["principal"]
         if principal.kind == "anonymous":
-            return public
+            return PUBLIC
         if principal.organization_id is None:
             raise Forbidden("User not in an organization")
         if not principal.allows("items:read"):
@@ -66,6 +62,8 @@ async def stac_apps(platform: Platform) -> list[tuple[str, ASGIApp]]:
             answer = await platform.pipeline.run(op_id, body, call)
         except Invalid as error:
             raise errors.Invalid(error.errors) from None  # type: ignore[arg-type]
+        except NotFound as error:
+            raise errors.NotFound(str(error.detail)) from None
         return orjson.loads(answer.body)
 
     return [
@@ -82,8 +80,3 @@ async def stac_apps(platform: Platform) -> list[tuple[str, ASGIApp]]:
         )
         for prefix in PREFIXES
     ]
-
-
-async def public_slot(searcher: Searcher) -> str | None:
-    """The slot of public data."""
-    return (await searcher.fetch(sql.public_slot))[0]["slot"]

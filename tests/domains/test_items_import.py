@@ -60,7 +60,7 @@ async def test_an_import_makes_items_as_items_create_does(api, catalogue):
     assert [(e["index"], e["id"]) for e in answer["items"]] == [(0, "s0"), (1, "s1"), (2, "s2")]
     headers = {"Authorization": f"Bearer {owner.token}"}
     address = f"/assets/stac/collections/{where['collection_id']}/items"
-    single = stac_item("single", platform="x", gsd=10)
+    single = stac_item("single", platform="x", gsd=10) | {"collection": None}
     assert (await api.client.post(address, json=single, headers=headers)).status_code == 201
     shown = {}
     for name in ("s0", "single"):
@@ -133,7 +133,10 @@ async def test_an_item_made_by_another_door_is_recognised(api):
     owner, where = await place(api)
     headers = {"Authorization": f"Bearer {owner.token}"}
     address = f"/assets/stac/collections/{where['collection_id']}/items"
-    await api.client.post(address, json=stac_item("a"), headers=headers)
+    other = await api.client.post(address, json=stac_item("a"), headers=headers)
+    assert other.status_code == 400  # it says it is in another collection
+    own = {k: v for k, v in stac_item("a").items() if k != "collection"}
+    assert (await api.client.post(address, json=own, headers=headers)).status_code == 201
     answer = await api.ok("items.import", {**where, "items": [stac_item("a")]}, as_=owner)
     assert ends(answer) == ["unchanged"]
 

@@ -142,7 +142,8 @@ async def test_a_stac_write_is_the_operation(api, scenes):
     refused = await send(items, json=crooked, headers=headers)
     assert refused.status_code == 422 and isinstance(refused.json()["detail"], list)
     patch = {"properties": {"platform": "balloon"}}
-    changed = await api.client.patch(f"{items}/from-a-client", json=patch, headers=headers)
+    wanting = {**headers, "Prefer": "return=representation"}
+    changed = await api.client.patch(f"{items}/from-a-client", json=patch, headers=wanting)
     assert changed.status_code == 200 and changed.json()["properties"]["platform"] == "balloon"
     platform_id = made.json()["properties"]["opstac:id"]
     audited = api.sql(
@@ -152,6 +153,8 @@ async def test_a_stac_write_is_the_operation(api, scenes):
         f'[{{"id": "{platform_id}"}}]',
     )
     assert [row["operation"] for row in audited] == ["items.create", "items.update"]
+    absent = api.client.delete(f"{items}/none", headers=reader)
+    assert (await absent).status_code == 403
     gone = await api.client.delete(f"{items}/from-a-client", headers=headers)
     assert gone.status_code in (200, 204)
     assert (await api.client.get(f"{items}/from-a-client", headers=headers)).status_code == 404

@@ -147,15 +147,18 @@ def test_fields_are_chosen(http: httpx.Client, acme: Any) -> None:
         assert response.headers["content-type"].startswith("application/geo+json")
         return response.json()["features"][0]
 
-    assert set(one("properties.datetime")) == {"type", "id", "collection", "properties"}
+    assert set(one("properties.datetime")) == {
+        *("type", "stac_version", "id", "collection", "properties"),
+    }
     assert set(one("properties.datetime")["properties"]) == {"datetime"}
     assert "assets" not in one("-assets") and "links" in one("-assets")
     assert set(one("-links,-assets,properties.datetime")) == {
-        "type",
-        "id",
-        "collection",
-        "properties",
+        *("type", "stac_version", "id", "collection", "properties"),
     }
+    assert set(one("properties.no_such")) == {"id", "collection", "links"}
+    assert set(one("-properties,properties.datetime")["properties"]) == {"datetime"}
+    # without an include it is what makes an item valid
+    assert set(one("")["properties"]) == {"datetime"} and "assets" in one("")
 
 
 def test_the_query_extension_knows_texts_and_lists(http: httpx.Client, acme: Any) -> None:
@@ -169,8 +172,8 @@ def test_the_query_extension_knows_texts_and_lists(http: httpx.Client, acme: Any
     assert found(contains="%") == 0
     assert found(**{"in": ["sentinel-2a", "sentinel-2b"]}) == 10
     assert len(search(http, query={"eo:cloud_cover": {"gte": 3, "lt": 5}})) == 2
-    combined = {"op": "=", "args": [{"property": "platform"}, "sentinel-2a"]}
-    assert len(search(http, query={"eo:cloud_cover": {"lte": 4}}, filter=combined)) == 2
+    both = {"query": {"gsd": {"lte": 4}}, "filter": {"op": "=", "args": [1, 1]}}
+    assert http.post("/search", json=both).status_code == 400
 
 
 P = {"property": "platform"}

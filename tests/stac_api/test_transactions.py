@@ -113,26 +113,51 @@ def test_bulk_items_are_an_import_that_tells_of_each(http: httpx.Client, server:
 
 def test_changing_an_item_is_items_update(http: httpx.Client, server: Any, acme: Any) -> None:
     address = "/collections/scenes/items/mine"
-    assert http.put(address, json=ITEM | {"id": "mine"}).status_code == 204
+    put = http.put(address, json=ITEM | {"id": "mine"})
+    assert put.status_code == 204 and "content-type" not in put.headers
     change = {"properties": {"platform": None, "gsd": 5, "title": "B"}}
-    assert http.patch(address, json=change).json()["id"] == "mine"
+    patched = http.patch(address, json=change)
+    assert patched.status_code == 204 and "content-type" not in patched.headers
     steps = [
         {"op": "test", "path": "/properties/platform", "value": "x"},
         {"op": "replace", "path": "/properties/platform", "value": "y"},
         {"op": "copy", "from": "/properties/platform", "path": "/properties/a~1b"},
         {"op": "remove", "path": "/properties/title"},
     ]
-    assert http.patch(address, json=steps).status_code == 200
+    wanting = {"Prefer": "return=representation"}
+    shown = http.patch(address, json=steps, headers=wanting)
+    assert shown.status_code == 200 and shown.json()["id"] == "mine"
+    assert shown.headers["preference-applied"] == "return=representation"
+    assert shown.headers["content-type"] == "application/geo+json"
     put, merged, patched = [body for operation, body in server.calls if operation == "items.update"]
     assert put["item_id"] == merged["item_id"] == acme.item["id"] and put["name"] == "A title"
-    assert merged["gsd"] == 5 and merged["properties"] == {} and merged["name"] == "B"
-    assert patched["properties"] == {"platform": "y", "a/b": "y"} and patched["name"] == "mine"
+    # only what differs is said
+    assert put["set_properties"] == {} and put["clear"] == []
+    assert put["geometry"]["type"] == "Point" and put["datetime"] == "2025-01-01T00:00:00Z"
+    del merged["item_id"]
+    assert merged == {
+        "name": "B",
+        "gsd": 5,
+        "set_properties": {},
+        "clear": ["properties.platform"],
+    }
+    assert patched["set_properties"] == {"platform": "y", "a/b": "y"}
+    assert patched["name"] == "mine" and patched["clear"] == []
 
 
 def test_deleting_an_item_is_items_delete(http: httpx.Client, server: Any, acme: Any) -> None:
     response = http.delete("/collections/scenes/items/mine")
     assert response.status_code == 204 and "content-type" not in response.headers
     assert server.calls == [("items.delete", {"item_id": acme.item["id"]})]
+
+
+def test_deleting_what_is_not_there_is_done_already(http: httpx.Client, server: Any) -> None:
+    address = "/collections/scenes/items/none"
+    assert http.delete(address).status_code == 204
+    # whether the caller may delete at all is the operation's to say
+    assert server.calls == [("items.delete", {"item_id": "-"})]
+    wanting = {"Prefer": "return=representation"}
+    assert http.delete(address, headers=wanting).status_code == 404
 
 
 def test_collections_are_written_by_their_operations(
@@ -158,14 +183,23 @@ def test_collections_are_written_by_their_operations(
     assert made.status_code == 201 and made.json()["id"] == "fresh", made.text
     assert made.headers["location"].endswith("/assets/stac/collections/fresh")
     assert http.put("/collections/scenes", json=document | {"id": "scenes"}).status_code == 204
-    assert http.patch("/collections/scenes", json={"title": "T"}).status_code == 200
+    assert http.patch("/collections/scenes", json={"title": "T"}).status_code == 204
     assert http.delete("/collections/scenes").status_code == 204
-    (_, create), (_, update), (_, patch), (_, delete) = server.calls
+    assert http.delete("/collections/scenes?items=all").status_code == 400
+    seen = http.delete(
+        "/collections/scenes", headers={"Prefer": "return=representation, items=delete"}
+    )
+    assert seen.status_code == 200 and seen.json()["id"] == "scenes"
+    assert http.delete(f"/collections/{acme.project}").status_code == 409  # it is no collection
+    (_, create), (_, update), (_, patch), (_, delete), (_, whole) = server.calls
     assert create["slug"] == "fresh" and create["project_id"] == acme.project
     assert create["stac"]["license"] == "CC0-1.0" and create["description"] == "New"
     named = {"project_id": acme.project, "collection_id": acme.collection}
     assert update["collection_id"] == acme.collection and "slug" not in update
-    assert patch["name"] == "T" and delete == named
+    assert update["set_stac"]["license"] == "CC0-1.0"
+    # an extent that was found in the items is not made the collection's own by a change
+    assert patch["name"] == "T" and patch["set_stac"] == {} and patch["unset_stac"] == []
+    assert delete == {**named, "items": "keep"} and whole == {**named, "items": "delete"}
 
 
 def test_a_refused_operation_is_its_problem(http: httpx.Client, server: Any) -> None:
@@ -193,7 +227,9 @@ def test_what_is_no_stac_document_is_422(http: httpx.Client, server: Any) -> Non
         ("PATCH", "/collections/scenes/items/mine", [{"op": "remove", "path": "/no"}], 400),
         ("PATCH", "/collections/scenes/items/mine", [{"op": "x", "path": "/id"}], 400),
         ("POST", "/collections/none/items", ITEM, 404),
-        ("DELETE", "/collections/scenes/items/none", None, 404),
+        ("POST", "/collections/scenes/items", ITEM | {"collection": "other"}, 400),
+        ("PUT", "/collections/scenes/items/mine", ITEM | {"id": "mine", "collection": "o"}, 400),
+        ("DELETE", "/collections/none/items/none", None, 404),
     ):
         response = http.request(method, path, json=body)
         assert response.status_code == status, (method, path, response.text)

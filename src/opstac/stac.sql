@@ -1,2 +1,0 @@
--- name: public_slot
-select opstac.public_slot() as slot;

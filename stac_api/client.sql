@@ -1,0 +1,2 @@
+-- name: version
+select pgstac.get_version() as version
