@@ -97,7 +97,7 @@ def svg(legend: Legend) -> bytes:
         if isinstance(one, Box):
             parts.append(
                 f'<rect x="{one.x:.2f}" y="{one.y:.2f}" width="{one.width:.2f}" '
-                f'height="{one.height:.2f}" fill="{one.color}"/>'
+                f'height="{one.height:.2f}" fill="{one.color}" shape-rendering="crispEdges"/>'
             )
         else:
             parts.append(
