@@ -7,18 +7,20 @@ the `resolve_asset` that is handed in.
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 
+import orjson
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tiler import openapi
 from tiler.cors import AnyOrigin
 from tiler.errors import OutOfRange, TileError
 from tiler.gone import StopWhenGone
 from tiler.pool import TilePool
 from tiler.routes import catalogues, legends, mosaics, numbers, parts, renders, tiles, viewer, wmts
-from tiler.routes.answers import problem
+from tiler.routes.answers import etag_of, problem, unchanged
 from tiler.routes.service import (
     ResolveAsset,
     ResolveMosaic,
@@ -42,7 +44,15 @@ FAMILIES: tuple[Callable[[Service], list[Route]], ...] = (
     renders.routes,
 )
 
-PREFIXES = (tiles.PREFIX, *catalogues.PREFIXES, *mosaics.PREFIXES, renders.PREFIX)
+DOCUMENT = "/api/v1/openapi.json"
+
+PREFIXES = (
+    tiles.PREFIX,
+    *catalogues.PREFIXES,
+    *mosaics.PREFIXES,
+    renders.PREFIX,
+    DOCUMENT,
+)
 """What the paths of all families begin with; who mounts the app sends these here."""
 
 
@@ -91,7 +101,9 @@ async def _no_such_path(request: Request, error: Exception) -> Response:
 
 async def _not_allowed(request: Request, error: Exception) -> Response:
     headers = getattr(error, "headers", None) or {}
-    refusal = TileError(405, "Method Not Allowed", "use GET", headers=headers)
+    refusal = TileError(
+        405, "Method Not Allowed", f"use {headers.get('Allow', 'GET')}", headers=headers
+    )
     return problem(refusal, request.scope.get("request_id"))
 
 
@@ -108,4 +120,13 @@ def routes(
     service = Service(
         resolve_asset, pool, sign_tile_token, base_url, resolve_mosaic, sign_mosaic_token
     )
-    return [route for family in FAMILIES for route in family(service)]
+    found = [route for family in FAMILIES for route in family(service)]
+    described = orjson.dumps(openapi.describe(found))
+
+    async def document(request: Request) -> Response:
+        headers = {"ETag": etag_of(described), "Cache-Control": "public, max-age=3600"}
+        if unchanged(request, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        return Response(described, headers=headers, media_type="application/json")
+
+    return [*found, Route(DOCUMENT, document, methods=["GET"])]

@@ -13,6 +13,7 @@ PAGES = [
     "docs/tutorial/first-clip.md",
     "docs/how-to/upload.md",
     "docs/how-to/search.md",
+    "docs/how-to/show-on-a-map.md",
     "docs/how-to/worker-outside.md",
     "docs/how-to/verify-the-chain.md",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from opstac.reference import commands, methods, operations, schema, tables
+from opstac.reference import commands, methods, operations, schema, tables, tiles
 
 FOLDER = Path(__file__).resolve().parents[3] / "docs" / "reference"
 NOTE = "<!-- Made by `./opstac docs` from the code; changes by hand are lost. -->\n\n"
@@ -17,6 +17,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "settings.md": tables.settings,
     "processes.md": tables.processes,
     "methods.md": methods.page,
+    "tiles.md": tiles.page,
     "cli.md": commands.page,
 }
 
