@@ -158,6 +158,27 @@ async def test_restrictions_choose_the_items(scenes):
     assert (await scenes.pixel(filter="eo:cloud_cover < 50 and eo:cloud_cover > 10"))[0][0] == 200
 
 
+async def test_a_restriction_that_nothing_meets_is_a_clear_tile(scenes):
+    await scenes.add((10, 10, 10))
+    for params in ({"bbox": "0,0,1,1"}, {"datetime": "1999-01-01T00:00:00Z"}):
+        color, _ = await scenes.pixel(**params)
+        assert color[3] == 0
+        assert (await scenes.get("tilejson.json", **params)).status_code == 404
+
+
+async def test_a_median_of_too_many_pixels_is_refused(scenes):
+    await scenes.add((10, 10, 10))
+    from tiler.mosaic import draw
+
+    kept, draw.MAX_STACK_BYTES = draw.MAX_STACK_BYTES, 1000
+    try:
+        z, x, y, _, _ = place(128)
+        answer = await scenes.get(f"{z}/{x}/{y}.png", selection="median")
+    finally:
+        draw.MAX_STACK_BYTES = kept
+    assert answer.status_code == 422 and "limit" in answer.text
+
+
 async def test_a_mosaic_of_one_item_is_the_items_own_tile(scenes):
     item = await scenes.add((200, 100, 50))
     z, x, y, _, _ = place(128)
@@ -272,8 +293,57 @@ async def test_nothing_of_another_organization(scenes):
     for what in ("tilejson.json", f"{Z}/1/1.png"):
         assert (await scenes.get(what, as_=stranger)).status_code == 404
         assert (await scenes.get(what, mosaic="collections/col_none")).status_code == 404
+
+
+async def test_members_see_the_mosaics_of_their_projects_alone(scenes):
+    await scenes.add((10, 20, 30))
     member = await scenes.api.member(scenes.owner, "member")
-    assert (await scenes.get("tilejson.json", as_=member)).status_code in (200, 404)
+    assert (await scenes.get("tilejson.json", as_=member)).status_code == 404
+    await scenes.api.ok(
+        "projects.add_member",
+        {"project_id": scenes.project, "user_id": member.user_id, "role": "viewer"},
+        as_=scenes.owner,
+    )
+    described = await scenes.get("tilejson.json", as_=member)
+    assert described.status_code == 200
+    z, x, y, _, _ = place(128)
+    url = described.json()["tiles"][0].format(z=z, x=x, y=y)
+    assert (await scenes.api.client.get(url)).status_code == 200
+
+
+async def test_an_item_outside_of_the_callers_projects_is_in_no_search(scenes):
+    """A search of the whole organization, drawn for one who sees a part of it, and by his token."""
+    other = await scenes.api.project(scenes.owner, "Other")
+    made = await scenes.api.ok(
+        "collections.create", {"name": "There", "project_id": other}, as_=scenes.owner
+    )
+    there = made.get("id") or made["collection"]["id"]
+    await scenes.add((10, 10, 10), day=1)
+    mine, scenes.project = scenes.project, other
+    await scenes.add((200, 200, 200), day=2, collection=there)
+    scenes.project = mine
+    search = await scenes.api.ok(
+        "saved_searches.create", {"name": "All", "search": {}}, as_=scenes.owner
+    )
+    mosaic = f"searches/{search['id']}"
+    assert (await scenes.pixel(mosaic=mosaic))[0][0] == 200
+    member = await scenes.api.member(scenes.owner, "member")
+    z, x, y, column, row = place(128)
+    assert (await scenes.get("tilejson.json", mosaic=mosaic, as_=member)).status_code == 404
+    await scenes.api.ok(
+        "projects.add_member",
+        {"project_id": mine, "user_id": member.user_id, "role": "viewer"},
+        as_=scenes.owner,
+    )
+    assert (await scenes.pixel(mosaic=mosaic, as_=member))[0][0] == 10
+    described = (
+        await scenes.get("tilejson.json", mosaic=mosaic, as_=member, rescale="0,255")
+    ).json()
+    answer = await scenes.api.client.get(
+        described["tiles"][0].replace(".webp", ".png").format(z=z, x=x, y=y)
+    )
+    shown = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGBA"))
+    assert shown[row, column, 0] == 10
 
 
 async def test_a_saved_search_is_a_layer(scenes):

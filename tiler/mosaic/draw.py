@@ -30,6 +30,10 @@ LAYERS_KEPT = 256
 TIMEOUT_SECONDS = 20.0
 
 
+class Empty(TileError):
+    """No item of the mosaic is left: its tiles are clear, and it has no TileJSON."""
+
+
 @dataclass(slots=True)
 class Drawn:
     """A tile, and what it was drawn from."""
@@ -74,7 +78,7 @@ class Mosaics:
     async def _make(self, source: MosaicSource, look: Look) -> Layer:
         found = await source.find(None, "newest", FOOTPRINTS, True)
         if not found.items:
-            raise TileError(404, "Not Found", "there is no raster to draw in it")
+            raise Empty(404, "Not Found", "there is no item in it")
         items = found.items[: layers.SAMPLE]
         sample = await source.assets(items)
         matched = found.matched if found.matched is not None else len(found.items)

@@ -18,7 +18,7 @@ from tiler import encode, grid, matrix_sets
 from tiler.draw import PICTURES
 from tiler.errors import OutOfRange
 from tiler.mosaic import layer as layers
-from tiler.mosaic.draw import Mosaics
+from tiler.mosaic.draw import Empty, Mosaics
 from tiler.mosaic.layer import Layer
 from tiler.mosaic.source import Bounds, Candidates, MosaicSource, Skipped
 from tiler.routes.answers import document, etag_of, unchanged
@@ -47,10 +47,15 @@ def routes(service: Service) -> list[Route]:
             raise OutOfRange(f"a mosaic is a picture: {', '.join(PICTURES)}")
         bounds = matrix_sets.bounds(tms, z, x, y)
         source, query = await mosaic_of(service, request)
-        layer = await mosaics.layer(source, **query.style)
+        size = int(query.get("tilesize", "256")) * (2 if double else 1)
+        try:
+            layer = await mosaics.layer(source, **query.style)
+        except Empty:  # a time or a filter that nothing meets: no fault of the map's
+            clear = encode.empty(image_format, size)
+            kept = {"Cache-Control": "private, no-cache", "Vary": "Authorization, X-API-Key"}
+            return Response(clear, headers=kept, media_type=encode.MEDIA_TYPES[image_format])
         selection = query.get("selection", "newest")
         layers.require_order(layer, selection)
-        size = int(query.get("tilesize", "256")) * (2 if double else 1)
         target = Target(matrix_sets.crs(tms), bounds, size, size)
         limit = query.get("limit", layers.MAX_ITEMS_A_TILE)
         found = await source.find(degrees(target), selection, limit, False)
