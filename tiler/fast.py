@@ -280,11 +280,19 @@ def _remap_weighted(
         if shared is not None:
             weight[shared] = 0
         values = planes.astype(np.float32)
-        values[:, weight == 0] = 0  # nan * 0 is nan
+        if planes.dtype.kind == "f":
+            values[:, weight == 0] = 0  # nan * 0 is nan
         values *= weight
         found = _cv(_interleaved(values, weight), map_x, map_y, cv2.INTER_LINEAR)
-        mixed, total = found[..., :-1], found[..., -1:]
-        mixed = np.divide(mixed, total, out=np.zeros(mixed.shape, np.float32), where=total > 1e-6)
+        total = found[..., -1:].copy()
+        three = found.shape[2] == 4
+        mixed = (
+            cv2.cvtColor(found, cv2.COLOR_BGRA2BGR)
+            if three
+            else np.ascontiguousarray(found[..., :-1])
+        )
+        # where nothing shows the values are zero as well
+        mixed /= np.maximum(total, np.float32(1e-6))
     else:
         weights = (~masked).astype(np.float32)
         if alpha is not None:
@@ -309,8 +317,7 @@ def _remap_weighted(
         # as GDAL: nothing is painted where the nearest pixel does not show at all
         out_alpha[_cv(alpha, map_x, map_y, cv2.INTER_NEAREST)[..., 0] == 0] = 0
     if planes.dtype.kind in "ui":
-        limits = np.iinfo(planes.dtype)
-        mixed = np.clip(np.rint(mixed), limits.min, limits.max)
+        np.rint(mixed, out=mixed)  # a mean lies between its values: nothing to clip
     return Pixels(mixed.astype(planes.dtype, copy=False), out_masked, out_alpha)
 
 
@@ -393,9 +400,11 @@ def scaled_bands(header: Header, bidx: tuple[int, ...], pixels: Pixels) -> dict[
     """1-based band → float32 values with scale and offset applied, as formulas take them."""
     found: dict[int, np.ndarray] = {}
     for position, index in enumerate(bidx):
-        band: np.ndarray = pixels.band(position).astype(np.float32)
+        band = pixels.band(position)
+        values = np.ma.getdata(band).astype(np.float32, order="C")
         scale, offset = header.scales[index - 1], header.offsets[index - 1]
         if (scale, offset) != (1.0, 0.0):
-            band = band * np.float32(scale) + np.float32(offset)
-        found[index] = band
+            values *= np.float32(scale)
+            values += np.float32(offset)
+        found[index] = np.ma.MaskedArray(values, mask=np.ma.getmask(band))
     return found

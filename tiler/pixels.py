@@ -24,7 +24,9 @@ class Pixels:
         """uint8 (rows, columns), or None if opaque. A pixel shows where any band has a value."""
         if self.masked is None:
             return self.alpha if self.alpha is not None and self.alpha.min() < 255 else None
-        hidden = self.masked.all(axis=2)
+        # one mask for all bands is the same memory seen again
+        shared = self.masked.shape[2] == 1 or self.masked.strides[2] == 0
+        hidden = self.masked[..., 0] if shared else self.masked.all(axis=2)
         if not hidden.any():
             return self.alpha
         shown = np.full(hidden.shape, 255, np.uint8) if self.alpha is None else self.alpha.copy()
