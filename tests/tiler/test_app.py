@@ -5,6 +5,7 @@ import threading
 import time
 
 import httpx
+import jsonschema
 import pytest
 
 from tiler import render, tokens
@@ -236,3 +237,44 @@ async def test_many_tiles_at_once_are_the_same_as_one_by_one(client, scene, tile
 async def test_vanilla_titiler_routes_are_not_there(client):
     for url in ("/cog/info?url=/etc/passwd", "/info?url=x", "/tiles/WebMercatorQuad/0/0/0?url=x"):
         assert (await client.get(url)).status_code == 404
+
+
+# TileJSON 3.0.0 (github.com/mapbox/tilejson-spec), for raster tiles
+TILEJSON = {
+    "type": "object",
+    "required": ["tilejson", "tiles"],
+    "properties": {
+        "tilejson": {"type": "string", "pattern": r"^3\.0\.[0-9]+$"},
+        "tiles": {
+            "type": "array",
+            "minItems": 1,
+            "items": {"type": "string", "pattern": r"^https?://.*\{z\}.*\{x\}.*\{y\}"},
+        },
+        "name": {"type": "string"},
+        "scheme": {"enum": ["xyz", "tms"]},
+        "minzoom": {"type": "integer", "minimum": 0, "maximum": 30},
+        "maxzoom": {"type": "integer", "minimum": 0, "maximum": 30},
+        "bounds": {
+            "type": "array",
+            "prefixItems": [
+                {"type": "number", "minimum": -180, "maximum": 180},
+                {"type": "number", "minimum": -90, "maximum": 90},
+                {"type": "number", "minimum": -180, "maximum": 180},
+                {"type": "number", "minimum": -90, "maximum": 90},
+            ],
+            "minItems": 4,
+            "maxItems": 4,
+        },
+        "center": {"type": "array", "items": {"type": "number"}, "minItems": 3, "maxItems": 3},
+    },
+}
+
+
+@pytest.mark.parametrize("tms", ["", "WorldCRS84Quad/", "EuropeanETRS89_LAEAQuad/"])
+async def test_tilejson_follows_its_specification(client, tms):
+    document = (await client.get(f"/api/v1/items/it_scene/tiles/{tms}tilejson.json")).json()
+    jsonschema.validate(document, TILEJSON)
+    west, south, east, north = document["bounds"]
+    longitude, latitude, zoom = document["center"]
+    assert west <= longitude <= east and south <= latitude <= north
+    assert document["minzoom"] <= zoom <= document["maxzoom"]
