@@ -14,7 +14,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from stac_api.renders import RENDER, renders
+from stac_api.sensors import wavelengths
+
 STAC_VERSION = "1.0.0"
+FORMAT = 1  # of stored documents: the column item.document_format, whose default it is
 GEOJSON = "application/geo+json"
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 
@@ -22,8 +26,14 @@ EO = "https://stac-extensions.github.io/eo/v1.1.0/schema.json"
 FILE = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
 PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
 RASTER = "https://stac-extensions.github.io/raster/v1.1.0/schema.json"
+PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
+TIMESTAMPS = "https://stac-extensions.github.io/timestamps/v1.1.0/schema.json"
+VERSION = "https://stac-extensions.github.io/version/v1.2.0/schema.json"
+WEB_MAP_LINKS = "https://stac-extensions.github.io/web-map-links/v1.2.0/schema.json"
 
 PRIVATE = "opstac:"
+CANONICAL = "/assets/stac"  # of the two mounts the one that a document is at home in
+_WEB_MAPS = frozenset(("tilejson", "wmts", "xyz"))
 
 # what the eo extension calls a band; a name beyond these would not validate
 EO_COMMON_NAMES = frozenset(
@@ -95,7 +105,11 @@ class Mount:
         return self.base + self.prefix
 
 
-def item_document(item: Mapping[str, Any], assets: Sequence[Mapping[str, Any]]) -> Document:
+def item_document(
+    item: Mapping[str, Any],
+    assets: Sequence[Mapping[str, Any]],
+    profiles: Sequence[Mapping[str, Any]] = (),
+) -> Document:
     """The document `writes.put_items` stores for a row of table `item` and its `asset` rows.
 
     Args:
@@ -105,6 +119,7 @@ def item_document(item: Mapping[str, Any], assets: Sequence[Mapping[str, Any]]) 
         assets: columns id, key, title, media_type, roles, size_bytes, checksum (SHA-256, hex),
             epsg, width, height, transform (affine, row order), nodata, nodata_is_nan, bands,
             is_cog, datetime; of one that lies elsewhere href, and stac for the rest of it.
+        profiles: rows of `visualization_profile`, for `renders`.
     """
     extensions = {str(uri) for uri in item.get("stac_extensions") or ()}
     # names of ours cannot be given by a client: visibility hangs on them
@@ -129,13 +144,29 @@ def item_document(item: Mapping[str, Any], assets: Sequence[Mapping[str, Any]]) 
             properties[key] = value
     if "eo:cloud_cover" in properties:
         extensions.add(EO)
+    # the data's own publication and version, where a client says so, count more than ours
+    properties.setdefault("published", time_text(item.get("created_at")))
+    if item.get("expires_at") is not None:
+        properties["expires"] = time_text(item["expires_at"])
+    extensions.add(TIMESTAMPS)
+    properties.setdefault("version", str(item.get("version") or 1))
+    extensions.add(VERSION)
+    if any(name.startswith("processing:") for name in properties):
+        extensions.add(PROCESSING)
+    if drawn := renders(profiles, assets):
+        properties["renders"] = drawn
+        # whose picture the map links show
+        shown = next((p["name"] for p in profiles if p["is_default"]), None)
+        properties["opstac:render"] = shown if shown in drawn else next(iter(drawn))
+        extensions.add(RENDER)
     properties["opstac:project"] = item["project_id"]
     properties["opstac:collection"] = item.get("collection_id") or item["project_id"]
     properties["opstac:stac_id"] = item["stac_id"]
     properties["opstac:type"] = item.get("type")
     documents = {}
+    centres = wavelengths(properties)
     for asset in assets:
-        documents[asset["key"]] = asset_document(asset, extensions)
+        documents[asset["key"]] = asset_document(asset, extensions, centres)
     document: Document = {
         "type": "Feature",
         "stac_version": STAC_VERSION,
@@ -151,8 +182,12 @@ def item_document(item: Mapping[str, Any], assets: Sequence[Mapping[str, Any]]) 
     return document
 
 
-def asset_document(asset: Mapping[str, Any], extensions: set[str]) -> Document:
+def asset_document(
+    asset: Mapping[str, Any], extensions: set[str], centres: Mapping[str, float] | None = None
+) -> Document:
     """One asset as stored, `href` its id; adds the extensions it uses to `extensions`.
+
+    `centres`: role → centre wavelength in micrometres, where the sensor is known.
 
     One that lies elsewhere is what its catalogue said of it, at its own href.
     """
@@ -174,20 +209,35 @@ def asset_document(asset: Mapping[str, Any], extensions: set[str]) -> Document:
     if len(checksum) == 64:
         document["file:checksum"] = "1220" + checksum  # multihash: SHA-256, 32 bytes
         extensions.add(FILE)
-    if asset.get("epsg"):
-        document["proj:code"] = f"EPSG:{asset['epsg']}"
+    raster = asset.get("raster") or {}
+    _project(document, asset, raster)
+    if any(name.startswith("proj:") for name in document):
         extensions.add(PROJECTION)
-    if asset.get("width") and asset.get("height"):
-        document["proj:shape"] = [asset["height"], asset["width"]]
-        extensions.add(PROJECTION)
-        if asset.get("transform"):
-            document["proj:transform"] = list(asset["transform"])
     if bands := asset.get("bands"):
         nodata = "nan" if asset.get("nodata_is_nan") else _finite(asset.get("nodata"))
-        document["raster:bands"] = [_raster_band(band, nodata) for band in bands]
-        document["eo:bands"] = [_eo_band(band, number) for number, band in enumerate(bands, 1)]
+        ground = {"spatial_resolution": _finite(raster.get("gsd_m"))}
+        document["raster:bands"] = [_raster_band({**ground, **band}, nodata) for band in bands]
+        document["eo:bands"] = [
+            _eo_band(band, number, centres or {}) for number, band in enumerate(bands, 1)
+        ]
         extensions |= {RASTER, EO}
     return document
+
+
+def _project(document: Document, asset: Mapping[str, Any], raster: Mapping[str, Any]) -> None:
+    """Where the pixels lie: the projection extension, in the raster's own system."""
+    known = raster.get("proj") or {}
+    if asset.get("epsg"):
+        document["proj:code"] = f"EPSG:{asset['epsg']}"
+    elif known.get("proj:wkt2"):
+        document |= {"proj:code": None, "proj:wkt2": known["proj:wkt2"]}
+    if not (asset.get("width") and asset.get("height")):
+        return
+    document["proj:shape"] = [asset["height"], asset["width"]]
+    if asset.get("transform"):
+        document["proj:transform"] = list(asset["transform"])
+    if known.get("proj:bbox"):
+        document["proj:bbox"] = list(known["proj:bbox"])
 
 
 def _raster_band(band: Mapping[str, Any], nodata: Any) -> Document:
@@ -209,10 +259,15 @@ def _raster_band(band: Mapping[str, Any], nodata: Any) -> Document:
     return document
 
 
-def _eo_band(band: Mapping[str, Any], number: int) -> Document:
+def _eo_band(band: Mapping[str, Any], number: int, centres: Mapping[str, float]) -> Document:
     document: Document = {"name": str(band.get("name") or f"b{number}")}
-    if band.get("common_name") in EO_COMMON_NAMES:
-        document["common_name"] = band["common_name"]
+    role = str(band.get("common_name") or "")
+    # the extension knows one red edge, we know three
+    common = "rededge" if role.startswith("rededge") else role
+    if common in EO_COMMON_NAMES:
+        document["common_name"] = common
+    if role in centres:
+        document["center_wavelength"] = centres[role]
     return document
 
 
@@ -237,10 +292,14 @@ def feature(stored: Document, collection: str, mount: Mount) -> Document:
     geometry = stored["geometry"]
     if geometry is not None and geometry.get("geometries") == []:
         geometry = None
+    extensions = stored.get("stac_extensions", [])
+    if any(link["rel"] in _WEB_MAPS for link in links) and WEB_MAP_LINKS not in extensions:
+        extensions = [*extensions, WEB_MAP_LINKS]
+    address = f"collections/{quoted(collection)}/items/{quoted(id_)}"
     document: Document = {
         "type": "Feature",
         "stac_version": stored.get("stac_version", STAC_VERSION),
-        "stac_extensions": stored.get("stac_extensions", []),
+        "stac_extensions": extensions,
         "id": id_,
         "collection": collection,
         "geometry": geometry,
@@ -251,6 +310,7 @@ def feature(stored: Document, collection: str, mount: Mount) -> Document:
             {"rel": "parent", "type": "application/json", "href": parent},
             {"rel": "collection", "type": "application/json", "href": parent},
             {"rel": "root", "type": "application/json", "href": mount.root},
+            {"rel": "canonical", "type": GEOJSON, "href": f"{mount.base}{CANONICAL}/{address}"},
             *links,
         ],
         "assets": stored["assets"],

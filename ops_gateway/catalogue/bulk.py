@@ -205,7 +205,10 @@ async def _replace(
     assets: dict[str, list[Row]] = {item_id: [] for item_id in ids}
     for asset in await ctx.rows(None, items.sql.assets_of_items, items=ids):
         assets[asset["item_id"]].append(asset)
-    documents = [document.item_document(row, assets[row["id"]]) for row in after]
+    looks = await items.profiles_of(ctx, ids)
+    documents = [
+        document.item_document(row, assets[row["id"]], looks.get(row["id"], ())) for row in after
+    ]
     await writes.put_items(await ctx.connection(), await items.slot_of(ctx), documents)
     for row in after:
         ctx.produced("item", row["id"])

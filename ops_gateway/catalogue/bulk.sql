@@ -26,9 +26,9 @@ update item i
 set type = r.type, name = r.name, description = r.description, geometry = r.geometry, bbox = r.bbox,
     datetime = r.datetime, start_datetime = r.start_datetime, end_datetime = r.end_datetime,
     cloud_cover = r.cloud_cover, gsd = r.gsd, properties = r.properties, stac_extensions = r.stac_extensions,
-    import_hash = r.import_hash, version = i.version + 1, updated_at = now()
+    import_hash = r.import_hash, previous_version_id = i.id || '@' || i.version, version = i.version + 1, updated_at = now()
 from jsonb_populate_recordset(null::item, :rows::jsonb) r
 where i.organization_id = :org and i.id = r.id
 returning i.id, i.project_id, i.collection_id, i.stac_id, i.type, i.name, i.description, i.geometry, i.bbox,
           i.datetime, i.start_datetime, i.end_datetime, i.cloud_cover, i.gsd, i.properties, i.stac_extensions,
-          i.upload_id, i.job_id, i.created_at, i.updated_at;
+          i.upload_id, i.job_id, i.version, i.expires_at, i.created_at, i.updated_at;

@@ -68,22 +68,25 @@ async def _insert_batch(
     chosen = [draft.stac_id for draft, _ in drafts if draft.stac_id is not None]
     if chosen and (other := await ctx.row(None, sql.id_is_taken, ids=chosen)):
         raise taken([other["id"]])
-    made = await store_new(ctx, rows, asset_rows)
+    made = await store_new(ctx, rows, asset_rows, profile_rows)
     if len(made) != len(rows):
         raise taken([row["stac_id"] for row in rows if row["id"] not in made])
-    await insert_profiles(ctx, profile_rows)
     return [
         (item_response(row), [asset_output(asset) for asset in own]) for row, own in made.values()
     ]
 
 
 async def store_new(
-    ctx: Context, rows: Sequence[Row], asset_rows: Sequence[Row]
+    ctx: Context,
+    rows: Sequence[Row],
+    asset_rows: Sequence[Row],
+    profile_rows: Sequence[Row] = (),
 ) -> dict[str, tuple[Row, list[Row]]]:
     """Insert items with their assets and documents, and publish `item.created` for each.
 
     Args:
         rows, asset_rows: of `ItemDraft.row` and `AssetDraft.row`.
+        profile_rows: of `visualization_profile`.
 
     Returns: id → the item's row and those of its assets; without the items whose stac_id is taken,
         of which nothing is stored.
@@ -94,7 +97,15 @@ async def store_new(
     }
     for asset in await insert_assets(ctx, [row for row in asset_rows if row["item_id"] in made]):
         made[asset["item_id"]][1].append(asset)
-    documents = [document.item_document(row, assets) for row, assets in made.values()]
+    looks: dict[str, list[Row]] = {}
+    for profile in profile_rows:
+        if profile["item_id"] in made:
+            looks.setdefault(profile["item_id"], []).append(profile)
+    await insert_profiles(ctx, [profile for own in looks.values() for profile in own])
+    documents = [
+        document.item_document(row, assets, looks.get(row["id"], ()))
+        for row, assets in made.values()
+    ]
     await writes.put_items(await ctx.connection(), await slot_of(ctx), documents)
     for row, assets in made.values():
         ctx.produced("item", row["id"])
@@ -170,8 +181,26 @@ async def touch(ctx: Context, item_id: str) -> Row:
 async def store_document(ctx: Context, item: Mapping[str, Any]) -> None:
     """Bring the STAC document of an item's row up to date, assets included."""
     assets = await assets_of(ctx, item["id"])
-    stored = document.item_document(item, assets)
+    looks = await profiles_of(ctx, [item["id"]])
+    stored = document.item_document(item, assets, looks.get(item["id"], ()))
     await writes.patch_item(await ctx.connection(), await slot_of(ctx), stored)
+
+
+async def profiles_of(ctx: Context, ids: Sequence[str]) -> dict[str, list[Row]]:
+    """Item id → the rows of its profiles, for the items that have any."""
+    found: dict[str, list[Row]] = {}
+    for row in await ctx.rows(None, sql.profiles_of_items, items=list(ids)):
+        found.setdefault(row["item_id"], []).append(row)
+    return found
+
+
+async def rebuild_documents(ctx: Context, limit: int) -> int:
+    """Write documents of an earlier form anew; how many. The items stay as they are."""
+    rows = await ctx.rows(None, sql.earlier_form, format=document.FORMAT, limit=limit)
+    for row in rows:
+        await store_document(ctx, row)
+        ctx.produced("item", row["id"])
+    return len(rows)
 
 
 async def assets_of(ctx: Context, item_id: str) -> list[Row]:

@@ -78,3 +78,20 @@ select id, item_id, key, title, file_name, object_path, media_type, roles, size_
 from asset
 where organization_id = :org and item_id = any (:items) and deleted_at is null
 order by created_at, id;
+
+-- name: profiles_of_items
+select id, item_id, name, layer, type, is_default, sort_order, config, asset_key, version
+from visualization_profile
+where organization_id = :org and item_id = any (:items)
+order by sort_order, created_at, id;
+
+-- name: earlier_form
+update item set document_format = :format
+where organization_id = :org and id = any (array(
+  select i.id from item i
+  where i.organization_id = :org and i.document_format < 1 and i.deleted_at is null
+  order by i.id limit :limit for update skip locked))
+returning id, project_id, collection_id, stac_id, type, name, description, geometry, bbox, datetime, start_datetime,
+          end_datetime, cloud_cover, gsd, properties, stac_extensions, lifecycle_state, expires_at, archived_at,
+          version, previous_version_id, duplicated_from_id, order_id, upload_id, job_id, deleted_at,
+          created_by::text, created_at, updated_at;

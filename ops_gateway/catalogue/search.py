@@ -21,6 +21,7 @@ from stac_api.search import Page, Searcher
 from stac_api.tenancy import Visibility
 
 PREFIX = "/assets/stac"
+PROVENANCE = "http://www.w3.org/ns/prov#has_provenance"  # W3C PROV-AQ
 
 
 def visibility_of(principal: Principal, *, project_id: str | None = None) -> Visibility:
@@ -32,11 +33,47 @@ def visibility_of(principal: Principal, *, project_id: str | None = None) -> Vis
 
 
 def item_links(stored: Mapping[str, Any], base: str) -> list[dict[str, Any]]:
-    """Further links of an item: the map of it, where there is a raster to draw."""
-    if not any("raster:bands" in asset for asset in stored["assets"].values()):
-        return []
-    href = f"{base}/api/v1/items/{stored['id']}/tiles/tilejson.json"
-    return [{"rel": "tilejson", "type": "application/json", "href": href, "title": "TileJSON"}]
+    """Further links of an item: where it came from and, of one with a raster, its maps."""
+    item_id = stored["id"]
+    links = [
+        {
+            "rel": PROVENANCE,
+            "type": "application/json",
+            "href": f"{base}/v1/items/lineage?item_id={item_id}",
+            "title": "Lineage",
+        }
+    ]
+    # what lies elsewhere is not drawn, whatever its catalogue says of its bands
+    if not any("raster:bands" in a and "/" not in a["href"] for a in stored["assets"].values()):
+        return links
+    place = f"{base}/api/v1/items/{item_id}"
+    shown = stored["properties"].get("opstac:render")
+    render = {} if shown is None else {"render": shown}
+    return [
+        *links,
+        {
+            "rel": "tilejson",
+            "type": "application/json",
+            "href": f"{place}/tiles/tilejson.json",
+            "title": "TileJSON",
+            **render,
+        },
+        {
+            "rel": "wmts",
+            "type": "application/xml",
+            "href": f"{place}/wmts/1.0.0/WMTSCapabilities.xml",
+            "title": "WMTS",
+            "wmts:layer": item_id,
+        },
+        {
+            "rel": "xyz",
+            "type": "image/webp",
+            "href": f"{place}/tiles/{{z}}/{{x}}/{{y}}.webp",
+            "title": "Tiles",
+            **render,
+        },
+        {"rel": "preview", "type": "image/png", "href": f"{place}/preview.png", "title": "Preview"},
+    ]
 
 
 def mount_of(ctx: Context, base_url: str | None) -> Mount:

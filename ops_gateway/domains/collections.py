@@ -220,5 +220,9 @@ async def unlink_items(ctx: Context, collection_id: str) -> None:
         assets: dict[str, list[dict[str, Any]]] = {row["id"]: [] for row in batch}
         for asset in await ctx.rows(None, items.sql.assets_of_items, items=list(assets)):
             assets[asset["item_id"]].append(asset)
-        documents = [document.item_document(row, assets[row["id"]]) for row in batch]
+        looks = await items.profiles_of(ctx, list(assets))
+        documents = [
+            document.item_document(row, assets[row["id"]], looks.get(row["id"], ()))
+            for row in batch
+        ]
         await writes.put_items(connection, slot, documents)

@@ -226,7 +226,8 @@ async def get_stac_item(ctx: Context, body: ItemStacInput) -> Blob:
     """Read an item as a STAC Feature, with its provenance."""
     mount = search.mount_of(ctx, body.base_url)
     row = await access.item(ctx, body.item_id)
-    stored = document.item_document(row, await items.assets_of(ctx, row["id"]))
+    looks = await ctx.rows(None, sql.profiles, item=row["id"])
+    stored = document.item_document(row, await items.assets_of(ctx, row["id"]), looks)
     named = await ctx.row(None, sql.slug, id=row["collection_id"])
     feature = document.feature(stored, named["slug"] if named else row["project_id"], mount)
     made = await ctx.row(None, sql.made_by, id=row["id"])

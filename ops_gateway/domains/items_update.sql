@@ -10,5 +10,5 @@ set collection_id = :collection_id, name = :name, description = :description, ge
     cloud_cover = :cloud_cover, gsd = :gsd, properties = :properties, stac_extensions = :stac_extensions,
     lifecycle_state = :lifecycle_state,
     archived_at = case when :lifecycle_state <> 'archived' then null else coalesce(archived_at, now()) end,
-    version = version + 1
+    previous_version_id = id || '@' || version, version = version + 1
 where organization_id = :org and id = :id;

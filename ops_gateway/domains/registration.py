@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,7 @@ async def register(ctx: Context, job: Mapping[str, Any], handed: Handed) -> JobR
                 geometry=first.info["footprint"],
                 bbox=first.info["bbox"],
                 gsd=first.info["gsd"],
-                properties=made_by(files),
+                properties={**processing(job), **made_by(files)},
                 job_id=job["id"],
                 **times,
             ),
@@ -225,6 +226,19 @@ async def _times(ctx: Context, job: Mapping[str, Any]) -> dict[str, Any]:
         if row is not None:
             return {name: row[name] for name in ("datetime", "start_datetime", "end_datetime")}
     return {}
+
+
+def processing(job: Mapping[str, Any]) -> dict[str, Any]:
+    """What made an output, as STAC's processing extension says it; nothing of what others ran."""
+    process = jobs.find_process(job["job_type_id"])
+    if process.run is None:
+        return {}
+    sources = ", ".join(job["source_item_ids"])
+    return {
+        "processing:lineage": f"{process.title}" + (f" of {sources}" if sources else ""),
+        "processing:software": {f"opstac-{process.id}": process.version},
+        "processing:datetime": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+    }
 
 
 def made_by(files: Sequence[File]) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from db.pool import Pool
 from db.queries import queries
-from ops_gateway.catalogue import pictures
+from ops_gateway.catalogue import items, pictures
 from ops_gateway.domains import analytics_run, items_expiry, jobs
 from ops_gateway.kernel.chain import export_heads
+from ops_gateway.kernel.context import Context, Principal
 from ops_gateway.kernel.removal import sweep_objects
 from ops_gateway.worker.reaper import Chore
 from stac_api.writes import keep_slots
@@ -19,6 +21,22 @@ if TYPE_CHECKING:
 sql = queries(__file__)
 
 PART_SECONDS = 24 * 3600
+REBUILT_AT_ONCE = 200
+
+
+async def rebuild_batch(ctx: Context) -> None:
+    """Some of an organization's documents, in one transaction."""
+    await items.rebuild_documents(ctx, REBUILT_AT_ONCE)
+
+
+async def rebuild_documents(platform: Platform, system: Pool) -> None:
+    """Write a batch of every organization's documents anew that an earlier version wrote."""
+    async with system.connection() as connection:
+        cursor = await connection.execute(sql.earlier_documents.encode())
+        owners = [row["organization_id"] for row in await cursor.fetchall()]
+    for organization_id in owners:
+        owner = Principal(kind="service", id="documents", organization_id=organization_id)
+        await platform.pipeline.act("items.rebuild", owner, rebuild_batch)
 
 
 def all_of(platform: Platform, system: Pool) -> list[Chore]:
@@ -60,9 +78,6 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
     async def expire_items() -> None:
         await items_expiry.expire_overdue(platform.pipeline)
 
-    async def draw_pictures() -> None:
-        await pictures.draw_due(platform.pipeline, system)
-
     async def heads() -> None:
         await export_heads(system, platform.services.objects, platform.keys.chain)
 
@@ -74,7 +89,8 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
         Chore("expire uploads", 60, expire_uploads),
         Chore("expire jobs", 60, expire_jobs),
         Chore("expire items", 3600, expire_items),
-        Chore("draw pictures", 20, draw_pictures),
+        Chore("draw pictures", 20, partial(pictures.draw_due, platform.pipeline, system)),
+        Chore("rebuild documents", 10, partial(rebuild_documents, platform, system)),
         Chore("forget idempotency keys", 3600, forget_keys),
         Chore("keep partitions", 6 * 3600, keep_partitions),
         Chore("sweep outputs", 3600, sweep_outputs),

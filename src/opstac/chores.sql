@@ -67,3 +67,9 @@ replaced as (
 )
 delete from saved_search_due d
 where not exists (select from saved_search s where s.organization_id = d.organization_id and s.deleted_at is null);
+
+-- name: earlier_documents
+-- Organizations with documents that an earlier version wrote.
+select distinct organization_id from (
+  select organization_id from item where document_format < 1 and deleted_at is null
+  order by organization_id, id limit 5000) i;

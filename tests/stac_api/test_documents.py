@@ -81,7 +81,7 @@ def test_an_item_is_valid_stac(row: dict[str, Any]) -> None:
     assert "statistics" not in second
     assert asset["eo:bands"] == [{"name": "B04", "common_name": "red"}, {"name": "odd"}]
     used = {uri.split("/")[3] for uri in document["stac_extensions"]}
-    assert used == {"eo", "file", "projection", "raster"}
+    assert used == {"eo", "file", "projection", "raster", "timestamps", "version"}
 
 
 def test_a_client_cannot_give_itself_a_project(row: dict[str, Any]) -> None:
