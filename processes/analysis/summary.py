@@ -26,6 +26,8 @@ class Summary:
         self._mean = 0.0
         self._squares = 0.0
         self._upper = np.zeros(1 << 16) if percentiles else None
+        # weight of each value, as long as all are whole numbers of 16 bits: most stored bands are
+        self._whole = np.zeros(1 << 16) if percentiles else None
         self._kept: list[tuple[np.ndarray, np.ndarray | None]] | None = [] if percentiles else None
 
     def add(self, values: np.ma.MaskedArray, weights: np.ndarray | None = None) -> None:
@@ -55,7 +57,16 @@ class Summary:
     def _remember(self, found: np.ndarray, weighed: np.ndarray | None) -> None:
         if self._upper is None:
             return
-        self._upper += np.bincount(_keys(found) >> 16, weights=weighed, minlength=1 << 16)
+        if self._whole is not None:
+            counts = _whole_counts(found, weighed)
+            if counts is None:
+                values = np.arange(1 << 16, dtype=np.float32)
+                self._upper += np.bincount(_keys(values) >> 16, self._whole, minlength=1 << 16)
+                self._whole = None
+            else:
+                self._whole += counts
+        if self._whole is None:
+            self._upper += np.bincount(_keys(found) >> 16, weights=weighed, minlength=1 << 16)
         if self._kept is not None:
             self._kept.append((found, weighed))
             if self.pixels > KEEP:
@@ -85,7 +96,12 @@ class Summary:
             return [None] * len(wanted)
         step = self.weight / self.pixels
         places = [q / 100 * (self.weight - step) for q in wanted]
-        finder = self._sorted() if self._kept is not None else self._second(places, step, again)
+        if self._whole is not None:
+            finder = _counted(self._whole, self.weight)
+        elif self._kept is not None:
+            finder = self._sorted()
+        else:
+            finder = self._second(places, step, again)
         found: list[float | None] = []
         for place in places:
             lower, end = finder(place)
@@ -170,6 +186,28 @@ class Summary:
             "percentiles": {f"{q:g}": cut for q, cut in zip(wanted, cuts[1:], strict=True)},
             "valid_percent": 100 * self.weight / self.total if self.total else 0.0,
         }
+
+
+def _whole_counts(found: np.ndarray, weighed: np.ndarray | None) -> np.ndarray | None:
+    """The weight of each whole number of 16 bits; None where a value is none."""
+    if float(found.min()) < 0 or float(found.max()) > 0xFFFF:
+        return None
+    whole = found.astype(np.uint16)
+    if not np.array_equal(whole, found):
+        return None
+    return np.bincount(whole, weights=weighed, minlength=1 << 16)
+
+
+def _counted(counts: np.ndarray, weight: float) -> Callable[[float], tuple[float, float]]:
+    ends = np.cumsum(counts)
+    ends *= weight / ends[-1]
+    last = int(np.flatnonzero(counts)[-1])
+
+    def find(place: float) -> tuple[float, float]:
+        at = min(int(np.searchsorted(ends, place, side="right")), last)
+        return float(at), float(ends[at])
+
+    return find
 
 
 def valid(

@@ -16,7 +16,7 @@ from raster import footprint, reader
 from raster.errors import RasterError
 
 ROWS, COLUMNS = 512, 4096
-_TILE = 128  # pixels a side of the pieces that an outline is looked for in
+_TILE = 64  # pixels a side of the pieces that an outline is looked for in
 
 
 @dataclass(frozen=True)

@@ -244,7 +244,11 @@ def test_coverage_adds_up_to_the_area_of_any_polygon(points, shift):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=300),
+    st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=300)
+    | st.lists(st.integers(0, 65535), min_size=1, max_size=300)
+    | st.tuples(st.lists(st.integers(0, 9), min_size=100), st.lists(st.floats(0, 9, width=32))).map(
+        lambda pair: [*pair[0], *pair[1]]
+    ),
     st.lists(st.sampled_from([0.0, 2.0, 25.0, 50.0, 98.0, 100.0]), min_size=1, max_size=4),
     st.booleans(),
 )
@@ -252,8 +256,9 @@ def test_percentiles_are_numpys_in_one_reading_or_two(values, wanted, weighed):
     array = np.ma.MaskedArray(np.array(values, np.float32).reshape(1, -1))
     weights = np.full(array.shape, 0.5, np.float32) if weighed else None
     once, twice = Summary(), Summary()
-    once.add(array, weights)
-    twice.add(array, weights)
+    for part in (slice(0, 100), slice(100, None)):
+        for total in (once, twice):
+            total.add(array[:, part], None if weights is None else weights[:, part])
     twice._kept = None  # as after more than KEEP values
     expected = np.percentile(np.array(values, np.float32).astype(float), wanted)
     assert np.allclose(once.percentiles(wanted), expected, rtol=1e-5, atol=1e-4)
