@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, cast, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
@@ -42,18 +43,25 @@ class Input(BaseModel):
         if not isinstance(data, dict):
             return data
         known = dict(cast("dict[str, Any]", data))
-        for name, info in cls.model_fields.items():
-            wire = info.alias or name
-            camel = to_camel(wire)
-            if wire not in known and camel != wire and camel in known:
+        for wire, camel, may_be_null in _wire_fields(cls):
+            if camel in known and wire not in known:
                 known[wire] = known.pop(camel)
-            if (
-                known.get(wire, ...) is None
-                and not info.is_required()
-                and name not in cls.clearable
-            ):
+            if not may_be_null and known.get(wire, ...) is None:
                 del known[wire]
         return known
+
+
+@cache
+def _wire_fields(model: type[Input]) -> list[tuple[str, str, bool]]:
+    """(name on the wire, the same in camelCase, whether null is left to the field) of each."""
+    return [
+        (
+            info.alias or name,
+            to_camel(info.alias or name),
+            info.is_required() or name in model.clearable,
+        )
+        for name, info in model.model_fields.items()
+    ]
 
 
 class Output(BaseModel):
