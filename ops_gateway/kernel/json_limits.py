@@ -46,7 +46,7 @@ def is_sound(value: Any, depth: int) -> bool:
     else:
         return True
     for item in members:
-        kind: Any = type(item)
+        kind = type(cast("object", item))
         if kind is float:
             continue
         if kind is int:
@@ -59,7 +59,7 @@ def is_sound(value: Any, depth: int) -> bool:
 
 def fault_of(value: Any) -> str | None:
     """What is wrong with one value, its members left aside."""
-    kind: Any = type(value)
+    kind = type(cast("object", value))
     if kind is list:
         # a ring's vertices are counted by the geometry check, with its own message
         if len(value) > ARRAY_LIMIT and not isinstance(value[0], list):

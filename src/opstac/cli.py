@@ -22,6 +22,7 @@ COMMANDS = (
     "export",
     "grant",
     "op",
+    "ingest",
     "worker-token",
     "keys",
     "docs",

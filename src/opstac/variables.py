@@ -206,7 +206,9 @@ CRON_TOKEN = Variable(
     "BILLING_CRON_TOKEN", None, "The token that a scheduler of yours calls the platform with."
 )
 
-SERVER = Variable("OPSTAC_URL", "http://127.0.0.1:8080", "The platform that `opstac op` calls.")
+SERVER = Variable(
+    "OPSTAC_URL", "http://127.0.0.1:8080", "The platform that `opstac op` and `opstac ingest` call."
+)
 SERVER_SDK = Variable("GEOPERA_API_URL", None, "The same, where `OPSTAC_URL` is not set.")
 TOKEN = Variable("OPSTAC_TOKEN", None, "The API key or session token that `opstac op` uses.")
 TOKEN_SDK = Variable("GEOPERA_API_TOKEN", None, "The same, where `OPSTAC_TOKEN` is not set.")

@@ -14,6 +14,7 @@ PAGES = [
     "docs/how-to/upload.md",
     "docs/how-to/search.md",
     "docs/how-to/show-on-a-map.md",
+    "docs/how-to/ingest.md",
     "docs/how-to/worker-outside.md",
     "docs/how-to/verify-the-chain.md",
 ]
