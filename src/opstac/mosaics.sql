@@ -2,7 +2,7 @@
 select name, project_id, collection_id, search from mosaic_target(:org, :projects, :kind, :id);
 
 -- name: names
-select name, id from stac_names(:org, :projects, :names);
+select name, id from mosaic_names(:org, :projects, :names);
 
 -- name: items
 select items, covers, boxes, versions, matched

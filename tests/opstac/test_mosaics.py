@@ -443,3 +443,10 @@ async def test_legends_of_an_item_and_a_collection(scenes):
         stranger = await scenes.api.organization("Other")
         headers = {"Authorization": f"Bearer {stranger.token}"}
         assert (await client.get(f"{url}.png", headers=headers)).status_code == 404
+
+
+async def test_a_filter_may_name_collections(scenes):
+    await scenes.add((10, 10, 10))
+    named = {"filter": f"collection = '{scenes.collection}'"}
+    assert (await scenes.pixel(**named))[0] == (10, 10, 10, 255)
+    assert (await scenes.pixel(filter="collection = 'x'"))[0][3] == 0
