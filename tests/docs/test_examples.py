@@ -12,6 +12,7 @@ PAGES = [
     "README.md",
     "docs/tutorial/first-clip.md",
     "docs/how-to/upload.md",
+    "docs/how-to/profiles.md",
     "docs/how-to/search.md",
     "docs/how-to/show-on-a-map.md",
     "docs/how-to/ingest.md",
