@@ -179,19 +179,20 @@ async def aggregate(
         known = await searcher.ids(visibility, named | in_filter)
     if visibility.anonymous and not named <= known.keys():
         raise Unauthorized
-    if visibility.anonymous:
-        raise Unauthorized("a credential is needed to aggregate")
     if visibility.empty:
         empty: Document = {"value": None, "buckets": [], "overflow": 0}
         results = [{**empty, "value": 0} if w.name == "total_count" else empty for w in wanted]
     else:
         search = pgstac_search(request, known)
         search.pop("sortby", None)
+        place = {
+            "organization": visibility.organization_id,
+            "slot": visibility.slot,
+            "projects": None if visibility.projects is None else sorted(visibility.projects),
+        }
         rows = await searcher.fetch(
-            sql.aggregate_items,
-            organization=visibility.organization_id,
-            slot=visibility.slot,
-            projects=None if visibility.projects is None else sorted(visibility.projects),
+            sql.aggregate_public_items if visibility.anonymous else sql.aggregate_items,
+            **({} if visibility.anonymous else place),
             collections=None if request.collections is None else list(request.collections),
             ids=None if request.ids is None else list(request.ids),
             search=orjson.dumps(search).decode(),

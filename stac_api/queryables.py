@@ -75,7 +75,7 @@ class Describer:
         projects = None if visibility.projects is None else sorted(visibility.projects)
         wanted = None if ids is None else sorted(ids)
         key = (visibility.organization_id, visibility.slot, tuple(projects or ()), projects is None)
-        key = (*key, None if wanted is None else tuple(wanted))
+        key = (*key, visibility.anonymous, None if wanted is None else tuple(wanted))
         now = time.monotonic()
         if (kept := self._kept.get(key)) and kept[0] > now:
             return kept[1]
@@ -90,7 +90,10 @@ class Describer:
         self, visibility: Visibility, projects: list[str] | None, ids: list[str] | None
     ) -> Document:
         found: Document = {"properties": [], "items": 0, "summaries": []}
-        if not visibility.empty and visibility.slot is not None:
+        if visibility.anonymous:
+            rows = await self._searcher.fetch(sql.describe_public, collections=ids, sample=SAMPLE)
+            found = rows[0]["found"]
+        elif not visibility.empty:
             rows = await self._searcher.fetch(
                 sql.describe,
                 organization=visibility.organization_id,

@@ -177,12 +177,13 @@ class Searcher:
 
     async def shown_names(self, visibility: Visibility, ids: Iterable[str]) -> dict[str, str]:
         """What clients call the collections with these ids; those that are gone are absent."""
-        organization = visibility.organization_id or ""
-        if not organization:
+        names, organization = sorted(set(ids)), visibility.organization_id
+        if visibility.anonymous:
+            rows = await self._all(sql.public_names, names=names)
+        elif organization is None:
             return {}
-        rows = await self._all(
-            sql.names, organization=organization, projects=None, names=sorted(set(ids))
-        )
+        else:
+            rows = await self._all(sql.names, organization=organization, projects=None, names=names)
         return {row["id"]: row["slug"] for row in rows}
 
     async def _features(

@@ -80,6 +80,33 @@ def test_another_sees_nothing_of_it(server: Any, mine: Any, organization: Any) -
                 assert all(not a["buckets"] for a in found["aggregations"][1:])
 
 
+def test_without_a_credential_what_is_public_is_counted_and_no_more(
+    server: Any, client: Any, mine: Any
+) -> None:
+    name, names = f"scenes-{mine.id}", "total_count,collection_frequency,platform_frequency"
+    with httpx.Client(base_url=f"{server.url}/assets/stac") as anybody:
+        for path in ("queryables", "aggregations", "aggregate?aggregations=total_count"):
+            assert anybody.get(f"/collections/{name}/{path}").status_code == 401
+        before = anybody.get("/aggregate", params={"aggregations": names}).json()["aggregations"]
+        with mine.connect() as conn:
+            conn.execute("update collection set public = true where id = %s", (mine.collection,))
+        try:
+            here = f"/collections/{name}"
+            found = anybody.get(f"{here}/aggregate", params={"aggregations": names}).json()
+            total, collections, platforms = found["aggregations"]
+            assert total["value"] == 4 and collections["buckets"][0]["key"] == name
+            assert [b["key"] for b in platforms["buckets"]] == ["a", "b"]
+            schema = anybody.get(f"{here}/queryables").json()["properties"]
+            assert schema["platform"]["enum"] == ["a", "b"] and "uncollected" not in schema
+            after = anybody.get("/aggregate", params={"aggregations": names}).json()["aggregations"]
+            assert after[0]["value"] == before[0]["value"] + 4
+        finally:
+            with mine.connect() as conn:
+                query = "update collection set public = false where id = %s"
+                conn.execute(query, (mine.collection,))
+        assert anybody.get(f"{here}/queryables").status_code == 401
+
+
 def test_a_collection_is_counted_alone_by_path_and_by_parameter(client: Any, mine: Any) -> None:
     name = f"scenes-{mine.id}"
     asked = {"aggregations": "total_count,collection_frequency"}
