@@ -217,6 +217,8 @@ class Searcher:
             collection: str = item["properties"]["opstac:collection"]
             shown = slugs.get(collection) or self._slugs.get((organization, collection), collection)
             document = feature(item, shown, mount)
+            if visibility.anonymous:  # whose project it is in is nobody else's business
+                document["properties"].pop("opstac:project", None)
             if request.include or request.exclude:
                 document = chosen(document, request.include, request.exclude)
             features.append(document)

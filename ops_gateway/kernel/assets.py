@@ -86,6 +86,15 @@ def chosen_profile(row: Mapping[str, Any], wanted: str | None) -> dict[str, Any]
     return named or next((p for p in profiles if p["name"] == wanted), None)
 
 
+async def public_owner(
+    connection: Connection, *, item_id: str | None = None, asset_id: str | None = None
+) -> str | None:
+    """Whose the item, or the asset's item, is where it is in a public collection; else None."""
+    cursor = await connection.execute(sql.public_owner, {"item": item_id, "asset": asset_id})
+    row = await cursor.fetchone()
+    return row["organization_id"] if row else None
+
+
 def require_visible(row: Mapping[str, Any], principal: Principal) -> None:
     """Raise NotFound for another organization's asset, Forbidden outside the caller's projects."""
     if row["organization_id"] != principal.organization_id:

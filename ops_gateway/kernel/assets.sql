@@ -7,3 +7,6 @@ from resolve_asset(:item, :key);
 -- name: rasters
 -- Why there is nothing to draw: asked only where `resolve` gave no row.
 select organization_id, project_id, lifecycle_state, expires_at, keys from item_rasters(:item);
+
+-- name: public_owner
+select public_owner(:item, :asset) as organization_id;

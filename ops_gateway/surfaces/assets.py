@@ -7,6 +7,8 @@ POST   …/download-url: the same URL as JSON, as an `items.asset.download`
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -14,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from db.queries import queries
 from ops_gateway.catalogue import links
+from ops_gateway.kernel import assets
 from ops_gateway.kernel.assets import expired
 from ops_gateway.kernel.context import Principal
 from ops_gateway.kernel.errors import Forbidden, NotFound, Unauthenticated
@@ -29,8 +32,12 @@ def routes(pipeline: Pipeline) -> list[BaseRoute]:
     """The two routes."""
 
     async def redirect(request: Request) -> Response:
-        principal = reader(request)
-        asset = await find(pipeline, principal, request.path_params["asset_id"])
+        asset_id = request.path_params["asset_id"]
+        principal: Principal = request.scope["principal"]
+        if principal.kind == "anonymous":
+            asset = await find_public(pipeline, asset_id)
+        else:
+            asset = await find(pipeline, reader(request), asset_id)
         link = await links.sign(asset, pipeline.services, request.scope["base_url"])
         headers = {"Cache-Control": f"private, max-age={REDIRECT_SECONDS}"}
         return RedirectResponse(link.url, 302, headers)
@@ -67,22 +74,42 @@ def reader(request: Request) -> Principal:
     return principal
 
 
-async def find(pipeline: Pipeline, principal: Principal, asset_id: str) -> dict[str, object]:
+async def find(pipeline: Pipeline, principal: Principal, asset_id: str) -> dict[str, Any]:
     """The asset's row.
 
     Raises NotFound, Forbidden where its project is not the caller's, Gone where its item expired.
     """
     if "\0" in asset_id:
         raise NotFound.of("asset")
-    bound = {"org": principal.organization_id}
+    row = await read(pipeline, principal.organization_id, asset_id)
+    if principal.role_in(row["project_id"]) is None:
+        raise Forbidden("not a member of the asset's project")
+    if row["lifecycle_state"] == "expired":
+        raise expired(row)
+    return row
+
+
+async def find_public(pipeline: Pipeline, asset_id: str) -> dict[str, Any]:
+    """The row of an asset that anybody may read; raises Unauthenticated for any other."""
+    if "\0" in asset_id:
+        raise NotFound.of("asset")
+    async with pipeline.pool.connection() as connection:
+        owner = await assets.public_owner(connection, asset_id=asset_id)
+    if owner is None:
+        raise Unauthenticated()
+    row = await read(pipeline, owner, asset_id)
+    if row["lifecycle_state"] == "expired":
+        raise expired(row)
+    return row
+
+
+async def read(pipeline: Pipeline, organization: str | None, asset_id: str) -> dict[str, Any]:
+    """The row of an organization's asset; raises NotFound."""
+    bound = {"org": organization}
     async with pipeline.pool.connection() as connection, connection.transaction():
         await connection.execute(sql.bind, bound)
         cursor = await connection.execute(sql.asset, {**bound, "id": asset_id})
         row = await cursor.fetchone()
     if row is None:
         raise NotFound.of("asset")
-    if principal.role_in(row["project_id"]) is None:
-        raise Forbidden("not a member of the asset's project")
-    if row["lifecycle_state"] == "expired":
-        raise expired(row)
     return row

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ops_gateway.kernel.answers import Answer, Call
-from ops_gateway.kernel.errors import BadRequest, MethodNotAllowed, NotFound
+from ops_gateway.kernel.errors import BadRequest, Invalid, MethodNotAllowed, NotFound
 from ops_gateway.kernel.json_limits import find_fault
 from ops_gateway.kernel.operation import REGISTRY, Operation
 from ops_gateway.kernel.pipeline import Pipeline
@@ -122,7 +122,19 @@ class Endpoint:
             request_id=request.scope["request_id"],
             base_url=request.scope["base_url"],
         )
-        return render(await self.pipeline.run(op.id, read, call), limits)
+        try:
+            return render(await self.pipeline.run(op.id, read, call), limits)
+        except Invalid as error:
+            if request.method not in ("GET", "HEAD"):
+                raise
+            faults = [_in_query(part) for part in error.errors]
+            raise Invalid(faults, extra=error.extra) from None
+
+
+def _in_query(part: dict[str, Any]) -> dict[str, Any]:
+    """A fault of a field, where a GET has it."""
+    first, *rest = part["loc"]
+    return {**part, "loc": ["query" if first == "body" else first, *rest]}
 
 
 def render(answer: Answer, headers: dict[str, str] | None = None) -> Response:

@@ -89,9 +89,18 @@ class Resolver:
                     raise NotFound.of("item")
 
             return await self._row(item_id, asset_key, profile, may_see)
-        if principal.kind == "anonymous":
-            if key is None:
+        if principal.kind == "anonymous" and key is None:
+            async with self._pool.connection() as connection:
+                owner = await assets.public_owner(connection, item_id=item_id)
+            if owner is None:
                 raise Unauthenticated()
+
+            def is_public(row: Mapping[str, Any]) -> None:
+                if row["organization_id"] != owner:
+                    raise NotFound.of("item")
+
+            return await self._row(item_id, asset_key, profile, is_public)
+        if principal.kind == "anonymous" and key is not None:
             principal = await self._authenticator.authenticate(key)
         if not principal.allows("items:read"):
             raise Forbidden("missing scope 'items:read' for 'items.tile.render'")

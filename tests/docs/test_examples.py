@@ -16,6 +16,7 @@ PAGES = [
     "docs/how-to/search.md",
     "docs/how-to/show-on-a-map.md",
     "docs/how-to/ingest.md",
+    "docs/how-to/use-stac-clients.md",
     "docs/how-to/worker-outside.md",
     "docs/how-to/verify-the-chain.md",
 ]

@@ -1,0 +1,165 @@
+"""Public collections: who makes them so, what anybody then sees, and that nothing else shows."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from opstac import journey
+
+FOOTPRINT = {"type": "Point", "coordinates": [5.3, 50.6]}
+
+
+@pytest.fixture
+async def tenant(api):
+    """An owner with a public and a private collection, an item in each and one in none."""
+
+    async def make(slug: str):
+        owner = await api.organization()
+        project = await api.project(owner)
+        made = {"owner": owner, "project": project}
+        for name in ("open", "closed"):
+            body = {"name": name, "slug": f"{slug}-{name}", "project_id": project}
+            made[name] = (await api.ok("collections.create", body, as_=owner))["id"]
+        for name in ("open", "closed", "loose"):
+            body = {"type": "user_raster", "project_id": project, "geometry": FOOTPRINT}
+            body |= {"name": f"{name} item", "collection_id": made.get(name)}
+            body["assets"] = {"data": {"href": f"https://files.example/{name}.tif"}}
+            made[f"{name}_item"] = (await api.ok("items.create", body, as_=owner))["id"]
+        await mark(api, made, True)
+        return made
+
+    return make
+
+
+async def mark(api, made, public, as_=None):
+    body = {"project_id": made["project"], "collection_id": made["open"], "public": public}
+    return await api.call("collections.update", body, as_=as_ or made["owner"])
+
+
+def ids(response: httpx.Response) -> set[str]:
+    assert response.status_code == 200, response.text
+    return {feature["properties"]["opstac:id"] for feature in response.json()["features"]}
+
+
+async def test_anybody_sees_what_is_public_and_nothing_else(api, tenant):
+    acme, other = await tenant("acme"), await tenant("other")
+    get, post = api.client.get, api.client.post
+    public = {acme["open_item"], other["open_item"]}
+    hidden = [made[f"{n}_item"] for made in (acme, other) for n in ("closed", "loose")]
+    root = "/assets/stac"
+    assert public <= ids(await get(f"{root}/search?limit=1000"))
+    listed = (await get(f"{root}/collections?limit=1000")).json()["collections"]
+    assert {"acme-open", "other-open"} <= {c["id"] for c in listed}
+    shown = {c["opstac:id"] for c in listed}
+    assert not shown & {made[n] for made in (acme, other) for n in ("closed", "project")}
+    for given in ({"ids": hidden}, {"filter": {"op": "in", "args": [{"property": "id"}, hidden]}}):
+        assert ids(await post(f"{root}/search", json=given)) == set()
+    wider = {"op": "or", "args": [{"op": "=", "args": [1, 1]}, {"op": "=", "args": [1, 2]}]}
+    seen = ids(await post(f"{root}/search", json={"filter": wider, "limit": 1000}))
+    assert public <= seen and not seen & set(hidden)
+    for name in ("acme-open", acme["open"]):
+        assert ids(await get(f"{root}/search?collections={name}")) == {acme["open_item"]}
+        assert ids(await get(f"{root}/collections/{name}/items")) == {acme["open_item"]}
+    item = await get(f"{root}/collections/acme-open/items/{acme['open_item']}")
+    assert item.json()["collection"] == "acme-open"
+    assert "opstac:project" not in item.json()["properties"]
+    for made in (acme, other):
+        for path in (
+            f"{root}/collections/{made['closed']}",
+            f"{root}/collections/{made['closed']}/items",
+            f"{root}/collections/{made['project']}",
+            f"{root}/collections/{made['open']}/items/{made['closed_item']}",
+            f"{root}/search?collections={made['closed']}",
+            f"/api/v1/items/{made['closed_item']}/tiles/tilejson.json",
+        ):
+            assert (await get(path)).status_code == 401, path
+    bad = {"Authorization": "Bearer gpra_wrong"}
+    assert (await get(f"{root}/search", headers=bad)).status_code == 401
+    # one who has an organization sees that one's alone
+    mine = {"Authorization": f"Bearer {acme['owner'].token}"}
+    assert other["open_item"] not in ids(await get(f"{root}/search?limit=1000", headers=mine))
+    for path in (f"{root}/collections/{other['open']}", f"{root}/collections/other-open"):
+        assert (await get(path, headers=mine)).status_code == 404
+    # and nobody writes without a credential
+    assert (await api.client.delete(f"{root}/collections/acme-open")).status_code == 401
+
+
+async def test_pages_of_public_items_are_the_whole(api, tenant):
+    made = [await tenant(f"t{n}") for n in range(3)]
+    names = ",".join(tenant["open"] for tenant in made)
+    for sort in ("", "&sortby=title", "&sortby=-id"):
+        seen: list[str] = []
+        address = f"/assets/stac/search?limit=1&collections={names}{sort}"
+        while address:
+            page = (await api.client.get(address)).json()
+            assert page["numberMatched"] == 3
+            seen += [f["properties"]["opstac:id"] for f in page["features"]]
+            links = {link["rel"]: link["href"] for link in page["links"]}
+            address = links.get("next")
+        assert sorted(seen) == sorted(tenant["open_item"] for tenant in made)
+        back = (await api.client.get(links["prev"])).json()
+        assert back["features"][0]["properties"]["opstac:id"] == seen[-2]
+
+
+async def test_only_a_project_admin_makes_public_and_takes_it_back(api, tenant):
+    acme = await tenant("gone")
+    editor = await api.key(acme["owner"], "collections:*", "items:*")
+    for public in (True, False):
+        assert (await mark(api, acme, public, as_=editor)).status_code == 403
+    other = await api.organization()
+    assert (await mark(api, acme, True, as_=other)).status_code == 404
+    path = "/assets/stac/collections/gone-open"
+    assert (await api.client.get(path)).status_code == 200
+    answer = await mark(api, acme, False)
+    assert answer.status_code == 200 and answer.json()["public"] is False
+    assert (await api.client.get(path)).status_code == 401
+    assert acme["open_item"] not in ids(await api.client.get("/assets/stac/search?limit=1000"))
+    await mark(api, acme, True)
+    body = {"project_id": acme["project"], "collection_id": acme["open"]}
+    await api.ok("collections.delete", body, as_=acme["owner"])
+    assert (await api.client.get(path)).status_code == 401
+    assert acme["open_item"] not in ids(await api.client.get("/assets/stac/search?limit=1000"))
+
+
+async def test_files_and_tiles_of_public_items_open(api, tenant):
+    acme = await tenant("files")
+    with_file = {}
+    for name in ("open", "closed"):
+        file = journey.SAMPLES / "s2-flanders_2021-04_10m.tif"
+        begun = await api.ok(
+            "uploads.initiate",
+            {
+                "project_id": acme["project"],
+                "file_count": 1,
+                "total_bytes": file.stat().st_size,
+                "target_collection_id": acme[name],
+            },
+            as_=acme["owner"],
+        )
+        link = await api.ok(
+            "uploads.signed_url",
+            {"upload_id": begun["id"], "file_name": file.name, "content_type": "image/tiff"},
+            as_=acme["owner"],
+        )
+        sent = await api.client.put(
+            link["upload_url"], content=file.read_bytes(), headers={"Content-Type": "image/tiff"}
+        )
+        assert sent.status_code in (200, 201), sent.text
+        body = {"upload_id": begun["id"], "collection_id": acme[name]}
+        done = await api.ok("uploads.complete", body, as_=acme["owner"])
+        with_file[name] = done["items"][0]["id"], done["assets"][0]["id"]
+    item, asset = with_file["open"]
+    described = await api.client.get(f"/api/v1/items/{item}/tiles/tilejson.json")
+    assert described.status_code == 200, described.text
+    west, south, east, north = described.json()["bounds"]
+    assert west < east and south < north
+    file = await api.client.get(f"/v2/assets/{asset}")
+    assert file.status_code == 302, file.text
+    assert (await api.client.get(file.headers["location"])).content[:2] == b"II"
+    # a copy is asked for by operation, which needs a caller
+    assert (await api.client.post(f"/v2/assets/{asset}/download-url")).status_code == 401
+    item, asset = with_file["closed"]
+    for path in (f"/v2/assets/{asset}", f"/api/v1/items/{item}/tiles/tilejson.json"):
+        assert (await api.client.get(path)).status_code == 401
+    assert (await api.client.get("/v2/assets/as_none")).status_code == 401
