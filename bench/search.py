@@ -1,9 +1,12 @@
 """STAC search over HTTP against vanilla stac-fastapi-pgstac, on one database in one run.
 
-    python bench/search.py [--items 20000] [--seconds 3] [--rounds 3] [--flat 200]
+    python bench/search.py [--items 10000,1000000] [--seconds 3] [--rounds 3] [--flat 200]
 
-One server process each, one worker, the same database settings, 4 keep-alive connections; the two
-take turns within each round and every ratio is the median of the rounds' ratios. Ours sends the
+One server process each, one worker, the same database settings, at 1 and at 16 keep-alive
+connections; the two take turns within each round and every ratio is the median of the rounds'
+ratios: vanilla's median and 99th percentile of the time an answer takes over ours, and our
+throughput over vanilla's. With several sizes the database grows in between, and the last table is
+the time of each at the larger size over its own at the smallest. Ours sends the
 tenant's predicate (50 visible projects), maps ids and collections, and counts what matches; vanilla
 does none of that. Before timing, the features of both are compared: equal but for links and for
 what is mapped (id, collection, address of assets). The second table is ours alone, as collections,
@@ -25,9 +28,10 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -107,8 +111,20 @@ def item(number: int) -> dict[str, Any]:
     }
 
 
-async def load(dsn: str, count: int) -> str:
-    """Fill one slot; its name."""
+async def fill(dsn: str, slot: str, begin: int, end: int) -> None:
+    """Put the items of these numbers into a slot, and analyze it."""
+    options = "-c search_path=opstac,pgstac,public -c role=opstac_system -c synchronous_commit=off"
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True, options=options) as conn:
+        for first in range(begin, end, 500):
+            numbers = range(first, min(end, first + 500))
+            await writes.put_items(conn, slot, [item(number) for number in numbers])
+        await conn.execute("reset role")
+        await conn.execute("set role pgstac_admin")
+        await conn.execute("analyze pgstac.items")
+
+
+async def prepare(dsn: str) -> str:
+    """An organization with its projects and collections; its slot, empty."""
     options = "-c search_path=opstac,pgstac,public -c role=opstac_system -c synchronous_commit=off"
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True, options=options) as conn:
         await conn.execute(
@@ -134,9 +150,6 @@ async def load(dsn: str, count: int) -> str:
             " 'col_' || lpad(n::text, 4, '0'), 'C' from generate_series(0, %s) n",
             (ORGANIZATION, PROJECTS, COLLECTIONS - 1),
         )
-        for first in range(0, count, 500):
-            numbers = range(first, min(count, first + 500))
-            await writes.put_items(conn, row[0], [item(number) for number in numbers])
         return str(row[0])
 
 
@@ -209,19 +222,43 @@ def post(address: str, body: dict[str, Any]) -> Any:
         return json.load(answer)
 
 
-def rate(address: str, bodies: list[dict[str, Any]], seconds: float) -> float:
-    """Requests a second over 4 connections; every one must be answered 200."""
+@dataclass(frozen=True)
+class Speed:
+    """Answers a second, and the seconds that half and 99 in 100 of them took at most."""
+
+    rate: float
+    p50: float
+    p99: float
+
+
+def speed(address: str, bodies: list[dict[str, Any]], seconds: float, clients: int = 4) -> Speed:
+    """Measure over so many connections; every request must be answered 200."""
     with tempfile.TemporaryDirectory() as folder:
         lines, script = Path(folder, "bodies"), Path(folder, "post.lua")
         lines.write_text("\n".join(json.dumps(body) for body in bodies))
         script.write_text(LUA % lines)
-        command = ["wrk", "-t1", "-c4", f"-d{seconds:.0f}s", "-s", str(script), f"{address}/search"]
+        command = [
+            "wrk",
+            "-t1",
+            f"-c{clients}",
+            f"-d{seconds:.0f}s",
+            "--latency",
+            "-s",
+            str(script),
+        ]
+        command.append(f"{address}/search")
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in output or "Socket errors" in output:
         raise SystemExit(f"not every request was answered:\n{output}")
     found = re.search(r"Requests/sec:\s+([\d.]+)", output)
+    halves = {share: re.search(rf"\s{share}%\s+([\d.]+)(us|ms|s)", output) for share in (50, 99)}
     assert found is not None
-    return float(found[1])
+    took = {
+        share: float(match[1]) * {"us": 1e-6, "ms": 1e-3, "s": 1.0}[match[2]]
+        for share, match in halves.items()
+        if match is not None
+    }
+    return Speed(float(found[1]), took[50], took[99])
 
 
 Case = tuple[str, list[dict[str, Any]], list[dict[str, Any]]]
@@ -314,26 +351,55 @@ def growth(dsn: str, slot: str, seconds: float, steps: int) -> None:
             step()
         environment = {"BENCH_DSN": dsn, "BENCH_SLOT": slot, "BENCH_PROJECTS": str(projects)}
         with serving("search:app", "/assets/stac", **environment) as ours:
-            rates = [rate(ours, asked, seconds) for asked in (bodies, named)]
+            rates = [speed(ours, asked, seconds).rate for asked in (bodies, named)]
         first = first or rates
         relative = [now / before for now, before in zip(rates, first, strict=True)]
         print(f"{title:<52}{relative[0]:>6.2f}{relative[1]:>12.2f}", flush=True)
 
 
+def duel(
+    vanilla: str, ours: str, made: list[Case], seconds: float, rounds: int
+) -> dict[tuple[str, int], tuple[Speed, Speed]]:
+    """Print the ratios; (case, clients) → the median speeds of vanilla and of ours."""
+    found: dict[tuple[str, int], tuple[Speed, Speed]] = {}
+    print(f"{'search':<22}{'clients':>8}{'p50':>8}{'p99':>8}{'rate':>8}  rate per round")
+    for name, our_bodies, their_bodies in made:
+        for clients in (1, 16):
+            pairs = [
+                (
+                    speed(vanilla, their_bodies, seconds, clients),
+                    speed(ours, our_bodies, seconds, clients),
+                )
+                for _ in range(rounds)
+            ]
+            ratios = [
+                (theirs.p50 / mine.p50, theirs.p99 / mine.p99, mine.rate / theirs.rate)
+                for theirs, mine in pairs
+            ]
+            p50, p99, rate = (statistics.median(column) for column in zip(*ratios, strict=True))
+            spread = " ".join(f"{ratio[2]:.2f}" for ratio in ratios)
+            print(f"{name:<22}{clients:>8}{p50:>8.2f}{p99:>8.2f}{rate:>8.2f}  {spread}", flush=True)
+            found[name, clients] = tuple(  # type: ignore[assignment]
+                Speed(*(statistics.median(column) for column in zip(*rows, strict=True)))
+                for rows in (
+                    [(s.rate, s.p50, s.p99) for s in side] for side in zip(*pairs, strict=True)
+                )
+            )
+    return found
+
+
 def main() -> None:
-    """Load, compare, time, print."""
+    """Load, compare, time, print; for each size."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--items", type=int, default=20_000)
+    parser.add_argument("--items", default="20000", help="sizes, with commas between")
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--flat", type=int, default=200, help="slots added for the second table")
     options = parser.parse_args()
+    sizes = sorted(int(size) for size in options.items.split(","))
     with migrated_cluster() as cluster:
         dsn = cluster.dsn()
-        slot = asyncio.run(load(dsn, options.items))
-        with psycopg.connect(dsn, autocommit=True) as conn:
-            conn.execute("set role pgstac_admin")
-            conn.execute("analyze pgstac.items")
+        slot = asyncio.run(prepare(dsn))
         parts = conninfo_to_dict(dsn)
         vanilla_environment = {
             "PGHOST": str(parts.get("host", "127.0.0.1")),
@@ -342,25 +408,24 @@ def main() -> None:
             "PGPASSWORD": unquote(str(parts.get("password", "x"))),
             "PGDATABASE": str(parts.get("dbname", "")),
         }
-        made = cases(slot, options.items)
-        with (
-            serving("stac_fastapi.pgstac.app:create_app", "", **vanilla_environment) as vanilla,
-            serving("search:app", "/assets/stac", BENCH_DSN=dsn, BENCH_SLOT=slot) as ours,
-        ):
-            assert urlsplit(ours).port
-            print(f"{options.items} items; {compare(ours, vanilla, made)} features equal\n")
-            print(f"{'search':<24}{'vanilla/s':>10}{'ours/s':>10}{'ratio':>8}  per round")
-            for name, our_bodies, their_bodies in made:
-                ratios, theirs, mine = [], [], []
-                for _ in range(options.rounds):
-                    theirs.append(rate(vanilla, their_bodies, options.seconds))
-                    mine.append(rate(ours, our_bodies, options.seconds))
-                    ratios.append(mine[-1] / theirs[-1])
-                spread = " ".join(f"{ratio:.2f}" for ratio in ratios)
+        grown: list[dict[tuple[str, int], tuple[Speed, Speed]]] = []
+        for before, size in zip([0, *sizes], sizes, strict=False):
+            asyncio.run(fill(dsn, slot, before, size))
+            made = cases(slot, size)
+            with (
+                serving("stac_fastapi.pgstac.app:create_app", "", **vanilla_environment) as vanilla,
+                serving("search:app", "/assets/stac", BENCH_DSN=dsn, BENCH_SLOT=slot) as ours,
+            ):
+                print(f"\n{size:,} items; {compare(ours, vanilla, made)} features equal")
+                grown.append(duel(vanilla, ours, made, options.seconds, options.rounds))
+        for size, now in zip(sizes[1:], grown[1:], strict=True):
+            print(f"\nmedian time at {size:,} items over that at {sizes[0]:,}")
+            print(f"{'search':<22}{'clients':>8}{'vanilla':>9}{'ours':>8}")
+            for (name, clients), (theirs, mine) in now.items():
+                first_theirs, first_mine = grown[0][name, clients]
                 print(
-                    f"{name:<24}{statistics.median(theirs):>10.1f}{statistics.median(mine):>10.1f}"
-                    f"{statistics.median(ratios):>8.2f}  {spread}",
-                    flush=True,
+                    f"{name:<22}{clients:>8}{theirs.p50 / first_theirs.p50:>9.2f}"
+                    f"{mine.p50 / first_mine.p50:>8.2f}"
                 )
         if options.flat:
             growth(dsn, slot, options.seconds, options.flat)
