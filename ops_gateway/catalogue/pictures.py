@@ -13,7 +13,6 @@ from collections.abc import Mapping
 
 import orjson
 
-from db.pool import Pool
 from db.queries import queries
 from ops_gateway.catalogue import items
 from ops_gateway.catalogue.drafts import AssetDraft
@@ -35,7 +34,6 @@ SIDES = {"thumbnail": 512, "overview": 1024}
 
 TITLES = {"thumbnail": "Thumbnail", "overview": "Overview"}
 MEDIA_TYPE = "image/jpeg"
-AT_ONCE = 50  # items of one round of the chore
 
 _NONE = ("epsg", "width", "height", "transform", "dtype", "nodata", "band_count", "datetime")
 
@@ -208,17 +206,3 @@ def _draft(organization_id: str, item_id: str, key: str, content: bytes) -> Asse
         **dict.fromkeys(_NONE),
     }
     return AssetDraft(key=key, object_path=path, columns=columns)
-
-
-async def draw_due(pipeline: Pipeline, system: Pool, *, limit: int = AT_ONCE) -> int:
-    """Draw what is asked for, oldest first; how many items were seen to. For a chore.
-
-    Args:
-        system: a pool of role opstac_system, which sees every tenant.
-    """
-    async with system.connection() as connection:
-        cursor = await connection.execute(sql.due, {"limit": limit})
-        due = await cursor.fetchall()
-    for row in due:
-        await refresh(pipeline, row["organization_id"], row["item_id"])
-    return len(due)

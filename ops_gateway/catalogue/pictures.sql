@@ -24,11 +24,3 @@ where organization_id = :org and storage_used_bytes + storage_reserved_bytes + :
 -- name: free_storage
 update organization set storage_used_bytes = greatest(storage_used_bytes - :bytes, 0), updated_at = now()
 where organization_id = :org;
-
--- name: due
--- A round that ends badly leaves the row; it is tried again when the others have had their turn.
-update item_picture p set asked_at = now() + interval '10 minutes'
-from (select item_id from item_picture where signature is null and asked_at <= now()
-      order by asked_at limit :limit for update skip locked) d
-where p.item_id = d.item_id
-returning p.item_id, p.organization_id;

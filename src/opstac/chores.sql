@@ -73,3 +73,11 @@ where not exists (select from saved_search s where s.organization_id = d.organiz
 select distinct organization_id from (
   select organization_id from item where document_format < 1 and deleted_at is null
   order by organization_id, id limit 5000) i;
+
+-- name: due_pictures
+-- A round that ends badly leaves the row; it is tried again when the others have had their turn.
+update item_picture p set asked_at = now() + interval '10 minutes'
+from (select item_id from item_picture where signature is null and asked_at <= now()
+      order by asked_at limit :limit for update skip locked) d
+where p.item_id = d.item_id
+returning p.item_id, p.organization_id;

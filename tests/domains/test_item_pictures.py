@@ -125,9 +125,10 @@ async def test_pictures_follow_the_default_profile(api):
 async def draw_due(api) -> int:
     """A round of the chore."""
     from db.pool import make_pool
+    from opstac.chores import draw_pictures
 
     async with make_pool(api.platform.settings.dsn, "opstac_system", min_size=1) as system:
-        return await pictures.draw_due(api.platform.pipeline, system)
+        return await draw_pictures(api.platform, system)
 
 
 async def test_what_was_not_drawn_at_once_is_drawn_later(api, catalogue):
