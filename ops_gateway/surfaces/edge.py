@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -23,6 +23,7 @@ logger = logging.getLogger("opstac.access")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 CLIENT_GONE = 499  # for the log and the figures: there was nobody to answer
+EXPOSED = "Retry-After, WWW-Authenticate, X-Request-Id"
 OPEN_PATHS = ("/livez", "/readyz", "/healthz", "/storage/", "/static/", "/problems/")
 
 
@@ -67,10 +68,13 @@ class Edge:
         *,
         public_url: str | None = None,
         observe: Callable[[str, int, float], None] = lambda method, status, seconds: None,
+        any_origin: Sequence[str] = (),
     ) -> None:
         """`public_url`: the base of every link, where a proxy stands in front; `observe` is told of
-        each request: method, status, seconds.
+        each request: method, status, seconds. Pages of any origin may read what is refused here
+        below the paths of `any_origin`; what is answered there says so itself.
         """
+        self._any_origin = tuple(any_origin)
         self._observe = observe
         self.app = app
         self.authenticator = authenticator
@@ -102,6 +106,7 @@ class Edge:
 
         async def refuse(error: OpError) -> None:
             response = problem_response(error, base_url=scope["base_url"], instance=request_id)
+            response.headers.update(self._shared(scope["path"]))
             await response(scope, receive, answer)
 
         try:
@@ -140,3 +145,12 @@ class Edge:
                     "principal": principal.kind,
                 },
             )
+
+    def _shared(self, path: str) -> dict[str, str]:
+        """CORS headers of a refusal at this path."""
+        if any(path == one or path.startswith(f"{one}/") for one in self._any_origin):
+            return {
+                "Access-Control-Allow-Origin": "*",
+                "Access-Control-Expose-Headers": EXPOSED,
+            }
+        return {}

@@ -41,6 +41,7 @@ from tiler.pool import TilePool
 
 sql = queries(__file__)
 
+OGC_PREFIX = "/ogc"
 CHILD_FUNCTIONS = {
     "analyse": "processes.analysis.engine:execute",
     "decoded_bytes": "raster.ingest:decoded_bytes",
@@ -183,6 +184,7 @@ async def tiler_alone(
             authenticator,
             public_url=settings.public_url,
             observe=metrics.request,
+            any_origin=TILE_PREFIXES,
         )
         yield Served(app, metrics)
 
@@ -206,7 +208,7 @@ async def embedded(
         if "stac" in wanted:
             mounted += await stac_apps(platform)
         if "processes" in wanted:
-            mounted.append(("/ogc", ogc_app(platform)))
+            mounted.append((OGC_PREFIX, ogc_app(platform)))
         if "tiler" in wanted:
             tiler = await tiler_app(platform, stack)
             mounted += [(prefix, tiler) for prefix in TILE_PREFIXES]
@@ -224,6 +226,7 @@ async def embedded(
             platform.authenticator,
             public_url=settings.public_url,
             observe=platform.metrics.request,
+            any_origin=[prefix for prefix, _ in mounted if prefix != OGC_PREFIX],
         )
         yield replace(platform, app=app)
 

@@ -33,6 +33,7 @@ from tiler.tokens import PREFIX, TokenError, expiry, sign_tile_token, verify_til
 sql = queries(__file__)
 
 _ORDERS: dict[Selection, str] = {"oldest": "oldest", "least_cloudy": "cloud", "first": "first"}
+_WHAT = {"collections": "collection", "searches": "saved search"}
 # what a filter can ask for that its values do not allow
 _MEANINGLESS = (
     psycopg.DataError,
@@ -83,9 +84,18 @@ class MosaicResolver:
     ) -> MosaicSource:
         """The mosaic; raises ResolveError, InvalidParameter and their like."""
         try:
-            seen, granted = await self._seen(request)
+            principal: Principal = request.scope["principal"]
+            if principal.kind == "anonymous" and "key" not in request.query_params:
+                row = await self._published(kind, mosaic_id)
+                seen, known = Seen(row["organization_id"], None), row["collection_id"]
+            else:
+                seen, granted = await self._seen(request)
+                row = await self._owned(kind, mosaic_id, seen)
+                known = row["collection_id"] or mosaic_id
+                if granted is not None and granted.partition("/")[0] != f"{kind}:{known}":
+                    raise ResolveError.not_found(_WHAT[kind])
             request.scope[PAYER] = seen.organization
-            return await self._mosaic(kind, mosaic_id, seen, granted, wish)
+            return await self._mosaic(kind, known, seen, row, wish)
         except Unauthenticated:
             raise ResolveError.unauthorized() from None
         except OpError as error:
@@ -104,9 +114,7 @@ class MosaicResolver:
             listed = tuple(filter(None, projects.split(","))) if limited else None
             return Seen(grant.organization_id, listed), grant.item_id
         if principal.kind == "anonymous":
-            if key is None:
-                raise Unauthenticated()
-            principal = await self._authenticator.authenticate(key)
+            principal = await self._authenticator.authenticate(key or "")
         if principal.organization_id is None:
             raise Forbidden("User not in an organization")
         if not principal.allows("items:read"):
@@ -114,12 +122,19 @@ class MosaicResolver:
         projects = None if principal.projects is None else tuple(sorted(principal.projects))
         return Seen(principal.organization_id, projects), None
 
-    async def _mosaic(
-        self, kind: str, mosaic_id: str, seen: Seen, granted: str | None, wish: Mapping[str, Any]
-    ) -> MosaicSource:
-        what = "saved search" if kind == "searches" else "collection"
+    async def _published(self, kind: str, mosaic_id: str) -> Mapping[str, Any]:
+        """A public collection's row. Raises: Unauthenticated: there is none such."""
+        if kind != "collections" or not _sound(mosaic_id):
+            raise Unauthenticated()
+        found = await self._rows(sql.public_target, id=mosaic_id)
+        if not found:
+            raise Unauthenticated()
+        return found[0]
+
+    async def _owned(self, kind: str, mosaic_id: str, seen: Seen) -> Mapping[str, Any]:
+        """The row of what the caller may see. Raises: ResolveError (404)."""
         if not _sound(mosaic_id):
-            raise ResolveError.not_found(what)
+            raise ResolveError.not_found(_WHAT[kind])
         found = await self._rows(
             sql.target,
             org=seen.organization,
@@ -128,11 +143,12 @@ class MosaicResolver:
             id=mosaic_id,
         )
         if not found:
-            raise ResolveError.not_found(what)
-        row = found[0]
-        known = row["collection_id"] or mosaic_id
-        if granted is not None and granted.partition("/")[0] != f"{kind}:{known}":
-            raise ResolveError.not_found(what)
+            raise ResolveError.not_found(_WHAT[kind])
+        return found[0]
+
+    async def _mosaic(
+        self, kind: str, known: str, seen: Seen, row: Mapping[str, Any], wish: Mapping[str, Any]
+    ) -> MosaicSource:
         if row["project_id"] is not None:
             seen = replace(seen, projects=(row["project_id"],))
         sought = await self._sought(seen, row, wish)
@@ -157,6 +173,7 @@ class MosaicResolver:
             identity=hashlib.sha256(identity).hexdigest(),
             find=find,
             assets=drawn_from,
+            public="organization_id" in row,
         )
 
     async def _sought(self, seen: Seen, row: Mapping[str, Any], wish: Mapping[str, Any]) -> Sought:

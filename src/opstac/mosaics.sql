@@ -1,6 +1,9 @@
 -- name: target
 select name, project_id, collection_id, search from mosaic_target(:org, :projects, :kind, :id);
 
+-- name: public_target
+select name, project_id, collection_id, search, organization_id from public_mosaic_target(:id);
+
 -- name: names
 select name, id from mosaic_names(:org, :projects, :names);
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -56,7 +57,9 @@ class Resolver:
                 return await self._render(item_id.removeprefix(renders.KIND))
             row = await self._find(request, item_id, asset_key, profile)
             request.scope[PAYER] = row["organization_id"]
-            return await assets.opened(row, profile, self._objects, self._remote)
+            source = await assets.opened(row, profile, self._objects, self._remote)
+            without = request.scope["principal"].kind == "anonymous"
+            return replace(source, public=without and "key" not in request.query_params)
         except assets.NothingToDraw as missing:
             told = missing.told()  # `_find` lets it out for those who may see the item
             raise TileError(told.status, told.title, told.detail) from None

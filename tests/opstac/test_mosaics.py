@@ -6,122 +6,9 @@ import math
 
 import numpy as np
 import pytest
-import rasterio
 from PIL import Image
-from rasterio.transform import from_origin
-from rasterio.warp import transform
 
-from ops_gateway.catalogue.drafts import AssetDraft, ItemDraft
-from ops_gateway.catalogue.items import insert_item
-from ops_gateway.kernel.ids import new_id
-from raster.cog import convert_to_cog
-from raster.inspect import inspect
-
-WEST, NORTH = 500000, 5300000
 Z = 13
-
-
-class Scenes:
-    """Items with rasters of one value, in a collection of a new organization."""
-
-    def __init__(self, api, owner, project: str, collection: str, folder) -> None:
-        self.api, self.owner, self.project = api, owner, project
-        self.collection, self.folder = collection, folder
-
-    async def add(
-        self,
-        value,
-        *,
-        day: int = 1,
-        cloud: float | None = None,
-        shift: int = 0,
-        names=("red", "green", "blue"),
-        hole: bool = False,
-        broken: bool = False,
-        dtype: str = "uint8",
-        collection: str | None = None,
-        scale: tuple[float, float] | None = None,
-    ) -> str:
-        """A 512 x 512 raster at 10 m, `shift` pixels to the east; 0 is no data. The item's id."""
-        values = np.broadcast_to(np.array(value, dtype).reshape(-1, 1, 1), (len(names), 512, 512))
-        data = values.copy()
-        if hole:
-            data[:, :, :256] = 0
-        path = self.folder / f"{new_id('f')}.tif"
-        profile = {
-            "driver": "GTiff", "width": 512, "height": 512, "count": len(names), "dtype": dtype,
-            "crs": "EPSG:32633", "transform": from_origin(WEST + shift * 10, NORTH, 10, 10),
-            "nodata": 0,
-        }  # fmt: skip
-        if dtype == "uint8" and len(names) == 4:
-            profile["alpha"] = "NO"
-        plain = path.with_suffix(".plain.tif")
-        with rasterio.open(plain, "w", **profile) as out:
-            out.write(data)
-            out.descriptions = names
-            if scale:
-                out.scales, out.offsets = (scale[0],) * len(names), (scale[1],) * len(names)
-        convert_to_cog(plain, path, level=1)
-        info = inspect(path)
-        key = f"{self.owner.organization_id}/{new_id('f')}.tif"
-        await self.api.platform.services.objects.put(key, b"nothing" if broken else path)
-
-        async def work(ctx):
-            made, _ = await insert_item(
-                ctx,
-                ItemDraft(
-                    project_id=self.project,
-                    name="scene",
-                    type="user_raster",
-                    bbox=info["bbox"],
-                    geometry=info["footprint"],
-                    datetime=f"2026-01-{day:02d}T00:00:00Z",
-                    cloud_cover=cloud,
-                    collection_id=collection or self.collection,
-                ),
-                [AssetDraft(key="data", object_path=key, info=info, file_name="scene.tif")],
-            )
-            ctx.edge(("item", made.id), "generated_by", ("project", self.project))
-            return made.id
-
-        caller = await self.api.platform.authenticator.authenticate(self.owner.token)
-        return await self.api.platform.pipeline.act("tests.ingest", caller, work)
-
-    def url(self, what: str, mosaic: str | None = None) -> str:
-        return f"/api/v1/{mosaic or 'collections/' + self.collection}/tiles/{what}"
-
-    async def get(self, what: str, *, mosaic: str | None = None, as_=None, **params):
-        token = (as_ or self.owner).token
-        headers = {"Authorization": f"Bearer {token}"} if as_ is not False else {}
-        return await self.api.client.get(self.url(what, mosaic), params=params, headers=headers)
-
-    async def pixel(self, *, at: int = 128, shift: int = 0, mosaic=None, **params):
-        """RGBA near a raster's middle, `at` pixels from its left edge, and the response."""
-        z, x, y, column, row = place(shift + at)
-        params.setdefault("rescale", "0,255")
-        answer = await self.get(f"{z}/{x}/{y}.png", mosaic=mosaic, **params)
-        assert answer.status_code == 200, answer.text
-        picture = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGBA"))
-        return tuple(int(v) for v in picture[row, column]), answer
-
-
-def place(pixel: float) -> tuple[int, int, int, int, int]:
-    """(z, x, y, column, row) of a pixel of the rasters' middle row."""
-    [x], [y] = transform("EPSG:32633", "EPSG:3857", [WEST + pixel * 10], [NORTH - 2560])
-    half = 20037508.342789244
-    side = 2 * half / 2**Z
-    along, down = (x + half) / side, (half - y) / side
-    return Z, int(along), int(down), int(along % 1 * 256), int(down % 1 * 256)
-
-
-@pytest.fixture
-async def scenes(api, tmp_path):
-    owner = await api.organization()
-    project = await api.project(owner)
-    made = await api.ok("collections.create", {"name": "Fields", "project_id": project}, as_=owner)
-    folder = tmp_path / "made"
-    folder.mkdir()
-    return Scenes(api, owner, project, made.get("id") or made["collection"]["id"], folder)
 
 
 async def test_the_newest_shows_and_what_it_lacks_shows_through(scenes):
@@ -172,7 +59,7 @@ async def test_a_median_of_too_many_pixels_is_refused(scenes):
 
     kept, draw.MAX_STACK_BYTES = draw.MAX_STACK_BYTES, 1000
     try:
-        z, x, y, _, _ = place(128)
+        z, x, y, _, _ = scenes.place(128)
         answer = await scenes.get(f"{z}/{x}/{y}.png", selection="median")
     finally:
         draw.MAX_STACK_BYTES = kept
@@ -181,7 +68,7 @@ async def test_a_median_of_too_many_pixels_is_refused(scenes):
 
 async def test_a_mosaic_of_one_item_is_the_items_own_tile(scenes):
     item = await scenes.add((200, 100, 50))
-    z, x, y, _, _ = place(128)
+    z, x, y, _, _ = scenes.place(128)
     own = await scenes.get(f"{z}/{x}/{y}.png", mosaic=f"items/{item}", rescale="0,255")
     both = await scenes.get(f"{z}/{x}/{y}.png", rescale="0,255")
     assert own.content == both.content
@@ -201,7 +88,7 @@ async def test_one_stretch_for_all_items(scenes):
 
 
 async def _default(scenes, shift):
-    z, x, y, column, row = place(shift + 128)
+    z, x, y, column, row = scenes.place(shift + 128)
     answer = await scenes.get(f"{z}/{x}/{y}.png")
     picture = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGBA"))
     return tuple(int(v) for v in picture[row, column]), answer
@@ -254,7 +141,7 @@ async def test_a_new_item_and_a_deleted_one_show_at_once(scenes):
     new = await scenes.add((77, 77, 77), day=2)
     color, second = await scenes.pixel()
     assert color[0] == 77 and second.headers["etag"] != first.headers["etag"]
-    z, x, y, _, _ = place(128)
+    z, x, y, _, _ = scenes.place(128)
     headers = {"Authorization": f"Bearer {scenes.owner.token}"}
     again = await scenes.api.client.get(
         scenes.url(f"{z}/{x}/{y}.png"),
@@ -277,7 +164,7 @@ async def test_tilejson_holds_a_token_that_opens_this_mosaic_alone(scenes):
     assert described["minzoom"] <= described["maxzoom"]
     west, south, east, north = described["bounds"]
     assert 14 < west < east < 16 and 47 < south < north < 48
-    z, x, y, _, _ = place(128)
+    z, x, y, _, _ = scenes.place(128)
     url = described["tiles"][0].format(z=z, x=x, y=y)
     assert (await scenes.api.client.get(url)).status_code == 200
     foreign = url.replace(scenes.collection, other_id)
@@ -306,7 +193,7 @@ async def test_members_see_the_mosaics_of_their_projects_alone(scenes):
     )
     described = await scenes.get("tilejson.json", as_=member)
     assert described.status_code == 200
-    z, x, y, _, _ = place(128)
+    z, x, y, _, _ = scenes.place(128)
     url = described.json()["tiles"][0].format(z=z, x=x, y=y)
     assert (await scenes.api.client.get(url)).status_code == 200
 
@@ -328,7 +215,7 @@ async def test_an_item_outside_of_the_callers_projects_is_in_no_search(scenes):
     mosaic = f"searches/{search['id']}"
     assert (await scenes.pixel(mosaic=mosaic))[0][0] == 200
     member = await scenes.api.member(scenes.owner, "member")
-    z, x, y, column, row = place(128)
+    z, x, y, column, row = scenes.place(128)
     assert (await scenes.get("tilejson.json", mosaic=mosaic, as_=member)).status_code == 404
     await scenes.api.ok(
         "projects.add_member",
@@ -362,7 +249,7 @@ async def test_a_saved_search_is_a_layer(scenes):
     assert (await scenes.pixel(mosaic=mosaic))[0][0] == 10
     described = (await scenes.get("tilejson.json", mosaic=mosaic)).json()
     assert described["name"] == "Clear"
-    z, x, y, _, _ = place(128)
+    z, x, y, _, _ = scenes.place(128)
     assert (
         await scenes.api.client.get(described["tiles"][0].format(z=z, x=x, y=y))
     ).status_code == 200

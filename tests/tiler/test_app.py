@@ -186,7 +186,7 @@ async def test_a_public_item_needs_no_token(client):
     answer = await client.get("/api/v1/items/it_public/tiles/tilejson.json")
     assert "key=" not in answer.json()["tiles"][0]
     tile = await client.get("/api/v1/items/it_public/tiles/0/0/0.png")
-    assert tile.headers["cache-control"] == "public, max-age=3600"
+    assert tile.headers["cache-control"] == "public, no-cache"
 
 
 async def test_a_full_pool_refuses_and_recovers():

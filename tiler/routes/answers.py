@@ -71,10 +71,11 @@ def cache_headers(
     The ETag is strong: it changes with the files, their profiles, the path, the query and a
     request's body, not with the token.
     """
+    # what is public may be taken back: caches keep it, and ask again before each use
     public = all(source.public for source in versions)
     return {
         "ETag": _etag(request, versions, body),
-        "Cache-Control": "public, max-age=3600" if public else "private, max-age=3600",
+        "Cache-Control": "public, no-cache" if public else "private, max-age=3600",
         "Vary": "Authorization, X-API-Key",
     }
 
@@ -112,11 +113,15 @@ def unchanged(request: Request, etag: str) -> bool:
     return sent.strip() == "*" or etag in tags
 
 
-def document(request: Request, body: bytes, media_type: str) -> Response:
-    """A text that the caller should ask for again each time, but need not be sent again."""
+def document(request: Request, body: bytes, media_type: str, *, public: bool = False) -> Response:
+    """A text that the caller should ask for again each time, but need not be sent again.
+
+    Args:
+        public: shared caches may keep it.
+    """
     headers = {
         "ETag": etag_of(body),
-        "Cache-Control": "private, no-cache",
+        "Cache-Control": "public, no-cache" if public else "private, no-cache",
         "Vary": "Authorization, X-API-Key",
     }
     if unchanged(request, headers["ETag"]):

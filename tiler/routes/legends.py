@@ -36,14 +36,14 @@ def routes(service: Service) -> list[Route]:
         body = await service.pool.run(
             _of_item, source, query.style, query.get("algorithm"), media_type
         )
-        return document(request, body, media_type)
+        return document(request, body, media_type, public=source.public)
 
     async def of_mosaic(request: Request) -> Response:
         media_type = _media_type(request)
         source, query = await mosaics.mosaic_of(service, request, OF_MOSAIC)
         layer = await layers.layer(source, **query.style)
         body = await service.pool.run(_of_layer, layer, media_type)
-        return document(request, body, media_type)
+        return document(request, body, media_type, public=source.public)
 
     gives = tuple(MEDIA_TYPES.values())
     found: list[Route] = [

@@ -52,7 +52,7 @@ def routes(service: Service) -> list[Route]:
             layer = await mosaics.layer(source, **query.style)
         except Empty:  # a time or a filter that nothing meets: no fault of the map's
             clear = encode.empty(image_format, size)
-            kept = {"Cache-Control": "private, no-cache", "Vary": "Authorization, X-API-Key"}
+            kept = {"Cache-Control": _kept(source), "Vary": "Authorization, X-API-Key"}
             return Response(clear, headers=kept, media_type=encode.MEDIA_TYPES[image_format])
         selection = query.get("selection", "newest")
         layers.require_order(layer, selection)
@@ -87,7 +87,7 @@ def routes(service: Service) -> list[Route]:
             service.origin(request), source.kind, source.id, key=key, parameters=chosen, tms=tms
         )
         described = orjson.dumps(_tilejson(source, layer, url, tms))
-        return document(request, described, "application/json")
+        return document(request, described, "application/json", public=source.public)
 
     found: list[Route] = []
     for prefix, what in zip(PREFIXES, ("a collection", "a saved search"), strict=True):
@@ -192,9 +192,13 @@ def _headers(
     return {
         "ETag": etag_of(json.dumps(parts, default=str).encode()),
         # asked again each time, since an item may come; an unchanged tile costs one query
-        "Cache-Control": "public, no-cache" if source.public else "private, no-cache",
+        "Cache-Control": _kept(source),
         "Vary": "Authorization, X-API-Key",
     }
+
+
+def _kept(source: MosaicSource) -> str:
+    return "public, no-cache" if source.public else "private, no-cache"
 
 
 def _told(skipped: Sequence[Skipped]) -> str:

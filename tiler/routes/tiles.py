@@ -67,7 +67,7 @@ def routes(service: Service) -> list[Route]:
         described = await service.pool.run(
             render.tilejson, source, template, tms=tms, **query.style
         )
-        return document(request, orjson.dumps(described), "application/json")
+        return document(request, orjson.dumps(described), "application/json", public=source.public)
 
     return [
         Endpoint(f"{ITEM}/tiles/tilejson.json", tilejson, summary="TileJSON.", takes=TILE),

@@ -149,7 +149,7 @@ async def _capabilities(
         parameters=[pair for pair in pairs if pair[0] != "key"],
         look=query.style,
     )
-    return document(request, body, "application/xml")
+    return document(request, body, "application/xml", public=source.public)
 
 
 async def _tile(
@@ -216,7 +216,7 @@ async def _info(
     if media_type == "text/plain":
         named = zip(found["band_descriptions"], found["values"], strict=True)
         body = "".join(f"{name}: {value}\n" for name, value in named).encode()
-    return document(request, body, media_type)
+    return document(request, body, media_type, public=source.public)
 
 
 def _split(
