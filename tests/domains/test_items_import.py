@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-PRIVATE = ("created", "updated", "opstac:id", "opstac:project", "opstac:collection")
+PRIVATE = ("created", "updated", "published", "opstac:id", "opstac:project", "opstac:collection")
 
 
 def stac_item(name, **properties):
