@@ -88,7 +88,6 @@ def create_app(
     run_op: RunOperation,
     prefix: str = "/assets/stac",
     base_url: Callable[[Request], str] | None = None,
-    trust_forwarded: bool = False,
     item_links: Callable[[Mapping[str, Any], str], list[dict[str, Any]]] | None = None,
 ) -> FastAPI:
     """The STAC API under one prefix.
@@ -99,8 +98,6 @@ def create_app(
         run_op: (request, operation id, input) → output; runs an operation as the caller.
         prefix: path of the mount; requests arrive with it.
         base_url: scheme, host and leading path of addresses in answers; default: as asked.
-        trust_forwarded: take scheme and host from X-Forwarded-*; only behind a proxy that
-            sets them.
         item_links: further links of an item; see `document.Mount`.
 
     An exception with `status`, `title` and `detail` (and `headers`, `slug`, `extra`) raised by
@@ -115,7 +112,7 @@ def create_app(
         openapi_url=f"{prefix}/api",
         docs_url=f"{prefix}/api.html",
     )
-    address = base_url or (forwarded_address if trust_forwarded else direct_address)
+    address = base_url or direct_address
 
     def mount(request: Request) -> Mount:
         if item_links is None:
@@ -227,17 +224,6 @@ class Prefixed:
 def direct_address(request: Request) -> str:
     """Scheme and host the request came to."""
     return f"{request.url.scheme}://{request.url.netloc}"
-
-
-def forwarded_address(request: Request) -> str:
-    """Scheme and host the proxy says the client used."""
-    headers = request.headers
-    scheme = headers.get("x-forwarded-proto", request.url.scheme).split(",")[0].strip()
-    host = headers.get("x-forwarded-host", request.url.netloc).split(",")[0].strip()
-    port = headers.get("x-forwarded-port", "").split(",")[0].strip()
-    if port.isdecimal() and ":" not in host and port not in ("80", "443"):
-        host = f"{host}:{port}"
-    return f"{'https' if scheme == 'https' else 'http'}://{host}"
 
 
 @asynccontextmanager

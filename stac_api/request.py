@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import orjson
 
 from stac_api import cql1, cql2, geometry, temporal
 from stac_api.errors import BadRequest
+from stac_api.normal_form import KINDS
 
 MAX_LIMIT = 10_000
 MAX_OFFSET = 1_000_000
@@ -408,7 +410,10 @@ def query_conditions(value: Any) -> list[Mapping[str, Any]]:
     conditions: list[dict[str, Any]] = []
     for name, operators in value.items():
         column = {"property": name}
+        numeric = KINDS.get(name) == "number"
         for operator, operand in operators.items():
+            if numeric and (operator in _QUERY_OPERATORS or operator == "in"):
+                operand = _spelled_numbers(operand)
             if operator in _QUERY_OPERATORS:
                 conditions.append({"op": _QUERY_OPERATORS[operator], "args": [column, operand]})
             elif operator == "in" and isinstance(operand, list):
@@ -421,6 +426,23 @@ def query_conditions(value: Any) -> list[Mapping[str, Any]]:
                     f"query operator {operator[:40]!r} is not known or lacks its value"
                 )
     return [cql2.parse(condition, _JSON) for condition in conditions]
+
+
+def _spelled_numbers(operand: Any) -> Any:
+    """A number may be written as text in the query extension, as clients of forms do."""
+    if isinstance(operand, list):
+        return [_spelled_number(value) for value in operand]
+    return _spelled_number(operand)
+
+
+def _spelled_number(value: Any) -> Any:
+    if not isinstance(value, str) or len(value) > 64:
+        return value
+    try:
+        number = float(value)
+    except ValueError:
+        return value
+    return number if math.isfinite(number) else value
 
 
 def all_of(conditions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:

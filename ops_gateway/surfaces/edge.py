@@ -18,6 +18,7 @@ from ops_gateway.kernel.context import ANONYMOUS
 from ops_gateway.kernel.errors import Internal, OpError, problem
 from ops_gateway.kernel.failures import translate
 from ops_gateway.kernel.ids import new_id
+from ops_gateway.surfaces.forwarded import forwarded_url
 
 logger = logging.getLogger("opstac.access")
 
@@ -39,14 +40,16 @@ def problem_response(
     )
 
 
-def base_url(scope: Scope, public_url: str | None) -> str:
-    """The URL clients reach us at: the configured one, else what the request says."""
+def base_url(scope: Scope, public_url: str | None, *, trusted_proxy: bool = False) -> str:
+    """The URL clients reach us at: the configured one, else what the request or its proxy says."""
     if public_url:
         return public_url
-    host = Headers(scope=scope).get("host", "")
+    headers = Headers(scope=scope)
+    host = headers.get("host", "")
     if not re.fullmatch(r"[A-Za-z0-9.\-\[\]:_]{1,255}", host):
         host = "localhost"
-    return f"{scope.get('scheme', 'http')}://{host}"
+    scheme = scope.get("scheme", "http")
+    return forwarded_url(headers, scheme, host) if trusted_proxy else f"{scheme}://{host}"
 
 
 def credential(headers: Mapping[str, str]) -> str | None:
@@ -67,15 +70,18 @@ class Edge:
         authenticator: Authenticator,
         *,
         public_url: str | None = None,
+        trusted_proxy: bool = False,
         observe: Callable[[str, int, float], None] = lambda method, status, seconds: None,
         any_origin: Sequence[str] = (),
     ) -> None:
-        """`public_url`: the base of every link, where a proxy stands in front; `observe` is told of
-        each request: method, status, seconds. Pages of any origin may read what is refused here
-        below the paths of `any_origin`; what is answered there says so itself.
+        """`public_url`: the base of every link, where a proxy stands in front; `trusted_proxy`:
+        else that proxy's headers say it; `observe` is told of each request: method, status and
+        seconds. Pages of any origin may read what is refused here below the paths of
+        `any_origin`; what is answered there says so itself.
         """
         self._any_origin = tuple(any_origin)
         self._observe = observe
+        self._trusted_proxy = trusted_proxy
         self.app = app
         self.authenticator = authenticator
         self.public_url = public_url.rstrip("/") if public_url else None
@@ -90,7 +96,7 @@ class Edge:
         given = headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else new_id("req")
         scope["request_id"] = request_id
-        scope["base_url"] = base_url(scope, self.public_url)
+        scope["base_url"] = base_url(scope, self.public_url, trusted_proxy=self._trusted_proxy)
         status = 500
         begun = ended = False
 

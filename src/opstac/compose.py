@@ -183,6 +183,7 @@ async def tiler_alone(
             Dispatch([(prefix, Counted(tiler, count)) for prefix in TILE_PREFIXES], health),
             authenticator,
             public_url=settings.public_url,
+            trusted_proxy=settings.trusted_proxy,
             observe=metrics.request,
             any_origin=TILE_PREFIXES,
         )
@@ -225,6 +226,7 @@ async def embedded(
             Dispatch(mounted, gateway),
             platform.authenticator,
             public_url=settings.public_url,
+            trusted_proxy=settings.trusted_proxy,
             observe=platform.metrics.request,
             any_origin=[prefix for prefix, _ in mounted if prefix != OGC_PREFIX],
         )

@@ -106,8 +106,9 @@ PUBLIC_URL = Variable(
 TRUSTED_PROXY = Variable(
     "OPSTAC_TRUSTED_PROXY",
     False,
-    "1: the proxy in front is believed about the client's address (`X-Forwarded-For`). Only "
-    "where nobody else can reach the server.",
+    "1: the proxy in front is believed about the client's address (`X-Forwarded-For`) and, where "
+    "no public URL is set, about the URL (`Forwarded`, else `X-Forwarded-Proto`, `-Host` and "
+    "`-Port`; `X-Forwarded-Prefix`). Only where nobody else can reach the server.",
 )
 METRICS_PORT = Variable(
     "OPSTAC_METRICS_PORT",

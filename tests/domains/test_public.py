@@ -85,6 +85,35 @@ async def test_anybody_sees_what_is_public_and_nothing_else(api, tenant):
     assert (await api.client.delete(f"{root}/collections/acme-open")).status_code == 401
 
 
+async def test_anybody_counts_what_is_public_and_nothing_else(api, tenant):
+    acme, root = await tenant("counted"), "/assets/stac"
+    names = "aggregations=total_count,collection_frequency"
+
+    async def counted(path: str) -> tuple[int, set[str]]:
+        answer = await api.client.get(path)
+        assert answer.status_code == 200, answer.text
+        total, collections = answer.json()["aggregations"]
+        return total["value"], {bucket["key"] for bucket in collections["buckets"]}
+
+    for path in ("aggregations", "queryables", "collections/counted-open/aggregations"):
+        assert (await api.client.get(f"{root}/{path}")).status_code == 200, path
+    total, collections = await counted(f"{root}/aggregate?{names}")
+    assert "counted-open" in collections and "counted-closed" not in collections
+    matched = (await api.client.get(f"{root}/search?limit=1")).json()["numberMatched"]
+    assert total == matched
+    for path in (
+        f"{root}/aggregate?collections=counted-open&{names}",
+        f"{root}/collections/counted-open/aggregate?{names}",
+    ):
+        assert await counted(path) == (1, {"counted-open"})
+    body = {"aggregations": ["total_count"], "ids": [acme["closed_item"], acme["loose_item"]]}
+    answer = await api.client.post(f"{root}/aggregate", json=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["aggregations"][0]["value"] == 0
+    hidden = f"{root}/collections/{acme['closed']}/aggregate?{names}"
+    assert (await api.client.get(hidden)).status_code == 401
+
+
 async def test_pages_of_public_items_are_the_whole(api, tenant):
     made = [await tenant(f"t{n}") for n in range(3)]
     names = ",".join(tenant["open"] for tenant in made)

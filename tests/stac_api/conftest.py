@@ -197,7 +197,6 @@ class Server:
                 run_op=self.run_op,
                 prefix=prefix,
                 item_links=further,
-                trust_forwarded=prefix.startswith("/v2"),
             )
             for prefix in ("/assets/stac", "/v2/assets/stac")
         }

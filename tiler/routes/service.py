@@ -96,4 +96,8 @@ class Service:
 
     def origin(self, request: Request) -> str:
         """Scheme and host that clients reach this at."""
-        return self.base_url or f"{request.url.scheme}://{request.url.netloc}"
+        return str(
+            self.base_url
+            or request.scope.get("base_url")
+            or f"{request.url.scheme}://{request.url.netloc}"
+        )
