@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
 import httpx
 import pystac
 import pystac_client
 import pytest
 import uvicorn
+from pystac import STACObjectType, STACValidationError
+from pystac.validation.stac_validator import JsonSchemaSTACValidator
 
 from ops_gateway.surfaces.edge import Edge
 
@@ -88,6 +91,54 @@ async def test_pystac_client_finds_reads_and_pages(api, base, scenes, mount):
         assert item.get_self_href().startswith(base + mount)
 
     await asyncio.to_thread(read)
+
+
+@pytest.mark.parametrize("mount", MOUNTS)
+async def test_every_document_is_valid_stac_and_every_link_opens(api, base, scenes, mount):
+    """Landing page, collections and items against STAC's JSON schemas, over HTTP.
+
+    The schemas that pystac ships are those of 1.1.0; what 1.0.0 requires, they require.
+    """
+    owner, collection, _, _ = scenes
+    headers = {"Authorization": f"Bearer {owner.token}"}
+
+    def valid(document: dict[str, Any], kind: STACObjectType) -> Any:
+        document = {**document, "stac_version": "1.1.0"}
+        return JsonSchemaSTACValidator().validate_core(document, kind, "1.1.0")
+
+    async with httpx.AsyncClient(base_url=base + mount, headers=headers, timeout=30) as client:
+
+        async def read(address: str, media_type: str = "application/json") -> dict[str, Any]:
+            answer = await client.get(address)
+            assert answer.status_code == 200, f"{address}: {answer.text}"
+            assert answer.headers["content-type"].partition(";")[0] == media_type, address
+            return answer.json()
+
+        landing = await read("/")
+        collections = (await read("/collections"))["collections"]
+        page = await read(f"/search?collections={collection}", "application/geo+json")
+        listed = await read(f"/collections/{collection}/items", "application/geo+json")
+        assert len(page["features"]) == len(listed["features"]) == 2 and collections
+        kinds = [(landing, STACObjectType.CATALOG)]
+        kinds += [(found, STACObjectType.COLLECTION) for found in collections]
+        kinds += [(f, STACObjectType.ITEM) for f in page["features"] + listed["features"]]
+        for document, kind in kinds:
+            assert document["stac_version"] == "1.0.0" and valid(document, kind)
+            relations = {link["rel"] for link in document["links"]}
+            assert {"self", "root"} <= relations
+            assert kind is STACObjectType.CATALOG or "parent" in relations
+            for link in document["links"]:
+                if "{" in link["href"] or link.get("method", "GET") != "GET":
+                    continue
+                # counting must be told what to count
+                named = {"aggregations": "total_count"} if link["rel"] == "aggregate" else None
+                answer = await client.get(link["href"], params=named)
+                assert answer.status_code == 200, f"{link}: {answer.text[:200]}"
+                if link["rel"] in ("self", "root", "parent", "collection"):
+                    own = answer.headers["content-type"].partition(";")[0]
+                    assert own == link["type"], link
+        with pytest.raises(STACValidationError):  # the schemas are there and do refuse
+            valid({**page["features"][0], "geometry": 1}, STACObjectType.ITEM)
 
 
 async def test_without_a_credential_only_what_is_public_shows(api, base, scenes):
