@@ -19,7 +19,18 @@ from tiler.cors import AnyOrigin
 from tiler.errors import OutOfRange, TileError
 from tiler.gone import StopWhenGone
 from tiler.pool import TilePool
-from tiler.routes import catalogues, legends, mosaics, numbers, parts, renders, tiles, viewer, wmts
+from tiler.routes import (
+    catalogues,
+    legends,
+    mosaic_wmts,
+    mosaics,
+    numbers,
+    parts,
+    renders,
+    tiles,
+    viewer,
+    wmts,
+)
 from tiler.routes.answers import etag_of, problem, unchanged
 from tiler.routes.service import (
     ResolveAsset,
@@ -40,6 +51,7 @@ FAMILIES: tuple[Callable[[Service], list[Route]], ...] = (
     viewer.routes,
     catalogues.routes,
     mosaics.routes,
+    mosaic_wmts.routes,
     legends.routes,
     renders.routes,
 )

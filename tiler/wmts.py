@@ -1,10 +1,10 @@
 """WMTS 1.0.0 (OGC 07-057r7): what a service document and an exception report look like.
 
-One layer, the item's asset; its styles are the item's display profiles.
+One layer: an item's asset, whose styles are the item's display profiles, or a mosaic.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import quote, urlencode
 from xml.sax.saxutils import escape, quoteattr
 
@@ -52,15 +52,48 @@ def capabilities(
     """
     header = datasets.header_of(source)
     style(source, header, **(look or {}))
-    chosen = [*parameters, *([("key", key)] if key else [])]
+    return service_document(
+        f"{base_url.rstrip('/')}/api/v1/items/{quote(item_id, safe='')}/wmts",
+        item_id,
+        source.name or item_id,
+        bounds=source.bounds or header.geographic_bounds,
+        zooms={name: matrix_sets.zoom_range(name, header) for name in MATRIX_SETS},
+        styles=[(p["id"], p["name"]) for p in source.profiles],
+        parameters=[*parameters, *([("key", key)] if key else [])],
+    )
+
+
+def service_document(
+    service: str,
+    identifier: str,
+    name: str,
+    *,
+    bounds: tuple[float, float, float, float],
+    zooms: Mapping[str, tuple[int, int]],
+    styles: Iterable[tuple[str, str]] = (),
+    parameters: Iterable[tuple[str, str]] = (),
+    has_values: bool = True,
+) -> bytes:
+    """The service document of one layer.
+
+    Args:
+        service: URL of the service.
+        identifier, name: of the layer.
+        bounds: in degrees; west > east across the antimeridian.
+        zooms: first and last level, by the name of `MATRIX_SETS`.
+        styles: id and name of those besides the default.
+        parameters: of the query, put in the URLs.
+        has_values: GetFeatureInfo is answered.
+    """
+    chosen = list(parameters)
     query = f"?{urlencode(chosen)}" if chosen else ""
-    service = f"{base_url.rstrip('/')}/api/v1/items/{quote(item_id, safe='')}/wmts"
-    west, south, east, north = source.bounds or header.geographic_bounds
+    west, south, east, north = bounds
     if west > east:
         west, east = -180.0, 180.0
-    ranges = {name: matrix_sets.zoom_range(name, header) for name in MATRIX_SETS}
-    title = _text(source.name or item_id)
-    styles = [(DEFAULT_STYLE, "Default")] + [(p["id"], p["name"]) for p in source.profiles]
+    title = _text(name)
+    offered = [(DEFAULT_STYLE, "Default"), *styles]
+    asked = ("GetCapabilities", "GetTile", *(("GetFeatureInfo",) if has_values else ()))
+    infos = "".join(f"<InfoFormat>{name}</InfoFormat>" for name in INFO_FORMATS if has_values)
     formats = "".join(f"<Format>{media_type}</Format>" for media_type in FORMATS)
     tiles = "{Style}/{TileMatrixSet}/{TileMatrix}/{TileRow}/{TileCol}"
     resources = "".join(
@@ -68,14 +101,14 @@ def capabilities(
         f"template={quoteattr(f'{service}/{tiles}.{name}{query}')}/>"
         for media_type, name in FORMATS.items()
     )
-    links = "".join(_link(name, ranges[name], (west, south, east, north)) for name in MATRIX_SETS)
-    sets = "".join(_matrix_set(name, ranges[name][1]) for name in MATRIX_SETS)
+    links = "".join(_link(name, zooms[name], (west, south, east, north)) for name in MATRIX_SETS)
+    sets = "".join(_matrix_set(name, zooms[name][1]) for name in MATRIX_SETS)
     kvp = quoteattr(f"{service}{query}{'&' if query else '?'}")
     operations = "".join(
         f'<ows:Operation name="{name}"><ows:DCP><ows:HTTP><ows:Get xlink:href={kvp}>'
         '<ows:Constraint name="GetEncoding"><ows:AllowedValues><ows:Value>KVP</ows:Value>'
         "</ows:AllowedValues></ows:Constraint></ows:Get></ows:HTTP></ows:DCP></ows:Operation>"
-        for name in ("GetCapabilities", "GetTile", "GetFeatureInfo")
+        for name in asked
     )
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -89,9 +122,9 @@ def capabilities(
         f"<Contents><Layer><ows:Title>{title}</ows:Title><ows:WGS84BoundingBox>"
         f"<ows:LowerCorner>{west!r} {south!r}</ows:LowerCorner>"
         f"<ows:UpperCorner>{east!r} {north!r}</ows:UpperCorner></ows:WGS84BoundingBox>"
-        f"<ows:Identifier>{_text(item_id)}</ows:Identifier>"
-        f"{''.join(_style(one, label) for one, label in styles)}{formats}"
-        f"{''.join(f'<InfoFormat>{name}</InfoFormat>' for name in INFO_FORMATS)}"
+        f"<ows:Identifier>{_text(identifier)}</ows:Identifier>"
+        f"{''.join(_style(one, label) for one, label in offered)}{formats}"
+        f"{infos}"
         f"{links}{resources}</Layer>{sets}</Contents>"
         f"<ServiceMetadataURL xlink:href={quoteattr(service + query)}/></Capabilities>"
     ).encode()

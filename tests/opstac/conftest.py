@@ -137,6 +137,16 @@ def place(pixel: float) -> tuple[int, int, int, int, int]:
 
 @pytest.fixture
 async def scenes(api, tmp_path):
+    return await made_scenes(api, tmp_path)
+
+
+@pytest.fixture
+async def live_scenes(live, tmp_path):
+    """The same on a port, for clients that are programs."""
+    return await made_scenes(live, tmp_path)
+
+
+async def made_scenes(api, tmp_path) -> Scenes:
     owner = await api.organization()
     project = await api.project(owner)
     slug = f"fields-{uuid.uuid4().hex[:12]}"

@@ -28,6 +28,7 @@ from tiler.routes.query import Query, read_query
 from tiler.routes.service import Service
 from tiler.routes.tiles import address
 from tiler.target import GEOGRAPHIC, WEB_MERCATOR, Target, transformer
+from tiler.target import Bounds as TileBounds
 
 PREFIXES = ("/api/v1/collections", "/api/v1/searches")
 _RENDERER = "1"  # part of every ETag: raise it when the same request gives other pixels
@@ -47,30 +48,9 @@ def routes(service: Service) -> list[Route]:
             raise OutOfRange(f"a mosaic is a picture: {', '.join(PICTURES)}")
         bounds = matrix_sets.bounds(tms, z, x, y)
         source, query = await mosaic_of(service, request)
-        size = int(query.get("tilesize", "256")) * (2 if double else 1)
-        try:
-            layer = await mosaics.layer(source, **query.style)
-        except Empty:  # a time or a filter that nothing meets: no fault of the map's
-            clear = encode.empty(image_format, size)
-            kept = {"Cache-Control": _kept(source), "Vary": "Authorization, X-API-Key"}
-            return Response(clear, headers=kept, media_type=encode.MEDIA_TYPES[image_format])
-        selection = query.get("selection", "newest")
-        layers.require_order(layer, selection)
-        target = Target(matrix_sets.crs(tms), bounds, size, size)
-        limit = query.get("limit", layers.MAX_ITEMS_A_TILE)
-        found = await source.find(degrees(target), selection, limit, False)
-        headers = _headers(request, source, layer, found)
-        if unchanged(request, headers["ETag"]):
-            return Response(status_code=304, headers=headers)
-        output = query.output(image_format)
-        drawn = await mosaics.tile(source, layer, found, target, output, selection)
-        if drawn.used:
-            headers["X-Mosaic-Items"] = ",".join(drawn.used[:_NAMED])
-        if drawn.skipped:
-            headers["X-Mosaic-Skipped"] = _told(drawn.skipped)
-        if len(found.items) == limit:
-            headers["X-Mosaic-Limit"] = str(limit)
-        return Response(drawn.body, headers=headers, media_type=encode.MEDIA_TYPES[image_format])
+        return await drawn_tile(
+            mosaics, request, source, query, tms, bounds, image_format, double=double
+        )
 
     async def tilejson(request: Request) -> Response:
         tms = matrix_sets.check(request.path_params.get("tms", matrix_sets.DEFAULT))
@@ -78,11 +58,8 @@ def routes(service: Service) -> list[Route]:
         layer = await mosaics.layer(source, **query.style)
         layers.require_order(layer, query.get("selection", "newest"))
         chosen = {n: request.query_params[n] for n in request.query_params if n != "key"}
-        if layer.rescaled and layer.style.palette is None:
-            chosen["rescale"] = layer.rescaled  # one stretch for as long as the map is open
-        key = query.get("key")
-        if service.sign_mosaic_token is not None and not source.public:
-            key = service.sign_mosaic_token(request, source) or key
+        chosen |= stretch(layer)
+        key = key_for(service, request, source, query)
         url = tile_url(
             service.origin(request), source.kind, source.id, key=key, parameters=chosen, tms=tms
         )
@@ -111,15 +88,56 @@ def routes(service: Service) -> list[Route]:
     return found
 
 
+async def drawn_tile(
+    mosaics: Mosaics,
+    request: Request,
+    source: MosaicSource,
+    query: Query,
+    tms: str,
+    bounds: TileBounds,
+    image_format: str,
+    *,
+    double: bool = False,
+) -> Response:
+    """A tile of a matrix set, or 304. Raises: TileError."""
+    size = int(query.get("tilesize", "256")) * (2 if double else 1)
+    try:
+        layer = await mosaics.layer(source, **query.style)
+    except Empty:  # a time or a filter that nothing meets: no fault of the map's
+        clear = encode.empty(image_format, size)
+        kept = {"Cache-Control": _kept(source), "Vary": "Authorization, X-API-Key"}
+        return Response(clear, headers=kept, media_type=encode.MEDIA_TYPES[image_format])
+    selection = query.get("selection", "newest")
+    layers.require_order(layer, selection)
+    target = Target(matrix_sets.crs(tms), bounds, size, size)
+    limit = query.get("limit", layers.MAX_ITEMS_A_TILE)
+    found = await source.find(degrees(target), selection, limit, False)
+    headers = _headers(request, source, layer, found)
+    if unchanged(request, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    output = query.output(image_format)
+    drawn = await mosaics.tile(source, layer, found, target, output, selection)
+    if drawn.used:
+        headers["X-Mosaic-Items"] = ",".join(drawn.used[:_NAMED])
+    if drawn.skipped:
+        headers["X-Mosaic-Skipped"] = _told(drawn.skipped)
+    if len(found.items) == limit:
+        headers["X-Mosaic-Limit"] = str(limit)
+    return Response(drawn.body, headers=headers, media_type=encode.MEDIA_TYPES[image_format])
+
+
 async def mosaic_of(
-    service: Service, request: Request, allowed: Sequence[str] = MOSAIC
+    service: Service, request: Request, allowed: Sequence[str] = MOSAIC, query: Query | None = None
 ) -> tuple[MosaicSource, Query]:
     """The mosaic of a route with `{mosaic_id}`, and its checked query.
+
+    Args:
+        query: where the handler has read it itself.
 
     Raises: ResolveError first, so that who may not see it learns nothing; InvalidParameter.
     """
     assert service.resolve_mosaic is not None
-    query = read_query(request, allowed)
+    query = query or read_query(request, allowed)
     kind = "collections" if request.url.path.startswith(PREFIXES[0]) else "searches"
     wish = {
         n: query.values[n] for n in (*RESTRICTIONS, "asset_key", "profile") if n in query.values
@@ -127,6 +145,27 @@ async def mosaic_of(
     source = await service.resolve_mosaic(request, kind, request.path_params["mosaic_id"], wish)
     query.refuse()
     return source, query
+
+
+def stretch(layer: Layer) -> dict[str, str]:
+    """The query that keeps the layer's stretch for as long as a map is open."""
+    return {"rescale": layer.rescaled} if layer.rescaled and layer.style.palette is None else {}
+
+
+def key_for(service: Service, request: Request, source: MosaicSource, query: Query) -> str | None:
+    """What opens the tiles without a header: a new token, else what came in the URL."""
+    given: str | None = query.get("key")
+    if service.sign_mosaic_token is None or source.public:
+        return given
+    return service.sign_mosaic_token(request, source) or given
+
+
+def zooms(layer: Layer, tms: str) -> tuple[int, int]:
+    """First and last level that suit a layer. Raises: InvalidParameter: out of the set's reach."""
+    if tms == matrix_sets.DEFAULT:
+        return layer.minzoom, layer.maxzoom
+    _, maxzoom = matrix_sets.zoom_range(tms, layer.header)
+    return max(matrix_sets.zooms(tms)[0], maxzoom - (layer.maxzoom - layer.minzoom)), maxzoom
 
 
 def tile_url(
@@ -152,10 +191,7 @@ def _tilejson(source: MosaicSource, layer: Layer, url: str, tms: str) -> dict[st
     west, south, east, north = layer.bounds
     limit = grid.MAX_LATITUDE
     south, north = max(-limit, min(limit, south)), max(-limit, min(limit, north))
-    minzoom, maxzoom = layer.minzoom, layer.maxzoom
-    if tms != matrix_sets.DEFAULT:
-        _, maxzoom = matrix_sets.zoom_range(tms, layer.header)
-        minzoom = max(matrix_sets.zooms(tms)[0], maxzoom - (layer.maxzoom - layer.minzoom))
+    minzoom, maxzoom = zooms(layer, tms)
     described: dict[str, object] = {
         "tilejson": "3.0.0",
         "name": source.name,

@@ -62,7 +62,7 @@ def routes(service: Service) -> list[Route]:
     """The family's routes."""
 
     async def kvp(request: Request) -> Response:
-        texts, pairs, faults = _split(request)
+        texts, pairs, faults = split(request)
         query = read_pairs(pairs, TILE)
         named = texts.get("style", "")
         profile = query.get("profile") if named in ("", wmts.DEFAULT_STYLE) else named
@@ -112,7 +112,7 @@ def routes(service: Service) -> list[Route]:
             summary="WMTS by key and value.",
             takes=TILE,
             gives=("application/xml", *IMAGES, *wmts.INFO_FORMATS),
-            refuse=_refusal,
+            refuse=refusal,
             kvp=KVP,
         ),
         Endpoint(
@@ -155,12 +155,8 @@ async def _capabilities(
 async def _tile(
     service: Service, request: Request, texts: dict[str, str], source: AssetSource, query: Query
 ) -> Response:
-    tms, z, x, y = _address(request, texts)
-    image_format = wmts.FORMATS.get(_needed(texts, "format"))
-    if image_format is None:
-        raise Refused(
-            "InvalidParameterValue", "format", f"FORMAT is one of {', '.join(wmts.FORMATS)}"
-        )
+    tms, z, x, y = tile_address(texts, request.path_params["item_id"])
+    image_format = format_asked(texts)
     return await _drawn(service, request, source, query, tms, z, x, y, image_format)
 
 
@@ -194,8 +190,8 @@ async def _drawn(
 async def _info(
     service: Service, request: Request, texts: dict[str, str], source: AssetSource, query: Query
 ) -> Response:
-    tms, z, x, y = _address(request, texts)
-    media_type = _needed(texts, "infoformat")
+    tms, z, x, y = tile_address(texts, request.path_params["item_id"])
+    media_type = needed(texts, "infoformat")
     if media_type not in wmts.INFO_FORMATS:
         known = ", ".join(wmts.INFO_FORMATS)
         raise Refused("InvalidParameterValue", "infoformat", f"INFOFORMAT is one of {known}")
@@ -219,7 +215,7 @@ async def _info(
     return document(request, body, media_type, public=source.public)
 
 
-def _split(
+def split(
     request: Request,
 ) -> tuple[dict[str, str], list[tuple[str, str]], list[TileError]]:
     """(WMTS's own parameters by lower case name, the others, what is wrong)."""
@@ -237,12 +233,13 @@ def _split(
     return texts, others, faults
 
 
-def _address(request: Request, texts: dict[str, str]) -> tuple[str, int, int, int]:
+def tile_address(texts: dict[str, str], layer: str) -> tuple[str, int, int, int]:
+    """Matrix set, z, x and y that the parameters name. Raises: Refused."""
     if texts.get("version", "1.0.0") != "1.0.0":
         raise Refused("InvalidParameterValue", "version", "VERSION is 1.0.0")
-    if _needed(texts, "layer") != request.path_params["item_id"]:
-        raise Refused("InvalidParameterValue", "layer", "LAYER is the item's id")
-    tms = _needed(texts, "tilematrixset")
+    if needed(texts, "layer") != layer:
+        raise Refused("InvalidParameterValue", "layer", "LAYER is the id in the path")
+    tms = needed(texts, "tilematrixset")
     if tms not in matrix_sets.NAMES:
         known = ", ".join(wmts.MATRIX_SETS)
         raise Refused("InvalidParameterValue", "tilematrixset", f"TILEMATRIXSET is one of {known}")
@@ -254,20 +251,31 @@ def _address(request: Request, texts: dict[str, str]) -> tuple[str, int, int, in
     return tms, z, x, y
 
 
-def _needed(texts: dict[str, str], name: str) -> str:
+def format_asked(texts: dict[str, str]) -> str:
+    """`png`, `webp` or `jpg`. Raises: Refused."""
+    image_format = wmts.FORMATS.get(needed(texts, "format"))
+    if image_format is None:
+        raise Refused(
+            "InvalidParameterValue", "format", f"FORMAT is one of {', '.join(wmts.FORMATS)}"
+        )
+    return image_format
+
+
+def needed(texts: dict[str, str], name: str) -> str:
+    """A parameter's text. Raises: Refused: there is none."""
     if not texts.get(name):
         raise Refused("MissingParameterValue", name, f"{name.upper()} is missing")
     return texts[name]
 
 
 def _whole(texts: dict[str, str], name: str) -> int:
-    text = _needed(texts, name)
+    text = needed(texts, name)
     if not _NUMBER.fullmatch(text):
         raise Refused("InvalidParameterValue", name, f"{name.upper()} is a whole number")
     return int(text)
 
 
-def _refusal(error: TileError, request_id: str | None = None) -> Response:
+def refusal(error: TileError, request_id: str | None = None) -> Response:
     """OWS's form for what is wrong with the query; all else as everywhere."""
     code, locator = "InvalidParameterValue", None
     if isinstance(error, Refused):
