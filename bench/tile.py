@@ -10,7 +10,7 @@ resolves the asset, checks the query, stretches by statistics and resamples bili
 resamples with its default, nearest, and is given `rescale` where it would not know one.
 
 `outside` and `unchanged` are answers that a map asks for most: TiTiler refuses the first with 404
-and draws the second again, since it knows no ETag. `other grid` and `rotated` are not read by the
+and draws the second again, since it knows no ETag. `rotated` is not read by the
 fast path of the tiler. At the end the answers of `/livez`'s like while 32 clients ask for tiles:
 how many times longer they take than on an idle server. Needs `wrk`.
 """
