@@ -243,6 +243,7 @@ def speed(address: str, bodies: list[dict[str, Any]], seconds: float, clients: i
             f"-c{clients}",
             f"-d{seconds:.0f}s",
             "--latency",
+            "--timeout=20s",
             "-s",
             str(script),
         ]
