@@ -43,6 +43,7 @@ from stac_fastapi.extensions.sort import (
 )
 from stac_fastapi.pgstac.config import Settings
 from stac_fastapi.pgstac.extensions import QueryExtension
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -196,7 +197,7 @@ def create_app(
     )
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)
-    app.user_middleware.append(Middleware(_Problems))
+    app.user_middleware += [Middleware(_Private), Middleware(_Problems)]
     return app
 
 
@@ -230,6 +231,23 @@ def direct_address(request: Request) -> str:
 async def _nothing(app: FastAPI) -> AsyncIterator[None]:
     """The pool is opened and closed by whoever made it."""
     yield
+
+
+class _Private:
+    """Keeps answers out of shared caches: one address answers each caller, and none, otherwise."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def told(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("Cache-Control", "private, no-cache")
+                headers.add_vary_header("Authorization, X-API-Key")
+            await send(message)
+
+        await self._app(scope, receive, told)
 
 
 class _Problems:

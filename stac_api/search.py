@@ -137,8 +137,11 @@ class Searcher:
             reverse=backward,
             count=COUNTED_EXACTLY if count and not place else None,
         )
-        rows: list[Document] = orjson.loads(row["rows"]) if row["rows"] else []
-        more = len(rows) > request.limit
+        rows: list[Any] = orjson.loads(row["rows"]) if row["rows"] else []
+        cut = bool(rows) and rows[-1] is None  # more bytes than one answer has
+        if cut:
+            rows.pop()
+        more = cut or len(rows) > request.limit
         del rows[request.limit :]
         if backward:
             rows.reverse()

@@ -165,7 +165,10 @@ async def _of_search(ctx: Context, body: Mapping[str, Any]) -> list[str]:
     asked.pop("fields", None)
     visible = search.visibility_of(ctx.principal)
     page = await search.run(ctx, visible, asked, search.mount_of(ctx, None))
-    return [feature["properties"]["opstac:id"] for feature in page.features]
+    ids = [feature["properties"]["opstac:id"] for feature in page.features]
+    if page.next is not None and len(ids) <= MAX_ITEMS:
+        raise BadRequest("what the search finds is too large to be read at once: narrow it")
+    return ids
 
 
 def _text(at: datetime | None) -> str | None:

@@ -82,7 +82,7 @@ async def find(
         asked["filter"] = typed
     mount = search.mount_of(ctx, body.base_url)
     page = await search.run(ctx, visible, asked, mount)
-    following = {"offset": body.offset + body.limit}
+    following = {"offset": body.offset + len(page.features)}
     answer = collection_of(page, next_link(ctx, page, body.offset, following))
     if body.format == "items":
         ids = [feature["properties"]["opstac:id"] for feature in page.features]

@@ -192,3 +192,52 @@ async def test_files_and_tiles_of_public_items_open(api, tenant):
     for path in (f"/v2/assets/{asset}", f"/api/v1/items/{item}/tiles/tilejson.json"):
         assert (await api.client.get(path)).status_code == 401
     assert (await api.client.get("/v2/assets/as_none")).status_code == 401
+
+
+async def test_shared_caches_keep_no_answer(api, tenant):
+    acme = await tenant("cached")
+    key = await api.key(acme["owner"], "items:read", "collections:read")
+    paths = (
+        "search",
+        "collections",
+        "collections/cached-open/items",
+        "collections/none",
+        "search?x=",
+    )
+    for headers in ({}, {"X-API-Key": key.token}):
+        for path in paths:
+            answer = await api.client.get(f"/assets/stac/{path}", headers=headers)
+            assert answer.headers["cache-control"] == "private, no-cache"
+            vary = {name.strip() for name in answer.headers["vary"].split(",")}
+            assert {"Authorization", "X-API-Key"} <= vary
+
+
+async def test_a_page_of_large_items_ends_before_it_is_too_large(api, tenant):
+    acme = await tenant("large")
+    asset = {"href": "https://files.example/a.tif", "description": "x" * 4000}
+    for batch in range(4):
+        items = [
+            {
+                "type": "Feature",
+                "stac_version": "1.0.0",
+                "id": f"large-{batch}-{n}",
+                "geometry": FOOTPRINT,
+                "bbox": [5.3, 50.6, 5.3, 50.6],
+                "properties": {"datetime": "2026-01-01T00:00:00Z"},
+                "links": [],
+                "assets": {f"a{k}": asset for k in range(55)},
+            }
+            for n in range(40)
+        ]
+        body = {"project_id": acme["project"], "collection_id": acme["open"], "items": items}
+        made = await api.ok("items.import", body, as_=acme["owner"])
+        assert made["created"] == 40
+    for headers in ({}, {"Authorization": f"Bearer {acme['owner'].token}"}):
+        address, seen, pages = "/assets/stac/search?collections=large-open&limit=10000", [], 0
+        while address:
+            answer = await api.client.get(address, headers=headers)
+            assert answer.status_code == 200 and len(answer.content) < 40 << 20
+            seen += [f["id"] for f in answer.json()["features"]]
+            links = {link["rel"]: link["href"] for link in answer.json()["links"]}
+            address, pages = links.get("next"), pages + 1
+        assert len(seen) == len(set(seen)) == 161 and pages == 2
