@@ -173,7 +173,12 @@ def _compared(
         "ours": [_our_path(case, t, image_format) for t in wanted],
     }
     if case.where == "within" and not case.expression:
-        check(theirs, paths["theirs"][0], ours, paths["ours"][0])
+        # as PNG: what is masked is black in their JPEG and white in ours
+        theirs_png, ours_png = (
+            _their_path(folder, case, wanted[0], "png"),
+            _our_path(case, wanted[0], "png"),
+        )
+        check(theirs, theirs_png, ours, ours_png)
     tags = _tags(ours, paths["ours"]) if case.unchanged else None
     measured: dict[str, list[Load]] = {"theirs": [], "ours": []}
     for _ in range(rounds):
