@@ -242,7 +242,7 @@ class Searcher:
                 return await (await conn.execute(query, parameters)).fetchall()
         except psycopg.errors.QueryCanceled:
             raise BadRequest("the search takes too long; narrow it") from None
-        except _MEANINGLESS as error:
+        except MEANINGLESS as error:
             raise BadRequest(_reason(error)) from None
         except psycopg.OperationalError as error:
             raise Unavailable("the database does not answer") from error
@@ -251,7 +251,7 @@ class Searcher:
 
 
 # a filter can ask for what types or values do not allow; the request is at fault, not the server
-_MEANINGLESS = (
+MEANINGLESS = (
     psycopg.DataError,
     psycopg.errors.RaiseException,
     psycopg.errors.InternalError_,

@@ -24,7 +24,7 @@ from opstac.usage import PAYER
 from stac_api import errors, normal_form
 from stac_api import request as stac_request
 from stac_api.request import SearchRequest
-from stac_api.search import pgstac_search
+from stac_api.search import MEANINGLESS, pgstac_search
 from tiler.errors import Busy, InvalidParameter, ResolveError, TileError
 from tiler.mosaic.source import Bounds, Candidates, MosaicSource, Selection, Skipped
 from tiler.source import AssetSource
@@ -34,17 +34,6 @@ sql = queries(__file__)
 
 _ORDERS: dict[Selection, str] = {"oldest": "oldest", "least_cloudy": "cloud", "first": "first"}
 _WHAT = {"collections": "collection", "searches": "saved search"}
-# what a filter can ask for that its values do not allow
-_MEANINGLESS = (
-    psycopg.DataError,
-    psycopg.errors.RaiseException,
-    psycopg.errors.InternalError_,
-    psycopg.errors.UndefinedFunction,
-    psycopg.errors.DatatypeMismatch,
-    psycopg.errors.CannotCoerce,
-    psycopg.errors.SyntaxError,
-    psycopg.errors.ProgramLimitExceeded,
-)
 
 
 @dataclass(frozen=True)
@@ -268,7 +257,7 @@ class MosaicResolver:
                 return await (await connection.execute(query, parameters)).fetchall()
         except psycopg.errors.QueryCanceled:
             raise InvalidParameter.of("filter", "the search takes too long; narrow it") from None
-        except _MEANINGLESS:
+        except MEANINGLESS:
             message = "has no meaning: an operator does not fit the values it is given"
             raise InvalidParameter.of("filter", message) from None
         except (psycopg.OperationalError, PoolTimeout):
