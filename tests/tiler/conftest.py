@@ -39,8 +39,10 @@ def _texture(rows: int, columns: int, bands: int, *, seed: int = 1) -> np.ndarra
 
 @pytest.fixture(scope="session")
 def write_cog(tmp_path_factory: pytest.TempPathFactory) -> Write:
-    """write_cog(name, data, crs=, transform=, ...) -> path of a COG with statistics."""
-    folder = tmp_path_factory.mktemp("cogs")
+    """write_cog(name, data, crs=, transform=, ...) -> path of a COG with statistics.
+
+    Each has a folder of its own: two tests may choose one name, and headers are kept by path.
+    """
 
     def write(
         name: str,
@@ -56,6 +58,7 @@ def write_cog(tmp_path_factory: pytest.TempPathFactory) -> Write:
         scale: tuple[float, float] | None = None,
         statistics: bool = True,
     ) -> Path:
+        folder = tmp_path_factory.mktemp(name)
         path = folder / f"{name}.tif"
         bands, rows, columns = data.shape
         profile = {
