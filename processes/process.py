@@ -5,15 +5,15 @@ One file in `processes/jobs/` declares one process:
     @process(id="echo", title="Echo", inputs=EchoInputs, outputs={…})
     def run(ctx: RunContext[EchoInputs]) -> list[Output]: ...
 
-Nothing here knows an organization, a credit or a scope. What a process costs is a row in the
-database; the process only says how much of its unit a run will take (`quantity`).
+Nothing here knows an organization or a scope. A process states its price and how much of its unit
+a run will take (`quantity`); an operator's row in the database goes before the price.
 """
 
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
@@ -35,6 +35,32 @@ ERROR_CODES = (
     "cancelled",
     "internal",
 )
+
+
+@dataclass(frozen=True, init=False)
+class Price:
+    """What a run costs where the operator says nothing else: credits for each unit, a least amount.
+
+    Attributes:
+        credits_per_unit: exact, so written as text: `Price("0.05", 1)`.
+    """
+
+    credits_per_unit: Decimal
+    minimum_credits: int
+
+    def __init__(self, credits_per_unit: Decimal | str | int, minimum_credits: int = 0) -> None:
+        """Raises: ValueError: a price that is negative or no number."""
+        try:
+            rate = Decimal(credits_per_unit)
+        except InvalidOperation:
+            rate = Decimal("NaN")
+        if not rate.is_finite() or rate < 0 or minimum_credits < 0:
+            raise ValueError(f"no price: {credits_per_unit!r}, at least {minimum_credits!r}")
+        object.__setattr__(self, "credits_per_unit", rate)
+        object.__setattr__(self, "minimum_credits", minimum_credits)
+
+
+NO_PRICE = Price(0)
 
 
 class JobError(Exception):
@@ -158,6 +184,7 @@ class Process:
         inputs: pydantic model; its JSON Schema is published.
         sources: the items a run reads, from its inputs.
         unit: of the price: area, a run, or free.
+        price: of a unit, where no row of the table `price` says otherwise.
         quantity: how many units a run takes, from inputs and source items; never negative.
         check_sources: raises JobError for inputs and assets that no run can succeed with, as far as
             that is known without opening a file; the keys are those of `RunContext.sources`.
@@ -182,16 +209,12 @@ class Process:
     max_memory_bytes: int
     run: Callable[[RunContext[Any]], list[Output]] | None
     check_sources: CheckSources = any_sources
+    price: Price = NO_PRICE
 
     @property
     def job_control_options(self) -> list[str]:
         """As OGC API Processes spells them."""
         return ["async-execute", "dismiss", *(["sync-execute"] if self.sync_allowed else [])]
-
-    @property
-    def pricing_strategy(self) -> Literal["area", "flat"]:
-        """How the price depends on the inputs."""
-        return "area" if self.unit == "SQ_KM" else "flat"
 
     def input_schema(self) -> dict[str, Any]:
         """JSON Schema of the inputs."""
@@ -227,6 +250,7 @@ def process(
     category: str = "raster",
     sources: Callable[[Any], tuple[SourceRef, ...]] = no_sources,
     unit: Unit = "FREE",
+    price: Price = NO_PRICE,
     quantity: Callable[[Any, Sequence[Item]], Decimal] = per_job,
     check_sources: CheckSources = any_sources,
     sync_allowed: bool = False,
@@ -236,8 +260,10 @@ def process(
 ) -> Callable[[Callable[[RunContext[Any]], list[Output]]], Callable[..., list[Output]]]:
     """Declare a process; the decorated function's docstring is its description.
 
-    Raises: ValueError: a second declaration of an id.
+    Raises: ValueError: a second declaration of an id, or a price of what is free.
     """
+    if unit == "FREE" and price != NO_PRICE:
+        raise ValueError(f"process {id!r} has a price and no unit")
 
     def declare(run: Callable[[RunContext[Any]], list[Output]]) -> Callable[..., list[Output]]:
         if id in PROCESSES:
@@ -255,6 +281,7 @@ def process(
             unit=unit,
             quantity=quantity,
             check_sources=check_sources,
+            price=price,
             sync_allowed=sync_allowed,
             max_seconds=max_seconds,
             max_memory_bytes=max_memory_bytes,

@@ -4,7 +4,6 @@ OGC doors share; there is one job record whatever the door.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from pydantic import ValidationError
 
 from db.pool import Pool
 from db.queries import queries
+from ops_gateway.domains import prices
+from ops_gateway.domains.prices import Rate
 from ops_gateway.kernel import access
 from ops_gateway.kernel.context import Context, Event, Principal
 from ops_gateway.kernel.errors import BadRequest, Conflict, Invalid, NotFound
@@ -30,7 +31,6 @@ sql = queries(__file__)
 
 Status = Literal["pending", "dispatched", "running", "completed", "failed", "cancelled"]
 ENDED = ("completed", "failed", "cancelled")
-UNITS = {"sq_km": "SQ_KM", "flat": "JOB", "megapixel": "MEGAPIXEL"}
 PROVIDER_STATUS = {
     "pending": "created",
     "dispatched": "accepted",
@@ -116,8 +116,13 @@ class Order:
     inputs: dict[str, Any]
     sources: list[SourceItem]
     target_collection_id: str | None
-    credits: int
     quantity: Decimal
+    rate: Rate
+
+    @property
+    def credits(self) -> int:
+        """What the run may cost at most."""
+        return self.rate.credits(self.quantity)
 
 
 # ---------------------------------------------------------------- shapes
@@ -228,15 +233,15 @@ async def prepare(
         await access.collection(ctx, target_collection_id, "editor", project_id=project_id)
     typed = check_inputs(process, inputs, at)
     sources = await find_sources(ctx, process, typed, at)
-    quantity, credits = await price_of(ctx, process, typed, sources)
+    quantity, rate = await price_of(ctx, process, typed, sources)
     return Order(
         process,
         project_id,
         typed.model_dump(mode="json", exclude_none=True),
         sources,
         target_collection_id,
-        credits,
         quantity,
+        rate,
     )
 
 
@@ -281,15 +286,9 @@ def check_sources(process: Process, typed: Any, found: Sequence[SourceItem], at:
 
 async def price_of(
     ctx: Context, process: Process, typed: Any, sources: Sequence[SourceItem]
-) -> tuple[Decimal, int]:
-    """(units, credits) of a run; rounded up once, here."""
-    row = await ctx.row(None, sql.price, subject=process.id)
-    quantity = process.quantity(typed, [s.item for s in sources])
-    if row is None:
-        return quantity, 0
-    units = Decimal(1) if row["unit"] == "flat" else quantity
-    credits = math.ceil(units * row["credits_per_unit"])
-    return quantity, max(credits, row["minimum_credits"])
+) -> tuple[Decimal, Rate]:
+    """How much of its unit a run takes, and what that costs."""
+    return process.quantity(typed, [s.item for s in sources]), await prices.rate(ctx, process)
 
 
 async def price_order(_: Context, __: Any, order: Order) -> int:

@@ -5,16 +5,6 @@ from hold h join job j on j.hold_id = h.id
 where h.state = 'open' and h.expires_at < now() and j.status in ('pending', 'dispatched', 'running')
 order by h.expires_at limit :limit;
 
--- name: price
-select subject, unit, credits_per_unit, minimum_credits from price
-where subject = :subject and valid_from <= now()
-order by valid_from desc limit 1;
-
--- name: prices
-select distinct on (subject) subject, unit, credits_per_unit, minimum_credits from price
-where valid_from <= now()
-order by subject, valid_from desc;
-
 -- name: raster_assets
 select id, key, title, file_name, object_path, media_type, roles, size_bytes, checksum, band_count, band_names,
        bands, is_categorical, datetime

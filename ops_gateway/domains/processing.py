@@ -8,7 +8,7 @@ from psycopg.types.json import Jsonb
 from pydantic import Field
 
 from db.queries import queries
-from ops_gateway.domains import jobs, registration
+from ops_gateway.domains import jobs, prices, registration
 from ops_gateway.domains.jobs import Job, ProviderJob
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import Conflict, Forbidden, Invalid, NotFound
@@ -379,7 +379,7 @@ async def remove(ctx: Context, job_id: str, job_type: str | None = None) -> JobD
 @operation("processing.job_types.list", scope="processing:read", effect=Effect.READ)
 async def list_job_types(ctx: Context, body: JobTypesInput) -> JobTypesOutput:
     """List available processing job types (optionally by category)."""
-    prices = {row["subject"]: row for row in await ctx.rows(None, sql.prices)}
+    rates = await prices.rates(ctx, discover())
     types = [
         JobType(
             id=process.id,
@@ -387,7 +387,7 @@ async def list_job_types(ctx: Context, body: JobTypesInput) -> JobTypesOutput:
             category=process.category,
             description=process.description,
             input_schema=process.input_schema(),
-            pricing=pricing(prices.get(process.id)),
+            pricing=pricing(rates[process.id]),
             runner="internal" if process.run else "external",
             version=process.version,
         )
@@ -397,14 +397,12 @@ async def list_job_types(ctx: Context, body: JobTypesInput) -> JobTypesOutput:
     return JobTypesOutput(job_types=types, count=len(types))
 
 
-def pricing(row: dict[str, Any] | None) -> Pricing:
-    """A price row as clients see it; free where there is none."""
-    if row is None:
-        return Pricing(unit="JOB", credits_per_unit=0, minimum_credits=0)
+def pricing(rate: prices.Rate) -> Pricing:
+    """A rate as clients see it."""
     return Pricing(
-        unit=jobs.UNITS[row["unit"]],
-        credits_per_unit=float(row["credits_per_unit"]),
-        minimum_credits=row["minimum_credits"],
+        unit=rate.unit,
+        credits_per_unit=float(rate.credits_per_unit),
+        minimum_credits=rate.minimum_credits,
     )
 
 

@@ -6,14 +6,11 @@ from typing import Any
 
 from pydantic import Field
 
-from db.queries import queries
-from ops_gateway.domains import jobs
+from ops_gateway.domains import jobs, prices
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import Unauthenticated
 from ops_gateway.kernel.operation import Effect, Empty, Input, Output, operation
 from processes.process import Process, discover
-
-sql = queries(jobs.__file__)
 
 
 class ProcessGetInput(Input):
@@ -70,15 +67,10 @@ class ValidOutput(Output):
     """The inputs are valid; there is nothing more to say."""
 
 
-def summary(process: Process, price: dict[str, Any] | None, base_url: str) -> dict[str, Any]:
+def summary(process: Process, rate: prices.Rate, base_url: str) -> dict[str, Any]:
     """A process as the list shows it."""
     href = f"{base_url}/ogc/processes/{process.id}"
-    cost = (
-        f"{price['credits_per_unit'].normalize():f} credits per {jobs.UNITS[price['unit']]}, "
-        f"at least {price['minimum_credits']}"
-        if price
-        else "free"
-    )
+    cost = rate.in_words()
     return {
         "id": process.id,
         "title": process.title,
@@ -104,10 +96,10 @@ def summary(process: Process, price: dict[str, Any] | None, base_url: str) -> di
 @operation("processing.catalog.list", scope="processing:read", effect=Effect.READ, public=True)
 async def list_processes(ctx: Context, body: Empty) -> ProcessList:
     """List available processes (OGC process catalog, public)."""
-    prices = {row["subject"]: row for row in await ctx.rows(None, sql.prices)}
+    rates = await prices.rates(ctx, discover())
     return ProcessList(
         processes=[
-            ProcessSummary.model_validate(summary(p, prices.get(p.id), ctx.base_url))
+            ProcessSummary.model_validate(summary(p, rates[p.id], ctx.base_url))
             for p in discover().values()
         ],
         links=[
@@ -120,7 +112,7 @@ async def list_processes(ctx: Context, body: Empty) -> ProcessList:
 async def get_process(ctx: Context, body: ProcessGetInput) -> ProcessDescription:
     """Get one process description (public)."""
     process = jobs.find_process(body.process_id)
-    price = await ctx.row(None, sql.price, subject=process.id)
+    rate = await prices.rate(ctx, process)
     schema = process.input_schema()
     required = set(schema.get("required", ()))
     definitions = schema.get("$defs")
@@ -139,7 +131,7 @@ async def get_process(ctx: Context, body: ProcessGetInput) -> ProcessDescription
         for name, spec in process.outputs.items()
     }
     return ProcessDescription.model_validate(
-        {**summary(process, price, ctx.base_url), "inputs": inputs, "outputs": outputs}
+        {**summary(process, rate, ctx.base_url), "inputs": inputs, "outputs": outputs}
     )
 
 
@@ -161,11 +153,10 @@ async def estimate_run(ctx: Context, body: ProcessRunInput) -> EstimateOutput:
     if process.sources(typed) and ctx.principal.organization_id is None:
         raise Unauthenticated("an estimate over items needs a credential that can see them")
     sources = await jobs.find_sources(ctx, process, typed, "inputs")
-    quantity, credits = await jobs.price_of(ctx, process, typed, sources)
-    area = process.pricing_strategy == "area"
+    quantity, rate = await jobs.price_of(ctx, process, typed, sources)
     return EstimateOutput(
-        pricingStrategy=process.pricing_strategy,
-        totalCredits=credits,
-        totalSize=float(quantity),
-        unit="SQ_KM" if area else "JOB",
+        pricingStrategy=rate.strategy,
+        totalCredits=rate.credits(quantity),
+        totalSize=float(rate.units(quantity)),
+        unit=rate.unit,
     )

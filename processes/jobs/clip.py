@@ -19,6 +19,7 @@ from processes.process import (
     JobError,
     Output,
     OutputSpec,
+    Price,
     RunContext,
     Source,
     SourceRef,
@@ -72,6 +73,7 @@ def sources(inputs: ClipInputs) -> tuple[SourceRef, ...]:
     },
     sources=sources,
     unit="SQ_KM",
+    price=Price("0.05", 1),
     quantity=lambda inputs, items: area_km2(inputs.aoi_geometry, items),
     sync_allowed=False,
 )

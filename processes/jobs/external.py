@@ -9,6 +9,7 @@ from processes.process import (
     JobError,
     Output,
     OutputSpec,
+    Price,
     RunContext,
     SourceRef,
     process,
@@ -46,6 +47,7 @@ def sources(inputs: ExternalInputs) -> tuple[SourceRef, ...]:
     outputs={"data": OutputSpec("Result", "What the worker registers.", RASTER_OUTPUT)},
     sources=sources,
     unit="JOB",
+    price=Price(5, 5),
     max_seconds=24 * 3600,
     external=True,
 )

@@ -16,6 +16,7 @@ from processes.process import (
     JobError,
     Output,
     OutputSpec,
+    Price,
     RunContext,
     Source,
     SourceRef,
@@ -88,6 +89,7 @@ def check_sources(inputs: NdviInputs, sources: Mapping[str, Source]) -> None:
     },
     sources=sources,
     unit="SQ_KM",
+    price=Price("0.05", 1),
     quantity=lambda inputs, items: area_km2(inputs.geometry, items),
     check_sources=check_sources,
 )

@@ -53,7 +53,6 @@ def test_an_area_is_priced_by_what_it_covers() -> None:
         inputs, [{"geometry": half}]
     )
     assert clip.unit == "SQ_KM"
-    assert clip.pricing_strategy == "area"
 
 
 @pytest.mark.parametrize(

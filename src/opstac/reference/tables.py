@@ -11,7 +11,7 @@ from ops_gateway.kernel.errors import OpError
 from ops_gateway.kernel.events import EVENT_TYPES
 from opstac import variables
 from opstac.reference.markdown import code, table
-from processes.process import ERROR_CODES, Process, discover
+from processes.process import ERROR_CODES, NO_PRICE, Process, discover
 
 
 def events() -> str:
@@ -69,8 +69,8 @@ def processes() -> str:
     parts = [
         "# Processes",
         "Run one with `processing.execute`, or by OGC API Processes under `/ogc/processes/{id}`. "
-        "What a run costs is in the table `price` of the database: a rate for each unit, and a "
-        "least amount.",
+        "What a run costs is below: a rate for each unit, and a least amount. An operator's row in "
+        "the table `price` of the database goes before it.",
     ]
     for found in sorted(discover().values(), key=lambda p: p.id):
         parts += process(found)
@@ -79,10 +79,12 @@ def processes() -> str:
 
 def process(found: Process) -> list[str]:
     """The parts of one process's entry."""
-    unit = {"SQ_KM": "by area", "JOB": "by run", "FREE": "free"}[found.unit]
+    price = found.price
+    unit = {"SQ_KM": "per km²", "JOB": "per run", "FREE": ""}[found.unit]
+    rate = f"{price.credits_per_unit} credits {unit}, at least {price.minimum_credits}"
     facts = [
         f"version {found.version}",
-        f"priced {unit}" if found.unit != "FREE" else unit,
+        rate if price != NO_PRICE else "free",
         "sync and async" if found.sync_allowed else "async",
         f"at most {found.max_seconds} s and {found.max_memory_bytes >> 20} MiB"
         if found.run
