@@ -1,9 +1,8 @@
 """Pictures of heights: hillshade, slope, aspect, and heights coded as colours.
 
-Slopes are Horn's (1981, Proceedings of the IEEE 69, 14-47): a weighted difference over the eight
-neighbours, as `gdaldem` computes them. One pixel more is read on each side, so that tiles meet
-without a seam, and a pixel's side is its length on the ground, which Web Mercator stretches by
-1 / cos(latitude).
+Slopes are those of `raster.relief`, by Horn's way. One pixel more is read on each side, so that
+tiles meet without a seam, and a pixel's side is its length on the ground, which Web Mercator
+stretches by 1 / cos(latitude).
 """
 
 from dataclasses import replace
@@ -11,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 from pyproj import CRS
 
+from raster import relief
 from tiler import draw
 from tiler.algorithms import ALGORITHMS, Painted, Relief
 from tiler.colormaps import table
@@ -59,48 +59,10 @@ def gradient(
         surface: metres, two rows and two columns more than the result.
         side_x, side_y: a pixel's sides on the ground, metres, (rows, 1) of the result.
 
-    A neighbour without a height is put where the slope goes on: as far below the middle as the
-    one opposite is above it, or level with the middle.
+    A neighbour without a height is put where the slope goes on.
     """
-    known = ~np.ma.getmaskarray(surface)
-    data = np.where(known, surface.data, 0).astype(np.float64)
-    rows, columns = data.shape[0] - 2, data.shape[1] - 2
-    middle = data[1:-1, 1:-1]
-
-    def at(down: int, right: int) -> np.ndarray:
-        place = np.s_[1 + down : 1 + down + rows, 1 + right : 1 + right + columns]
-        other = np.s_[1 - down : 1 - down + rows, 1 - right : 1 - right + columns]
-        mirrored = np.where(known[other], 2 * middle - data[other], middle)
-        return np.where(known[place], data[place], mirrored)
-
-    east = at(-1, 1) + 2 * at(0, 1) + at(1, 1)
-    west = at(-1, -1) + 2 * at(0, -1) + at(1, -1)
-    south = at(1, -1) + 2 * at(1, 0) + at(1, 1)
-    north = at(-1, -1) + 2 * at(-1, 0) + at(-1, 1)
-    return (east - west) / (8 * side_x), (south - north) / (8 * side_y)
-
-
-def shaded(to_east: np.ndarray, to_south: np.ndarray, relief: Relief) -> np.ndarray:
-    """How light falls, 1 to 255: 1 + 254 times the cosine between light and ground."""
-    azimuth, altitude = np.radians(relief.azimuth), np.radians(relief.altitude)
-    to_east, to_south = to_east * relief.z_factor, to_south * relief.z_factor
-    # the ground's normal is (-rise to the east, rise to the south, 1), north and up counting up
-    light = (
-        np.sin(altitude)
-        + np.cos(altitude) * (-to_east * np.sin(azimuth) + to_south * np.cos(azimuth))
-    ) / np.sqrt(1 + to_east**2 + to_south**2)
-    return np.clip(1 + 254 * light, 1, 255)
-
-
-def slope_degrees(to_east: np.ndarray, to_south: np.ndarray, relief: Relief) -> np.ndarray:
-    """Steepness, 0 to 90 degrees."""
-    return np.degrees(np.arctan(np.hypot(to_east, to_south) * relief.z_factor))
-
-
-def aspect_degrees(to_east: np.ndarray, to_south: np.ndarray, relief: Relief) -> np.ndarray:
-    """Where the ground falls to, degrees from north by east, 0 to 360; level ground is NaN."""
-    found = np.degrees(np.arctan2(-to_east, to_south)) % 360
-    return np.where((to_east == 0) & (to_south == 0), np.nan, found)
+    right, down = relief.rises(surface, missing="mirror")
+    return right / side_x, down / side_y
 
 
 def sides(target: Target) -> tuple[np.ndarray, np.ndarray]:
@@ -147,37 +109,41 @@ def _relief(
 
 
 def hillshade(
-    source: AssetSource, header: Header, target: Target, look: Look, relief: Relief
+    source: AssetSource, header: Header, target: Target, look: Look, light: Relief
 ) -> Painted | None:
     """Light from one side, in grey."""
     found = _relief(source, header, target, look)
     if found is None:
         return None
     to_east, to_south, known = found
-    grey = np.rint(shaded(to_east, to_south, relief)).astype(np.uint8)
+    grey = np.rint(
+        relief.shaded(to_east, to_south, light.azimuth, light.altitude, light.z_factor)
+    ).astype(np.uint8)
     return colored(grey, known, look)
 
 
 def slope(
-    source: AssetSource, header: Header, target: Target, look: Look, relief: Relief
+    source: AssetSource, header: Header, target: Target, look: Look, light: Relief
 ) -> Painted | None:
     """Steepness in grey or by a colour map; 0 to 90 degrees unless `rescale` says otherwise."""
     found = _relief(source, header, target, look)
     if found is None:
         return None
     to_east, to_south, known = found
-    return _stretched(slope_degrees(to_east, to_south, relief), (0.0, 90.0), known, look)
+    return _stretched(
+        relief.slope_degrees(to_east, to_south, light.z_factor), (0.0, 90.0), known, look
+    )
 
 
 def aspect(
-    source: AssetSource, header: Header, target: Target, look: Look, relief: Relief
+    source: AssetSource, header: Header, target: Target, look: Look, light: Relief
 ) -> Painted | None:
     """Where the ground falls to; 0 to 360 degrees unless `rescale` says otherwise."""
     found = _relief(source, header, target, look)
     if found is None:
         return None
     to_east, to_south, known = found
-    degrees = aspect_degrees(to_east, to_south, relief)
+    degrees = relief.aspect_degrees(to_east, to_south)
     return _stretched(degrees, (0.0, 360.0), known & np.isfinite(degrees), look)
 
 
@@ -229,17 +195,17 @@ def level(source: AssetSource, header: Header, target: Target, look: Look) -> np
 
 
 def terrainrgb(
-    source: AssetSource, header: Header, target: Target, look: Look, relief: Relief
+    source: AssetSource, header: Header, target: Target, look: Look, light: Relief
 ) -> Painted:
     """Heights in Mapbox's code; 0 m where there is none."""
-    return mapbox(level(source, header, target, look) * np.float32(relief.z_factor)), None
+    return mapbox(level(source, header, target, look) * np.float32(light.z_factor)), None
 
 
 def terrarium(
-    source: AssetSource, header: Header, target: Target, look: Look, relief: Relief
+    source: AssetSource, header: Header, target: Target, look: Look, light: Relief
 ) -> Painted:
     """Heights in the Terrarium code; 0 m where there is none."""
-    return terrarium_code(level(source, header, target, look) * np.float32(relief.z_factor)), None
+    return terrarium_code(level(source, header, target, look) * np.float32(light.z_factor)), None
 
 
 ALGORITHMS.update(

@@ -7,7 +7,7 @@ order by h.expires_at limit :limit;
 
 -- name: raster_assets
 select id, key, title, file_name, object_path, media_type, roles, size_bytes, checksum, band_count, band_names,
-       bands, is_categorical, datetime
+       bands, is_categorical, datetime, epsg, width, height, transform, dtype
 from asset
 where organization_id = :org and item_id = :item and deleted_at is null and band_count > 0
   and object_path is not null

@@ -10,6 +10,7 @@ import pytest
 import rasterio
 from PIL import Image
 
+from raster import relief
 from tiler import datasets, render, terrain
 from tiler.algorithms import Relief
 from tiler.draw import Output
@@ -43,17 +44,17 @@ def on_its_own_grid():
 
 
 @pytest.mark.parametrize(
-    ("relief", "told"),
+    ("light", "told"),
     [
         (Relief(), ()),
         (Relief(90, 30, 2.5), ("-az", "90", "-alt", "30", "-z", "2.5")),
         (Relief(225, 60), ("-az", "225", "-alt", "60")),
     ],
 )
-def test_hillshade_is_that_of_gdaldem(tmp_path, on_its_own_grid, relief, told):
+def test_hillshade_is_that_of_gdaldem(tmp_path, on_its_own_grid, light, told):
     to_east, to_south, _ = on_its_own_grid
     expected = gdaldem(tmp_path, "hillshade", *told)
-    mine = np.rint(terrain.shaded(to_east, to_south, relief))
+    mine = np.rint(relief.shaded(to_east, to_south, light.azimuth, light.altitude, light.z_factor))
     seen = ~np.ma.getmaskarray(expected)
     assert seen.mean() > 0.9
     assert np.abs(mine - expected.data.astype(float))[seen].max() <= 1
@@ -61,9 +62,9 @@ def test_hillshade_is_that_of_gdaldem(tmp_path, on_its_own_grid, relief, told):
 
 def test_slope_and_aspect_are_those_of_gdaldem(tmp_path, on_its_own_grid):
     to_east, to_south, _ = on_its_own_grid
-    for name, compute in (("slope", terrain.slope_degrees), ("aspect", terrain.aspect_degrees)):
+    for name, compute in (("slope", relief.slope_degrees), ("aspect", relief.aspect_degrees)):
         expected = gdaldem(tmp_path, name)
-        mine = compute(to_east, to_south, Relief())
+        mine = compute(to_east, to_south)
         # where the ground is level to a hair, its direction is what rounding makes of it
         seen = ~np.ma.getmaskarray(expected) & (np.hypot(to_east, to_south) > 0.01)
         assert seen.mean() > 0.9
@@ -73,7 +74,7 @@ def test_slope_and_aspect_are_those_of_gdaldem(tmp_path, on_its_own_grid):
 
 def test_level_ground_has_no_aspect():
     flat = np.zeros((3, 3))
-    assert np.isnan(terrain.aspect_degrees(flat, flat, Relief())).all()
+    assert np.isnan(relief.aspect_degrees(flat, flat)).all()
 
 
 def grey(source, address, **options):
