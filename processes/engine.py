@@ -89,8 +89,7 @@ def execute(
 ) -> list[dict[str, Any]]:
     """Run a process here and now; JSON in, JSON out.
 
-    Files are inspected before they are reported, so every output that is a raster carries its
-    `info`.
+    Files are inspected before they are reported, so every output that is a file carries its `info`.
     """
     process = discover().get(process_id)
     if process is None or process.run is None:
@@ -109,10 +108,14 @@ def execute(
 
 
 def _inspected(output: Output) -> Output:
-    if output.path is None or output.info is not None or "geotiff" not in output.media_type:
+    if output.path is None or output.info is not None:
         return output
-    from raster.inspect import inspect
+    from raster.inspect import inspect, plain_file
 
+    if "geotiff" not in output.media_type:
+        place = {"footprint": output.geometry, "bbox": output.bbox}
+        found = plain_file(output.path, output.media_type) | place
+        return dataclasses.replace(output, info=found)
     info = inspect(output.path)
     return dataclasses.replace(
         output,
@@ -136,6 +139,8 @@ def _output(fields: dict[str, Any]) -> Output:
             "path": None if path is None else Path(path),
             "bbox": None if bbox is None else tuple(bbox),
             "band_names": tuple(fields["band_names"]),
+            "classes": tuple(fields["classes"]),
+            "roles": tuple(fields["roles"]),
         }
     )
 

@@ -11,6 +11,7 @@ a run will take (`quantity`); an operator's row in the database goes before the 
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
@@ -79,10 +80,12 @@ class SourceRef:
     Attributes:
         item_id: as the inputs name it.
         asset_keys: the assets wanted; None means every raster asset of the item.
+        files: True where the assets named may be other files than rasters, such as GeoJSON.
     """
 
     item_id: str
     asset_keys: tuple[str, ...] | None = None
+    files: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,14 @@ class Output:
         path: of a file in the run's folder.
         asset_key: under which the file becomes an asset of the output item.
         properties: to be set on the output item.
-        info: `raster.inspect.AssetInfo` of the file, so that nobody inspects it again.
+        categorical: the values are classes, never to be averaged.
+        classes: of a categorical raster, as STAC's classification extension has them; see
+            `described`.
+        roles: of the asset.
+        geometry, bbox: EPSG:4326; of a raster they follow from its pixels, of a file that is none
+            they are said here or are not known.
+        info: `raster.inspect.AssetInfo` of the file, so that nobody inspects it again; of a file
+            that is no raster what `raster.inspect.plain_file` says.
     """
 
     asset_key: str
@@ -136,6 +146,27 @@ class Output:
     bbox: tuple[float, ...] | None = None
     datetime: str | None = None
     info: Mapping[str, Any] | None = None
+    title: str | None = None
+    categorical: bool = False
+    classes: tuple[Mapping[str, Any], ...] = ()
+    roles: tuple[str, ...] = ("data",)
+
+
+def described(classes: Mapping[int, tuple[str, str]]) -> tuple[dict[str, Any], ...]:
+    """Classes as `classification:classes` has them.
+
+    Args:
+        classes: value → (name, colour as six hexadecimal digits).
+    """
+    return tuple(
+        {
+            "value": value,
+            "name": re.sub(r"[^0-9A-Za-z_-]+", "_", name),
+            "title": name,
+            "color_hint": color.upper(),
+        }
+        for value, (name, color) in classes.items()
+    )
 
 
 @dataclass(frozen=True)
@@ -173,6 +204,27 @@ RASTER_OUTPUT = {
     "contentEncoding": "binary",
 }
 """Schema of a cloud-optimized GeoTIFF output."""
+
+GEOJSON_MEDIA_TYPE = "application/geo+json"
+GEOPARQUET_MEDIA_TYPE = "application/vnd.apache.parquet"
+JSON_MEDIA_TYPE = "application/json"
+CSV_MEDIA_TYPE = "text/csv"
+FILE_MEDIA_TYPES = (
+    GEOJSON_MEDIA_TYPE,
+    GEOPARQUET_MEDIA_TYPE,
+    JSON_MEDIA_TYPE,
+    CSV_MEDIA_TYPE,
+)
+"""What a run may hand in beside GeoTIFF."""
+
+
+def file_output(*media_types: str) -> dict[str, Any]:
+    """Schema of an output that is a file of one of these types."""
+    kinds = [
+        {"type": "string", "contentMediaType": kind, "contentEncoding": "binary"}
+        for kind in media_types
+    ]
+    return kinds[0] if len(kinds) == 1 else {"oneOf": kinds}
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,20 @@ def inspect(
         raise InspectError("unreadable", str(error).splitlines()[0][:200]) from None
 
 
+def plain_file(path: str | os.PathLike[str], media_type: str) -> dict[str, Any]:
+    """A file that is no raster, as an asset: what `AssetInfo` has of it, and no bands."""
+    name = os.fspath(path)
+    return {
+        "bands": [],
+        "band_names": [],
+        "is_cog": False,
+        "gsd": None,
+        "checksum": _sha256(name),
+        "size_bytes": os.path.getsize(name),
+        "media_type": media_type,
+    }
+
+
 def _inspect(dataset: DatasetReader, path: str, band_names: Sequence[str] | None) -> AssetInfo:
     if band_names is not None and len(band_names) not in (dataset.count, dataset.count - 1):
         message = f"{len(band_names)} band names for {dataset.count} bands"

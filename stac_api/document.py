@@ -26,6 +26,7 @@ EO = "https://stac-extensions.github.io/eo/v1.1.0/schema.json"
 FILE = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
 PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
 RASTER = "https://stac-extensions.github.io/raster/v1.1.0/schema.json"
+CLASSIFICATION = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
 PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 TIMESTAMPS = "https://stac-extensions.github.io/timestamps/v1.1.0/schema.json"
 VERSION = "https://stac-extensions.github.io/version/v1.2.0/schema.json"
@@ -221,6 +222,9 @@ def asset_document(
             _eo_band(band, number, centres or {}) for number, band in enumerate(bands, 1)
         ]
         extensions |= {RASTER, EO}
+    if classes := raster.get("classes"):
+        document["classification:classes"] = list(classes)
+        extensions.add(CLASSIFICATION)
     return document
 
 

@@ -20,7 +20,10 @@ Moment = DateTime | str | None
 # properties that are columns of ours: they are given by name, never inside
 _TIMES = frozenset(("datetime", "start_datetime", "end_datetime", "created", "updated"))
 _RASTER_COLUMNS = ("epsg", "width", "height", "transform", "dtype", "band_count", "bands", "is_cog")
-_BEYOND = ("alpha", "crs_wkt", "footprint", "bbox", "georeferencing", "has_colormap", "proj")
+_BEYOND = (
+    *("alpha", "crs_wkt", "footprint", "bbox", "georeferencing", "has_colormap", "proj"),
+    "classes",
+)
 _COPIED = (
     *(
         "key",

@@ -250,15 +250,17 @@ async def find_sources(ctx: Context, process: Process, typed: Any, at: str) -> l
     found: list[SourceItem] = []
     for ref in process.sources(typed):
         item = await access.item(ctx, ref.item_id)
-        assets = await ctx.rows(None, sql.raster_assets, item=ref.item_id)
+        there = sql.file_assets if ref.files else sql.raster_assets
+        assets = await ctx.rows(None, there, item=ref.item_id)
         if ref.asset_keys is not None:
             by_key = {a["key"]: a for a in assets}
             missing = [k for k in ref.asset_keys if k not in by_key]
             if missing:
-                there = ", ".join(by_key) or "none"
+                known = ", ".join(by_key) or "none"
                 raise Invalid.at(
                     [at, "asset_keys"] if at else ["asset_keys"],
-                    f"the item has no raster asset {', '.join(missing)}; it has {there}",
+                    f"the item has no {'' if ref.files else 'raster '}asset "
+                    f"{', '.join(missing)}; it has {known}",
                 )
             assets = [by_key[k] for k in ref.asset_keys]
         if not assets:

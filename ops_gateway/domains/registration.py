@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
 from db.queries import queries
-from ops_gateway.catalogue import pictures
+from ops_gateway.catalogue import geometry, pictures
 from ops_gateway.catalogue.drafts import AssetDraft, ItemDraft
 from ops_gateway.catalogue.items import insert_item
 from ops_gateway.catalogue.models import ItemResponse, ItemType
@@ -24,11 +24,25 @@ from ops_gateway.kernel.errors import Invalid, Unavailable
 from ops_gateway.kernel.fault import fault
 from ops_gateway.kernel.operation import Input, Output
 from ops_gateway.kernel.services import ChildRefused
+from processes.process import FILE_MEDIA_TYPES
 
 sql = queries(jobs.__file__)
 
 ITEM_TYPES = {"clip": ItemType.clip}
 MAX_OUTPUTS = 100  # each is looked into by a child process
+
+
+class RasterClass(Input):
+    """One class of a categorical raster, as STAC's classification extension has it."""
+
+    value: int = Field(ge=-(2**31), le=2**32)
+    name: str = Field(min_length=1, max_length=200, pattern=r"^[0-9A-Za-z_-]+$")
+    title: str | None = Field(default=None, max_length=200)
+    description: str | None = Field(default=None, max_length=1000)
+    color_hint: str | None = Field(default=None, pattern=r"^[0-9A-Fa-f]{6}$")
+    nodata: bool | None = None
+    percentage: float | None = Field(default=None, ge=0, le=100, allow_inf_nan=False)
+    count: int | None = Field(default=None, ge=0)
 
 
 class RegisteredOutput(Input):
@@ -45,6 +59,13 @@ class RegisteredOutput(Input):
     datetime: str | None = None
     properties: dict[str, Any] = Field(default_factory=dict)
     info: dict[str, Any] | None = None
+    geometry: dict[str, Any] | None = None
+    bbox: Annotated[list[float], Field(min_length=4, max_length=4)] | None = None
+    categorical: bool = False
+    classes: list[RasterClass] = Field(default_factory=list, max_length=1000)
+    roles: list[Annotated[str, Field(min_length=1, max_length=50)]] = Field(
+        default_factory=lambda: ["data"], min_length=1, max_length=10
+    )
 
 
 class JobRegisterOutput(Output):
@@ -111,6 +132,8 @@ async def look_into(
         # our own worker's child has described the file already; anybody else's word is not taken
         own = ctx.principal.kind == "worker" and jobs.find_process(job["job_type_id"]).run
         info = output.info if own and output.info else await _inspect(ctx, index, output)
+        if output.classes:
+            info = {**info, "classes": [c.model_dump(exclude_none=True) for c in output.classes]}
         files.append(File(output, output.object_path, known[output.object_path], info))
     return Handed(epoch, files, values)
 
@@ -138,6 +161,11 @@ async def _inspect(ctx: Context, index: int, output: RegisteredOutput) -> dict[s
             local = Path(folder) / "output.tif"
             await objects.download(output.object_path, local)
         try:
+            if output.media_type in FILE_MEDIA_TYPES:
+                found = await ctx.services.child(
+                    "plain_file", path=str(local), media_type=output.media_type
+                )
+                return {**found, **_place(index, output)}
             return await ctx.services.child(
                 "inspect", path=str(local), band_names=output.band_names
             )
@@ -145,6 +173,14 @@ async def _inspect(ctx: Context, index: int, output: RegisteredOutput) -> dict[s
             if error.passing:
                 raise Unavailable(error.message, 10) from None
             raise Invalid.at(["outputs", index], error.message, error.code) from None
+
+
+def _place(index: int, output: RegisteredOutput) -> dict[str, Any]:
+    """Where a file that is no raster lies, as its worker says."""
+    if output.geometry is None:
+        return {"footprint": None, "bbox": None}
+    place = geometry.checked(output.geometry, f"outputs.{index}.geometry")
+    return {"footprint": place, "bbox": output.bbox or geometry.bbox_of(place)}
 
 
 async def register(ctx: Context, job: Mapping[str, Any], handed: Handed) -> JobRegisterOutput:
@@ -156,7 +192,9 @@ async def register(ctx: Context, job: Mapping[str, Any], handed: Handed) -> JobR
         by_name.setdefault(file.output.name, []).append(file)
     source_times = await _times(ctx, job)
     for name, files in by_name.items():
-        first = files[0]
+        rasters = [file for file in files if file.info["bands"]]
+        first = (rasters or [file for file in files if file.info["footprint"]] or files)[0]
+        kind = ItemType.derived_raster if rasters else ItemType.derived_vector
         when = first.output.datetime
         times: dict[str, Any] = {"datetime": when} if when else source_times
         item, assets = await insert_item(
@@ -164,9 +202,7 @@ async def register(ctx: Context, job: Mapping[str, Any], handed: Handed) -> JobR
             ItemDraft(
                 project_id=job["project_id"],
                 collection_id=job["target_collection_id"],
-                type=(
-                    first.output.type or ITEM_TYPES.get(job["job_type_id"], ItemType.derived_raster)
-                ).value,
+                type=(first.output.type or ITEM_TYPES.get(job["job_type_id"], kind)).value,
                 name=name or f"{job['job_type_id']} {job['id'][-6:]}",
                 geometry=first.info["footprint"],
                 bbox=first.info["bbox"],
@@ -182,6 +218,8 @@ async def register(ctx: Context, job: Mapping[str, Any], handed: Handed) -> JobR
                     info=file.info,
                     title=file.output.title,
                     file_name=file.file_name,
+                    is_categorical=file.output.categorical,
+                    roles=file.output.roles,
                 )
                 for file in files
             ],

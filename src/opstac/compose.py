@@ -46,9 +46,16 @@ CHILD_FUNCTIONS = {
     "analyse": "processes.analysis.engine:execute",
     "decoded_bytes": "raster.ingest:decoded_bytes",
     "inspect": "raster.inspect:inspect",
+    "plain_file": "raster.inspect:plain_file",
     "prepare": "raster.ingest:prepare",
 }
-CHILD_SECONDS = {"analyse": 120, "decoded_bytes": 10, "inspect": 60, "prepare": 1800}
+CHILD_SECONDS = {
+    "analyse": 120,
+    "decoded_bytes": 10,
+    "inspect": 60,
+    "plain_file": 60,
+    "prepare": 1800,
+}
 # at once: each may take two gibibytes and a core
 CHILDREN = max(2, os.cpu_count() or 2)
 CHILD_WAIT_SECONDS = 60.0

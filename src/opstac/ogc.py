@@ -99,7 +99,8 @@ class Door:
             values = (row["outputs"] or {}).get("values", {})
             results = {name: Result(value=value) for name, value in values.items()}
             for item_id in row["output_item_ids"]:
-                for asset in await ctx.rows(None, jobs.sql.raster_assets, item=item_id):
+                made = await ctx.rows(None, jobs.sql.made_assets, item=item_id, job=row["id"])
+                for asset in made:
                     link = await signed_asset(ctx, asset)
                     results[asset["key"]] = Result(
                         href=link.url, media_type=asset["media_type"], title=asset["title"]

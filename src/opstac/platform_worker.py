@@ -60,7 +60,8 @@ class PlatformWorker:
                 item = await ctx.row(None, sql.item, id=ref.item_id)
                 if item is None:
                     raise JobFailed("scene_unreadable", f"item {ref.item_id} is gone")
-                rows = await ctx.rows(None, jobs.sql.raster_assets, item=ref.item_id)
+                wanted = jobs.sql.file_assets if ref.files else jobs.sql.raster_assets
+                rows = await ctx.rows(None, wanted, item=ref.item_id)
                 by_key = {row["key"]: row for row in rows}
                 for key in ref.asset_keys or tuple(by_key):
                     if key not in by_key:
