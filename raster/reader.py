@@ -9,12 +9,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import rasterio
 import shapely
 from rasterio._err import CPLE_BaseError
+from rasterio.crs import CRS
 from rasterio.enums import MaskFlags
 from rasterio.errors import CRSError, RasterioError, RasterioIOError
 from rasterio.features import rasterize
@@ -34,6 +35,30 @@ BLOCK = 512
 WINDOW_BYTES = 32 * 1024**2
 _HAIR = 0.001  # pixels
 _ALPHA_SIDE = 256  # of the picture an alpha band is judged by
+
+
+class Gridded(Protocol):
+    """What has pixels on the ground: an open dataset, or a grid that something is written to."""
+
+    @property
+    def crs(self) -> CRS:
+        """Of the coordinates that `transform` gives."""
+        ...
+
+    @property
+    def transform(self) -> Affine:
+        """Column and row → x and y."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        ...
 
 
 def open_guarded(path: str | os.PathLike[str], *, threads: int = 1) -> DatasetReader:
@@ -264,15 +289,20 @@ def windows(
     within = within or pixels(0, 0, dataset.width, dataset.height)
     pixel_bytes = sum(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
     columns = max(block, WINDOW_BYTES // (pixel_bytes * block) // block * block)
+    yield from tiles(within, columns, block)
+
+
+def tiles(within: Window, columns: int, rows: int) -> Iterator[Window]:
+    """Cut a window into pieces of at most `columns` x `rows` pixels, row by row."""
     left, top = int(within.col_off), int(within.row_off)
     width, height = int(within.width), int(within.height)
-    for row in range(0, height, block):
+    for row in range(0, height, rows):
         for column in range(0, width, columns):
             yield pixels(
                 left + column,
                 top + row,
                 min(columns, width - column),
-                min(block, height - row),
+                min(rows, height - row),
             )
 
 
@@ -295,7 +325,7 @@ class Area:
         return _inside(self.geometry, window, self.all_touched)
 
 
-def area(dataset: DatasetReader, geometry: Mapping[str, Any]) -> Area:
+def area(dataset: Gridded, geometry: Mapping[str, Any]) -> Area:
     """Place a geometry on the raster's grid.
 
     A pixel is inside if its centre is, as with `gdalwarp -cutline`. A geometry smaller than a
@@ -322,7 +352,7 @@ def area(dataset: DatasetReader, geometry: Mapping[str, Any]) -> Area:
     right = min(max(int(np.ceil(right - _HAIR)), left + 1), dataset.width)
     bottom = min(max(int(np.ceil(bottom - _HAIR)), top + 1), dataset.height)
     window = pixels(left, top, right - left, bottom - top)
-    for piece in windows(dataset, window):
+    for piece in tiles(window, 8 * BLOCK, BLOCK):
         if _inside(polygons, piece, False).any():
             return Area(window, polygons)
     return Area(window, polygons, all_touched=True)
@@ -340,7 +370,7 @@ def _inside(geometry: BaseGeometry, window: Window, all_touched: bool) -> np.nda
     return np.asarray(burned, dtype=bool)
 
 
-def to_pixels(dataset: DatasetReader, geometry: BaseGeometry) -> BaseGeometry:
+def to_pixels(dataset: Gridded, geometry: BaseGeometry) -> BaseGeometry:
     """A geometry (EPSG:4326) in the raster's pixel coordinates, at least where they meet.
 
     Edges are straight in longitude and latitude, as GeoJSON means them, so they are divided until
@@ -370,7 +400,7 @@ def move(from_crs: Any, to_crs: Any, points: np.ndarray) -> np.ndarray:
     return np.column_stack([np.asarray(moved[0], float), np.asarray(moved[1], float)])
 
 
-def _project(dataset: DatasetReader, geometry: BaseGeometry, shift: float) -> BaseGeometry | None:
+def _project(dataset: Gridded, geometry: BaseGeometry, shift: float) -> BaseGeometry | None:
     """In the raster's CRS; None where a vertex has no place in it."""
     try:
         moved = move("EPSG:4326", dataset.crs, shapely.get_coordinates(geometry))
@@ -381,7 +411,7 @@ def _project(dataset: DatasetReader, geometry: BaseGeometry, shift: float) -> Ba
     return shapely.set_coordinates(shapely.force_2d(geometry), np.add(moved, (shift, 0.0)))
 
 
-def _divided_nearby(dataset: DatasetReader, geometry: BaseGeometry) -> BaseGeometry:
+def _divided_nearby(dataset: Gridded, geometry: BaseGeometry) -> BaseGeometry:
     """The part of the geometry near the raster, its edges divided.
 
     What lies far away cannot always be projected, and would be divided in vain.
@@ -398,7 +428,7 @@ def _divided_nearby(dataset: DatasetReader, geometry: BaseGeometry) -> BaseGeome
     return shapely.segmentize(geometry.intersection(near), max(longest_m / 111_320, 1e-6))
 
 
-def geographic_bounds(dataset: DatasetReader) -> tuple[float, float, float, float]:
+def geographic_bounds(dataset: Gridded) -> tuple[float, float, float, float]:
     """west, south, east, north in degrees; west > east across the antimeridian."""
     xs, ys = zip(*corners(dataset), strict=True)
     return transform_bounds(
@@ -412,7 +442,7 @@ def place(transform: Affine, column: float, row: float) -> tuple[float, float]:
     return t.a * column + t.b * row + t.c, t.d * column + t.e * row + t.f
 
 
-def corners(dataset: DatasetReader) -> list[tuple[float, float]]:
+def corners(dataset: Gridded) -> list[tuple[float, float]]:
     """x, y of the grid's four corners."""
     width, height = dataset.width, dataset.height
     ends = ((0, 0), (width, 0), (width, height), (0, height))

@@ -11,30 +11,31 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import rasterio.warp
 import shapely
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
-from rasterio.io import DatasetReader
+from rasterio.io import DatasetReader, MemoryFile
 from rasterio.transform import Affine
+from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from processes.method import MethodError
 from raster import reader
-from raster.reader import Layout
+from raster.reader import Gridded, Layout
 
 SOURCE_PIXELS = 8_000_000
 """A target window is cut up where more source pixels would be read for it at once."""
 _COARSER = 1.5  # from this ratio of resolutions on, a finer raster is averaged
+_TOLERANCE = 1e-3  # source pixels: how far from its exact place a value may be taken
 _WHOLE = 1e-3  # pixels: how far from a whole pixel a shift may be
 
 
-def gsd(dataset: DatasetReader) -> float:
+def gsd(dataset: Gridded) -> float:
     """Size of the middle pixel on the ground, in metres: the square root of its area."""
     return math.sqrt(float(pixel_area(dataset, np.array([dataset.height / 2]))[0]))
 
 
-def pixel_area(dataset: DatasetReader, rows: np.ndarray, column: float | None = None) -> np.ndarray:
+def pixel_area(dataset: Gridded, rows: np.ndarray, column: float | None = None) -> np.ndarray:
     """Ground area in m² of the pixels that begin at `rows` in one column (default the middle).
 
     By an equal-area projection of the pixel's corners; the ellipsoid is that of WGS 84.
@@ -67,7 +68,7 @@ def _equal_area(points: np.ndarray) -> np.ndarray:
     return np.column_stack(transformer.transform(points[:, 0], points[:, 1]))
 
 
-def shift(source: DatasetReader, target: DatasetReader) -> tuple[int, int] | None:
+def shift(source: Gridded, target: Gridded) -> tuple[int, int] | None:
     """(columns, rows) to add to a target pixel for the source's, where both have one grid but for
     a shift by whole pixels; else None.
     """
@@ -88,9 +89,13 @@ def _times(a: Affine, b: Affine) -> Affine:
     return Affine(*made[:2].ravel())
 
 
-def same_grid(one: DatasetReader, other: DatasetReader) -> bool:
+def same_grid(one: Gridded, other: Gridded) -> bool:
     """Whether both have the same pixels."""
-    return one is other or (shift(one, other) == (0, 0) and one.shape == other.shape)
+    return one is other or (shift(one, other) == (0, 0) and _shape(one) == _shape(other))
+
+
+def _shape(grid: Gridded) -> tuple[int, int]:
+    return grid.height, grid.width
 
 
 def coarser(one: DatasetReader, other: DatasetReader) -> DatasetReader:
@@ -98,9 +103,7 @@ def coarser(one: DatasetReader, other: DatasetReader) -> DatasetReader:
     return other if gsd(other) > gsd(one) * 1.01 else one
 
 
-def resampling_for(
-    source: DatasetReader, target: DatasetReader, *, categorical: bool = False
-) -> str:
+def resampling_for(source: Gridded, target: Gridded, *, categorical: bool = False) -> str:
     """How values of `source` come onto the grid of `target`: `none`, `nearest`, `bilinear`,
     `average` or `mode`.
     """
@@ -117,7 +120,7 @@ def overlaps(one: DatasetReader, other: DatasetReader) -> bool:
     return not ground_of(other, one).is_empty
 
 
-def ground_of(source: DatasetReader, target: DatasetReader) -> Any:
+def ground_of(source: DatasetReader, target: Gridded) -> Any:
     """The part of `target`'s grid that `source` lies on: a geometry in target pixels."""
     from raster import footprint
 
@@ -134,25 +137,29 @@ def read(
     layout: Layout,
     indexes: Sequence[int],
     *,
-    onto: DatasetReader,
+    onto: Gridded,
     window: Window,
     resampling: str,
     scaled: bool = True,
+    dtype: str = "float32",
 ) -> np.ma.MaskedArray:
     """Bands of `source` on a window of `onto`'s grid.
 
-    Returns: float32, shape (bands, rows, columns); masked where the source has no value.
+    Args:
+        dtype: of the answer, `float32` or, for numbers that float32 cannot hold, `float64`.
+
+    Returns: shape (bands, rows, columns); masked where the source has no value, and 0 there.
 
     Raises: MethodError("grid_mismatch"), RasterError.
     """
     moved = shift(source, onto)
     if moved is not None:
-        return _moved(source, layout, indexes, window, moved, scaled)
+        return _moved(source, layout, indexes, window, moved, scaled, dtype)
     height, width = int(window.height), int(window.width)
-    out = _nothing(len(indexes), height, width)
+    out = _nothing(dtype, len(indexes), height, width)
     hidden = np.ma.getmaskarray(out)
     for piece, part in _pieces(source, onto, window):
-        found = _warp(source, layout, indexes, onto, piece, part, resampling, scaled)
+        found = _warp(source, layout, indexes, onto, piece, part, resampling, scaled, dtype)
         rows, columns = _slices(piece, window)
         valid = ~np.isnan(found)
         out.data[:, rows, columns] = np.where(valid, found, 0)
@@ -160,9 +167,9 @@ def read(
     return out
 
 
-def _nothing(*shape: int) -> np.ma.MaskedArray:
+def _nothing(dtype: str, *shape: int) -> np.ma.MaskedArray:
     """Masked everywhere, and 0 below the mask."""
-    return np.ma.MaskedArray(np.zeros(shape, np.float32), mask=np.ones(shape, bool))
+    return np.ma.MaskedArray(np.zeros(shape, dtype), mask=np.ones(shape, bool))
 
 
 def _moved(
@@ -172,6 +179,7 @@ def _moved(
     window: Window,
     moved: tuple[int, int],
     scaled: bool,
+    dtype: str,
 ) -> np.ma.MaskedArray:
     """The same pixels, which may lie outside the source."""
     left, top = int(window.col_off) + moved[0], int(window.row_off) + moved[1]
@@ -181,16 +189,25 @@ def _moved(
     if (x0, x1, y0, y1) == (left, left + width, top, top + height):
         there = reader.pixels(left, top, width, height)
         found = reader.read(source, indexes, window=there, layout=layout, scaled=scaled)
-        return np.ma.MaskedArray(found.data.astype(np.float32), mask=np.ma.getmaskarray(found))
-    out = _nothing(len(indexes), height, width)
+        return _below(found, dtype)
+    out = _nothing(dtype, len(indexes), height, width)
     hidden = np.ma.getmaskarray(out)
     if x0 < x1 and y0 < y1:
         there = reader.pixels(x0, y0, x1 - x0, y1 - y0)
         found = reader.read(source, indexes, window=there, layout=layout, scaled=scaled)
         rows, columns = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
-        out.data[:, rows, columns] = found.data
-        hidden[:, rows, columns] = np.ma.getmaskarray(found)
+        kept = _below(found, dtype)
+        out.data[:, rows, columns] = kept.data
+        hidden[:, rows, columns] = np.ma.getmaskarray(kept)
     return out
+
+
+def _below(values: np.ma.MaskedArray, dtype: str) -> np.ma.MaskedArray:
+    """In that dtype, with 0 below the mask."""
+    mask = np.ma.getmaskarray(values)
+    data = values.data.astype(dtype, copy=False)
+    data[mask] = 0
+    return np.ma.MaskedArray(data, mask=mask)
 
 
 def _slices(piece: Window, window: Window) -> tuple[slice, slice]:
@@ -198,7 +215,7 @@ def _slices(piece: Window, window: Window) -> tuple[slice, slice]:
     return slice(top, top + int(piece.height)), slice(left, left + int(piece.width))
 
 
-def _pieces(source: DatasetReader, onto: DatasetReader, window: Window) -> Any:
+def _pieces(source: DatasetReader, onto: Gridded, window: Window) -> Any:
     """(target window, source window or None where they do not meet), none of them too large."""
     todo = [window]
     while todo:
@@ -221,7 +238,7 @@ def _pieces(source: DatasetReader, onto: DatasetReader, window: Window) -> Any:
             todo.append(reader.pixels(left, top + half, width, height - half))
 
 
-def _source_window(source: DatasetReader, onto: DatasetReader, piece: Window) -> Window | None:
+def _source_window(source: DatasetReader, onto: Gridded, piece: Window) -> Window | None:
     """What of the source a target window needs, with a margin for interpolation."""
     left, top = float(piece.col_off), float(piece.row_off)
     right, bottom = left + piece.width, top + piece.height
@@ -251,32 +268,83 @@ def _warp(
     source: DatasetReader,
     layout: Layout,
     indexes: Sequence[int],
-    onto: DatasetReader,
+    onto: Gridded,
     piece: Window,
     part: Window,
     resampling: str,
     scaled: bool,
+    dtype: str,
 ) -> np.ndarray:
     values = reader.read(source, indexes, window=part, layout=layout, scaled=scaled)
-    given = np.where(np.ma.getmaskarray(values), np.nan, values.data).astype(np.float32)
-    out = np.full((len(indexes), int(piece.height), int(piece.width)), np.nan, np.float32)
+    given = np.where(np.ma.getmaskarray(values), np.nan, values.data).astype(dtype)
+    out = np.full((len(indexes), int(piece.height), int(piece.width)), np.nan, dtype)
+    across, down = _ratios(source, onto)
+    options = {
+        "crs": onto.crs,
+        "transform": _at(onto.transform, piece),
+        "width": int(piece.width),
+        "height": int(piece.height),
+        "resampling": Resampling[resampling],
+        "tolerance": _TOLERANCE,
+        "XSCALE": across,
+        "YSCALE": down,
+    }
     for band, target in zip(given, out, strict=True):
         try:
-            rasterio.warp.reproject(
-                band,
-                target,
-                src_transform=_at(source.transform, part),
-                src_crs=source.crs,
-                src_nodata=np.nan,
-                dst_transform=_at(onto.transform, piece),
-                dst_crs=onto.crs,
-                dst_nodata=np.nan,
-                resampling=Resampling[resampling],
-                tolerance=0.0,
-            )
+            _warp_band(band, _at(source.transform, part), source.crs, target, options)
         except RasterioError as error:
             raise MethodError("grid_mismatch", f"the rasters cannot be aligned: {error}") from None
     return out
+
+
+def _warp_band(
+    values: np.ndarray, transform: Affine, crs: Any, target: np.ndarray, options: dict[str, Any]
+) -> None:
+    """Warp one band, NaN where there is no value; `reproject` of rasterio has a fixed tolerance."""
+    rows, columns = values.shape
+    with MemoryFile() as memory:
+        with memory.open(
+            driver="GTiff", width=columns, height=rows, count=1, dtype=values.dtype.name,
+            crs=crs, transform=transform, nodata=np.nan,
+        ) as held:  # fmt: skip
+            held.write(values, 1)
+        with memory.open() as held, WarpedVRT(held, **options) as warped:
+            warped.read(1, out=target)
+
+
+def _ratios(source: Gridded, onto: Gridded) -> tuple[float, float]:
+    """Target pixels for one source pixel, along the source's columns and rows, at its middle.
+
+    GDAL widens a kernel by this where it is below 1. Left to itself it takes the ratio of the
+    windows at hand, so a picture warped in pieces would have seams.
+    """
+    c, r = source.width / 2, source.height / 2
+    x, y = reader.place(source.transform, c, r)
+    there = reader.move(source.crs, onto.crs, np.array([[x, y]]))[0]
+    if not np.isfinite(there).all():
+        return 1.0, 1.0
+    t = onto.transform
+    inverse = ~t
+    column = inverse.a * there[0] + inverse.b * there[1] + inverse.c
+    row = inverse.d * there[0] + inverse.e * there[1] + inverse.f
+    steps = ((-0.5, 0.0), (0.5, 0.0), (0.0, -0.5), (0.0, 0.5))
+    places = np.array([reader.place(t, column + x, row + y) for x, y in steps])
+    back = reader.move(onto.crs, source.crs, places)
+    if not np.isfinite(back).all():
+        return 1.0, 1.0
+    own = ~source.transform
+    moved = np.array([back[1] - back[0], back[3] - back[2]])
+    columns = np.hypot(*(own.a * moved[:, 0] + own.b * moved[:, 1]))
+    rows = np.hypot(*(own.d * moved[:, 0] + own.e * moved[:, 1]))
+    return _ratio(columns), _ratio(rows)
+
+
+def _ratio(source_pixels: float) -> float:
+    """1 for n; a number near a whole one is taken as that, as GDAL does."""
+    whole = round(source_pixels)
+    if source_pixels <= 1 or abs(source_pixels - whole) < 0.05:
+        return 1.0 / max(whole, 1)
+    return 1.0 / float(source_pixels)
 
 
 def _at(transform: Affine, window: Window) -> Affine:
