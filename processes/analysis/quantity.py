@@ -369,17 +369,25 @@ def _grid(inputs: Sequence[Band]) -> DatasetReader:
     return grid
 
 
+def reflectance_divisor(dataset: DatasetReader, layout: Layout, index: int) -> int | None:
+    """What makes reflectance of a band's whole numbers where nothing says how: 10,000, or 255 of
+    8 bits; None for a band with a scale, or of fractions.
+    """
+    at = layout.data.index(index)
+    dtype = np.dtype(dataset.dtypes[index - 1])
+    if (layout.scales[at], layout.offsets[at]) != (1.0, 0.0) or dtype.kind not in "iu":
+        return None
+    return 255 if dtype.itemsize == 1 else 10_000
+
+
 def _as_reflectance(inputs: tuple[Band, ...]) -> tuple[tuple[Band, ...], str | None]:
     """Whole numbers without a scale as reflectance: the index's constants presuppose it."""
     made, notes = [], []
     for band in inputs:
-        at = band.layout.data.index(band.index)
-        dtype = np.dtype(band.dataset.dtypes[band.index - 1])
-        plain = (band.layout.scales[at], band.layout.offsets[at]) == (1.0, 0.0)
-        if not plain or dtype.kind not in "iu":
+        divisor = reflectance_divisor(band.dataset, band.layout, band.index)
+        if divisor is None:
             made.append(band)
             continue
-        divisor = 255 if dtype.itemsize == 1 else 10_000
         notes.append(f"stored values divided by {divisor}")
         made.append(replace(band, factor=1.0 / divisor))
     return tuple(made), notes[0] if notes else None

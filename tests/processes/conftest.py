@@ -1,5 +1,7 @@
 """A run of one process on files written on the spot."""
 
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,21 @@ def make(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def gdal() -> Callable[..., str]:
+    """Run one of GDAL's programs, another build than rasterio's; what it prints."""
+
+    def call(*command: Any) -> str:
+        bare = {k: v for k, v in os.environ.items() if not k.startswith(("GDAL_", "PROJ_", "CPL_"))}
+        done = subprocess.run(
+            [str(part) for part in command],
+            check=True, timeout=120, env=bare, capture_output=True, text=True,
+        )  # fmt: skip
+        return done.stdout
+
+    return call
 
 
 @pytest.fixture

@@ -1,0 +1,171 @@
+"""Inputs and choices that processes of one item share: which asset, which band, what is known."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from processes.analysis.params import BandRef
+from processes.geometry import Polygonal
+from processes.process import JobError, Source, SourceRef
+from raster import bands, reader
+from raster.errors import RasterError
+
+ItemId = Annotated[str, Field(min_length=1, max_length=200)]
+AssetKey = Annotated[str, Field(min_length=1, max_length=200)]
+BandMapping = Annotated[
+    dict[Annotated[str, Field(max_length=100)], Annotated[int, Field(ge=1, le=10_000)]],
+    Field(max_length=200),
+]
+
+
+class OneItem(BaseModel):
+    """The item that is read, what of it, and what the result is called."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source_item_id: ItemId = Field(description="The item to read.")
+    asset_key: AssetKey | None = Field(
+        default=None, description='Asset to read; default "data", else the first raster.'
+    )
+    geometry: Polygonal | None = Field(
+        default=None,
+        description="Area of interest in EPSG:4326, pixels counted by their centres; default the "
+        "whole item.",
+    )
+    output_name: str | None = Field(
+        default=None, min_length=1, max_length=200, description="Name of the new item."
+    )
+
+
+class OneBand(OneItem):
+    """The same, of one band."""
+
+    band: BandRef = Field(default=1, description="Band by number from 1, or by name or role.")
+
+
+def one_item(inputs: OneItem) -> tuple[SourceRef, ...]:
+    """The item, with the asset named or all its rasters."""
+    keys = (inputs.asset_key,) if inputs.asset_key else None
+    return (SourceRef(inputs.source_item_id, keys),)
+
+
+def first(sources: Mapping[str, Source]) -> Source:
+    """The asset read where none is named: `data`, else the first. Raises: JobError."""
+    if not sources:
+        raise JobError("scene_unreadable", "the item has no raster asset")
+    return sources.get("data") or next(iter(sources.values()))
+
+
+def check_band(inputs: OneBand, sources: Mapping[str, Source]) -> None:
+    """Whether the band is there, as far as the platform knows. Raises: JobError."""
+    source = first(sources)
+    names = source.band_names
+    if isinstance(inputs.band, int):
+        count = source.asset.get("band_count")
+        if isinstance(count, int) and inputs.band > count:
+            raise JobError("band_missing", f"no band {inputs.band}; the raster has {count}")
+    elif names and bands.resolve(inputs.band, names) is None:
+        raise no_band(inputs.band, names)
+
+
+@dataclass(frozen=True)
+class BandAt:
+    """A band of an asset, by its number from 1."""
+
+    source: Source
+    index: int
+
+
+def find_bands(
+    roles: Sequence[str], sources: Mapping[str, Source], mapping: Mapping[str, int] | None
+) -> list[BandAt]:
+    """The bands of these roles: of one asset that has them all, else of the first that has each.
+
+    Args:
+        mapping: an explicit choice such as `{"BLUE": 1}`; wins over names.
+
+    Raises: JobError("band_missing"): with the names that there are.
+    """
+    places = [{role: _place(role, s, len(sources), mapping) for role in roles} for s in
+              sources.values()]  # fmt: skip
+    whole = [n for n, found in enumerate(places) if all(found.values())]
+    order = [*whole[:1], *range(len(places))]
+    given = list(sources.values())
+    made = []
+    for role in roles:
+        index, source = next(((places[n][role], given[n]) for n in order if places[n][role]),
+                             (None, None))  # fmt: skip
+        if index is None or source is None:
+            seen = sorted({name for s in given for name in names_of(s) if name})
+            there = ", ".join(seen[:40]) or "without names"
+            raise JobError("band_missing", f"no {role} band; the item's bands: {there}")
+        made.append(BandAt(source, index))
+    return made
+
+
+def _place(role: str, source: Source, among: int, mapping: Mapping[str, int] | None) -> int | None:
+    names = names_of(source)
+    count = source.asset.get("band_count") or len(names)
+    index = bands.resolve(role, names, mapping)
+    if index is None and among > 1 and bands.resolve(role, [source.asset_key]):
+        index = 1  # one file a band: the asset's key is the band's name
+    return index if index is not None and index <= max(count, 1) else None
+
+
+def names_of(source: Source) -> list[str | None]:
+    """Band names of the platform, else of the file where it can be opened."""
+    if source.band_names or not source.path:
+        return list(source.band_names or ())
+    with reader.open_guarded(source.path) as dataset:
+        return list(dataset.descriptions)
+
+
+def open_band(source: Source, band: int | str) -> tuple[Any, reader.Layout, int]:
+    """(dataset, layout, 1-based index) of a data band. Raises: JobError, RasterError."""
+    dataset, layout = open_source(source)
+    names: list[str | None] = [None] * dataset.count
+    for index, name in zip(layout.data, layout.names, strict=True):
+        names[index - 1] = name or None
+    found = band if isinstance(band, int) else bands.resolve(band, names)
+    if found is None or found not in layout.data:
+        dataset.close()
+        raise no_band(band, [name for name in names if name])
+    return dataset, layout, found
+
+
+def open_source(source: Source, threads: int = 2) -> tuple[Any, reader.Layout]:
+    """(dataset, layout by what the platform knows of it). Raises: RasterError."""
+    dataset = reader.open_guarded(source.path, threads=threads)
+    metadata = source.asset.get("bands") or source.asset.get("raster:bands")
+    return dataset, reader.layout(dataset, band_names=source.band_names, metadata=metadata)
+
+
+@contextmanager
+def opened(sources: Mapping[str, Source]) -> Iterator[dict[str, tuple[Any, reader.Layout]]]:
+    """(dataset, layout) of each source while the context lasts. Raises: RasterError."""
+    with ExitStack() as stack:
+        made = {}
+        for key, source in sources.items():
+            dataset, layout = open_source(source)
+            made[key] = stack.enter_context(dataset), layout
+        yield made
+
+
+def no_band(band: int | str, names: Iterable[str | None]) -> JobError:
+    """A band that is not there."""
+    there = ", ".join(name for name in list(names)[:40] if name) or "without names"
+    return JobError("band_missing", f"no band {str(band)[:100]!r}; the raster's bands: {there}")
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """A geometry beside the raster as a job's error. Raises: JobError("no_overlap")."""
+    try:
+        yield
+    except RasterError as error:
+        if error.code == "no_overlap":
+            raise JobError("no_overlap", "the area of interest lies outside the raster") from None
+        raise
