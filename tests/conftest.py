@@ -158,9 +158,12 @@ def service() -> str:
 
 
 @asynccontextmanager
-async def on_database(dsn: str, home: Path, service: str = "all") -> AsyncIterator[Api]:
-    """The platform on a database, without workers."""
-    async with compose.embedded(test_settings(dsn, home), service=service) as platform:
+async def on_database(
+    dsn: str, home: Path, service: str = "all", **changes: Any
+) -> AsyncIterator[Api]:
+    """The platform on a database, without workers; `changes` are settings."""
+    settings = test_settings(dsn, home, **changes)
+    async with compose.embedded(settings, service=service) as platform:
         transport = httpx.ASGITransport(platform.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
             yield Api(platform, client)

@@ -29,16 +29,19 @@ async def signed_asset(ctx: Context, asset: Mapping[str, Any]) -> SignedLink:
     return await sign(asset, ctx.services, ctx.base_url)
 
 
-async def sign(asset: Mapping[str, Any], services: Services, base_url: str) -> SignedLink:
+async def sign(
+    asset: Mapping[str, Any], services: Services, base_url: str, *, until: datetime | None = None
+) -> SignedLink:
     """A download link of an asset's row: the bucket's own, ours where objects are local, or the
-    asset's href where it lies elsewhere.
+    asset's href where it lies elsewhere. It holds `until` then, or for a quarter of an hour.
 
     May ask the bucket's account for a signature: call it outside transactions.
 
     Raises:
         Conflict: it lies where a browser cannot fetch it.
     """
-    expires_at = int(time.time()) + SECONDS
+    now = int(time.time())
+    expires_at = now + SECONDS if until is None else int(until.timestamp())
     if asset.get("href") is not None:
         if not asset["href"].startswith(("http://", "https://")):
             raise Conflict(
@@ -46,7 +49,7 @@ async def sign(asset: Mapping[str, Any], services: Services, base_url: str) -> S
             )
         return SignedLink(asset["href"], datetime.fromtimestamp(expires_at, UTC))
     path = asset["object_path"]
-    url = await services.objects.signed_download(path, SECONDS)
+    url = await services.objects.signed_download(path, max(1, expires_at - now))
     if url is None:
         grant = signing.Grant(
             "get",

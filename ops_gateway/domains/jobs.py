@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from db.pool import Pool
 from db.queries import queries
+from ops_gateway.catalogue.sources import readable
 from ops_gateway.domains import prices
 from ops_gateway.domains.prices import Rate
 from ops_gateway.kernel import access
@@ -245,13 +246,19 @@ async def prepare(
     )
 
 
+async def default_project(ctx: Context) -> str:
+    """The caller's oldest project that is not archived; raises Conflict where there is none."""
+    row = await ctx.row(None, sql.oldest_project, projects=access.visible_projects(ctx.principal))
+    if row is None:
+        raise Conflict("there is no project to run in; make one or name one")
+    return row["id"]
+
+
 async def find_sources(ctx: Context, process: Process, typed: Any, at: str) -> list[SourceItem]:
     """The items the inputs name, each visible to the caller and with the assets asked for."""
     found: list[SourceItem] = []
     for ref in process.sources(typed):
-        item = await access.item(ctx, ref.item_id)
-        there = sql.file_assets if ref.files else sql.raster_assets
-        assets = await ctx.rows(None, there, item=ref.item_id)
+        item, assets = await readable(ctx, ref.item_id, files=ref.files)
         if ref.asset_keys is not None:
             by_key = {a["key"]: a for a in assets}
             missing = [k for k in ref.asset_keys if k not in by_key]

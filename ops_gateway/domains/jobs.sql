@@ -13,15 +13,6 @@ where organization_id = :org and item_id = :item and deleted_at is null and band
   and object_path is not null
 order by (key = 'data') desc, created_at, id;
 
--- name: file_assets
--- Rasters and other files, without the pictures that stand for the item.
-select id, key, title, file_name, object_path, media_type, roles, size_bytes, checksum, band_count, band_names,
-       bands, is_categorical, datetime
-from asset
-where organization_id = :org and item_id = :item and deleted_at is null and object_path is not null
-  and not roles && '{thumbnail,overview}'
-order by (key = 'data') desc, created_at, id;
-
 -- name: made_assets
 -- The files of a job among the assets of an item.
 select id, key, title, file_name, object_path, media_type, roles, size_bytes, checksum, band_count, band_names,

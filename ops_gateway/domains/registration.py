@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,11 +17,11 @@ from ops_gateway.catalogue import geometry, pictures
 from ops_gateway.catalogue.drafts import AssetDraft, ItemDraft
 from ops_gateway.catalogue.items import insert_item
 from ops_gateway.catalogue.models import ItemResponse, ItemType
+from ops_gateway.catalogue.sources import of_organization
 from ops_gateway.domains import jobs
 from ops_gateway.domains.jobs import Job
-from ops_gateway.kernel import access
 from ops_gateway.kernel.context import Context, Event
-from ops_gateway.kernel.errors import Invalid, Unavailable
+from ops_gateway.kernel.errors import Invalid, NotFound, Unavailable
 from ops_gateway.kernel.fault import fault
 from ops_gateway.kernel.operation import Input, Output
 from ops_gateway.kernel.services import ChildRefused
@@ -260,8 +261,8 @@ async def register(ctx: Context, job: Mapping[str, Any], handed: Handed) -> JobR
 async def _times(ctx: Context, job: Mapping[str, Any]) -> dict[str, Any]:
     """An output has the time of its first source; now where there is none."""
     for item_id in job["source_item_ids"][:1]:
-        row = await ctx.row(None, access.sql.item, id=item_id)
-        if row is not None:
+        with suppress(NotFound):
+            row, _ = await of_organization(ctx, item_id)
             return {name: row[name] for name in ("datetime", "start_datetime", "end_datetime")}
     return {}
 

@@ -67,6 +67,14 @@ class Remote(Protocol):
         ...
 
 
+class Receivers(Protocol):
+    """Judges addresses that a customer wants messages sent to."""
+
+    async def check_endpoint(self, url: str) -> object:
+        """Raises ValueError, whose text is for the customer, where nothing would be sent."""
+        ...
+
+
 @dataclass(frozen=True)
 class Limits:
     """Rate limits, calls a minute."""
@@ -106,5 +114,7 @@ class Services:
     searcher: Searcher | None = None
     # None where no file of another host is opened
     remote: Remote | None = None
+    # None in a process that takes no addresses for messages
+    receivers: Receivers | None = None
     # counts a tile served from an organization's data, for the bill
     count_tile: Callable[[str], None] = lambda organization: None

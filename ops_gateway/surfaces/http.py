@@ -103,7 +103,8 @@ class Endpoint:
             limits.update(self.limiter.count(op, principal, address))
             if request.method not in ("GET", "HEAD"):
                 limit = BULK_LIMIT if op.bulk else BODY_LIMIT
-                return await read_json(request, limit, loose=op.bulk)
+                raw = await read_json(request, limit, loose=op.bulk)
+                return {**raw, **fields} if fields and isinstance(raw, dict) else raw
             if not op.is_read:
                 raise MethodNotAllowed(
                     f"'{op.id}' is not a read; use POST", headers={"Allow": "POST"}

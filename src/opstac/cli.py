@@ -24,6 +24,7 @@ COMMANDS = (
     "op",
     "ingest",
     "worker-token",
+    "webhook-secret",
     "keys",
     "docs",
     "db",

@@ -22,8 +22,9 @@ from ops_gateway.kernel.pipeline import Pipeline
 from ops_gateway.kernel.secrets import Keys, PublicKeys
 from ops_gateway.kernel.services import ChildRefused, Options, Services
 from ops_gateway.providers.addresses import parse_allowances
+from ops_gateway.providers.delivery import Sender
 from ops_gateway.providers.remote import RemoteFiles, parse_hosts
-from ops_gateway.surfaces import assets, job_outputs, pages, storage
+from ops_gateway.surfaces import assets, astra, job_outputs, pages, storage
 from ops_gateway.surfaces.edge import Edge
 from ops_gateway.surfaces.limits import RateLimiter
 from ops_gateway.surfaces.metrics import Metrics
@@ -306,6 +307,7 @@ def gateway_app(
             ),
             *job_outputs.routes(platform.pipeline),
             *assets.routes(platform.pipeline),
+            *astra.routes(platform.pipeline, platform.limiter),
             *pages.routes(),
         ],
     )
@@ -359,6 +361,7 @@ def make_services(settings: Settings, keys: Keys, pool: TilePool) -> Services:
         child=child,
         wake=queue.defer_wake,
         defer=defer,
+        receivers=Sender(allow=parse_allowances(settings.webhook_allow)),
         options=Options(
             signup_credits=settings.signup_credits,
             storage_quota_bytes=settings.storage_quota_bytes,

@@ -11,10 +11,9 @@ from starlette.types import ASGIApp
 
 from ops_gateway.catalogue.links import signed_asset
 from ops_gateway.domains import jobs
-from ops_gateway.kernel import access
 from ops_gateway.kernel.answers import Call
 from ops_gateway.kernel.context import Context, Principal
-from ops_gateway.kernel.errors import Conflict, Forbidden, OpError, Unauthenticated
+from ops_gateway.kernel.errors import Forbidden, OpError, Unauthenticated
 from ops_gateway.kernel.failures import translate
 from ops_gateway.kernel.operation import REGISTRY
 from processes.app import create_app
@@ -59,7 +58,7 @@ class Door:
         """Run `processing.execute`; a project that is not named is the caller's oldest one."""
         caller(request, "processing:process")
         if project_id is None:
-            project_id = await self._look(request, default_project)
+            project_id = await self._look(request, jobs.default_project)
         body = {"process_id": process_id, "workspaceId": project_id, "inputs": inputs}
         made = await self._run(request, "processing.execute", body)
         job = await self.get_job(request, made["jobID"])
@@ -154,16 +153,6 @@ def caller(request: Request, scope: str) -> Principal:
     if not principal.allows(scope):
         raise Forbidden(f"missing scope '{scope}'")
     return principal
-
-
-async def default_project(ctx: Context) -> str:
-    """The caller's oldest project that is not archived; raises Conflict where there is none."""
-    row = await ctx.row(
-        None, jobs.sql.oldest_project, projects=access.visible_projects(ctx.principal)
-    )
-    if row is None:
-        raise Conflict("there is no project to run in; make one or name it as `project_id`")
-    return row["id"]
 
 
 def shape(row: Mapping[str, Any]) -> dict[str, Any]:

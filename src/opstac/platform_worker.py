@@ -11,10 +11,11 @@ import orjson
 from db.paths import StorageUnavailable
 from db.pool import Pool
 from db.queries import queries
+from ops_gateway.catalogue.sources import of_organization
 from ops_gateway.domains import jobs, uploads_complete
 from ops_gateway.kernel.authenticate import Authenticator, issue_job_token
 from ops_gateway.kernel.context import Context
-from ops_gateway.kernel.errors import Conflict, Invalid, OpError, Unauthenticated
+from ops_gateway.kernel.errors import Conflict, Invalid, NotFound, OpError, Unauthenticated
 from ops_gateway.kernel.events import REACTIONS
 from ops_gateway.kernel.pipeline import Call, Pipeline
 from ops_gateway.worker.claim import ClaimedJob, JobEnded, LeaseLost
@@ -57,11 +58,10 @@ class PlatformWorker:
         async def find(ctx: Context) -> list[Source]:
             found: list[Source] = []
             for ref in process.sources(typed):
-                item = await ctx.row(None, sql.item, id=ref.item_id)
-                if item is None:
-                    raise JobFailed("scene_unreadable", f"item {ref.item_id} is gone")
-                wanted = jobs.sql.file_assets if ref.files else jobs.sql.raster_assets
-                rows = await ctx.rows(None, wanted, item=ref.item_id)
+                try:
+                    item, rows = await of_organization(ctx, ref.item_id, files=ref.files)
+                except NotFound:
+                    raise JobFailed("scene_unreadable", f"item {ref.item_id} is gone") from None
                 by_key = {row["key"]: row for row in rows}
                 for key in ref.asset_keys or tuple(by_key):
                     if key not in by_key:

@@ -11,6 +11,7 @@ from ops_gateway.worker.relay import relay_forever
 from ops_gateway.worker.runner import Limits
 from opstac import chores, platform_worker
 from opstac.compose import core
+from opstac.deliveries import deliveries
 from opstac.matching import match_forever
 from opstac.settings import Settings
 from processes.process import discover
@@ -33,6 +34,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as side:
             relaying = side.create_task(relay_forever(system))
             matching = side.create_task(match_forever(platform.pipeline, system))
+            sending = side.create_task(deliveries(platform.pipeline, system, settings).run())
             await worker.work(
                 system,
                 services,
@@ -51,3 +53,4 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             )
             relaying.cancel()
             matching.cancel()
+            sending.cancel()

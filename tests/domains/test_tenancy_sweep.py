@@ -47,6 +47,7 @@ FIELDS = {
     "profile": "profile",
     "profile_id": "profile",
     "project_id": "project",
+    "scene_ids": "items",
     "search_id": "search",
     "source_item_id": "item",
     "target_collection_id": "collection",
@@ -106,6 +107,7 @@ VALUES: dict[str, Any] = {
 CLIP = {"source_item_id": "{item}", "aoi_geometry": SQUARE}
 # ids that stand inside free-form members
 BODIES: dict[str, dict[str, Any]] = {
+    "astra.process": {"operation": "ndvi"},
     "analytics.execute": {"params": {"item_id": "{item}", "band": 1}},
     "processing.catalog.estimate": {"inputs": CLIP},
     "processing.catalog.validate": {"inputs": CLIP},
@@ -175,6 +177,14 @@ ROUTES: list[tuple[str, str, Any, set[int]]] = [
     ("GET", "/v1/projects/{project}", None, set()),
     ("GET", "/v1/processing/job/{job}", None, set()),
     ("GET", "/v1/uploads/{upload}", None, set()),
+    ("GET", "/api/v1/process/{job}", None, set()),
+    ("POST", "/api/v1/process", {"operation": "ndvi", "scene_ids": ["{item}"]}, set()),
+    (
+        "POST",
+        "/api/v1/process",
+        {"operation": "ndvi", "scene_ids": ["{collection}:{item}"]},
+        set(),
+    ),
     ("PUT", "/v1/jobs/{job}/outputs/x.tif", None, set()),
     # signed, whoever asks
     ("GET", "/storage/{path}", None, {403}),

@@ -7,11 +7,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from opstac.journey import SAMPLES, area_inside
@@ -149,3 +151,81 @@ async def scene(api: Any) -> Scene:
     project = await api.project(owner)
     done = await bring_in(api, owner, project, FIELDS, name="fields", datetime="2021-04-01")
     return Scene(api, owner, project, done["items"][0])
+
+
+@dataclass
+class Received:
+    """One request."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.body)
+
+
+@dataclass
+class Receiver:
+    """A receiver that gives the answers of `script` in turn, the last one for ever."""
+
+    script: Sequence[str]
+    got: list[Received] = field(default_factory=list)
+    now: int = 0
+    most: int = 0
+    port: int = 0
+    hold: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/hook"
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            headers = {
+                name.lower(): value
+                for name, _, value in (line.partition(": ") for line in head[1:] if line)
+            }
+            body = await reader.readexactly(int(headers.get("content-length", 0)))
+            self.got.append(Received(head[0].split(" ")[1], headers, body))
+            self.now += 1
+            self.most = max(self.most, self.now)
+            try:
+                await self._answer(self.script[min(len(self.got), len(self.script)) - 1], writer)
+            finally:
+                self.now -= 1
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+            with suppress(Exception):
+                await writer.wait_closed()
+
+    async def _answer(self, answer: str, writer: asyncio.StreamWriter) -> None:
+        if answer == "hang":
+            await self.hold.wait()
+        if answer in ("hang", "drop"):
+            return
+        status, _, more = answer.partition("|")
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n{more}\r\n".encode())
+        await writer.drain()
+
+
+@asynccontextmanager
+async def receiving(*script: str) -> AsyncIterator[Receiver]:
+    """A receiver while the block lasts."""
+    receiver = Receiver(script or ("204 No Content",))
+    server = await asyncio.start_server(receiver.accept, "127.0.0.1", 0)
+    receiver.port = server.sockets[0].getsockname()[1]
+    try:
+        yield receiver
+    finally:
+        receiver.hold.set()
+        server.close()
+
+
+@pytest.fixture(name="receiving")
+def receiving_fixture() -> Any:
+    return receiving

@@ -1,0 +1,42 @@
+"""Addresses that want word of a job: checked at the door, kept with the job, told by a worker.
+
+The table's trigger makes the deliveries, in the transaction that changes the job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from db.queries import queries
+from ops_gateway.kernel.context import Context
+from ops_gateway.kernel.errors import Invalid
+
+sql = queries(__file__)
+
+
+async def check(ctx: Context, url: str, loc: str | Sequence[str | int]) -> None:
+    """Raise Invalid at `loc` unless messages may be sent to `url` now. Not within a transaction."""
+    await ctx.release()
+    receivers = ctx.services.receivers
+    if receivers is None:
+        raise Invalid.at(loc, "this service sends no messages")
+    try:
+        await receivers.check_endpoint(url)
+    except ValueError as error:
+        raise Invalid.at(loc, f"nothing is sent there: {error}", "url_refused") from None
+
+
+async def add(ctx: Context, job_id: str, kind: str, url: str) -> None:
+    """Tell `url` of the job, in the words of `kind`; in the transaction that makes the job."""
+    await ctx.execute(sql.add, job=job_id, kind=kind, url=url, base_url=ctx.base_url)
+
+
+async def base_url(ctx: Context, job_id: str, kind: str) -> str:
+    """How the client that gave the address reached the platform."""
+    return (await ctx.one("callback", sql.base_url, job=job_id, kind=kind))["base_url"]
+
+
+async def job(ctx: Context, job_id: str) -> dict[str, Any]:
+    """The job's row, also where it has been deleted since: its message is owed all the same."""
+    return await ctx.one("job", sql.job_even_deleted, id=job_id)

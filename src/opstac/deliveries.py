@@ -1,0 +1,73 @@
+"""Who writes which message, and the loop that sends them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+
+from db.pool import Pool
+from ops_gateway.domains import astra, job_callbacks, jobs, signing_secrets
+from ops_gateway.kernel.context import Context
+from ops_gateway.kernel.errors import Gone
+from ops_gateway.kernel.pipeline import Pipeline
+from ops_gateway.providers.addresses import parse_allowances
+from ops_gateway.providers.delivery import Sender
+from ops_gateway.worker.deliveries import Compose, Deliveries, Due, Message
+from opstac.settings import Settings
+
+Write = Callable[[Context, dict[str, Any], str], Awaitable[Any]]
+"""`await write(ctx, job_row, base_url)` gives a message's JSON; None where there is no more to say.
+"""
+
+EVENT_TYPES = {
+    "completed": "processing.completed",
+    "failed": "processing.failed",
+    "cancelled": "processing.failed",
+}
+
+
+def deliveries(pipeline: Pipeline, system: Pool, settings: Settings) -> Deliveries:
+    """The sending end, over every kind of message there is.
+
+    Args:
+        system: a pool of role opstac_system.
+    """
+    writers: dict[str, Write] = {astra.CALLBACK: write_scene_status}
+    sender = Sender(allow=parse_allowances(settings.webhook_allow))
+    return Deliveries(
+        system, sender, {kind: of_job(pipeline, write) for kind, write in writers.items()}
+    )
+
+
+def of_job(pipeline: Pipeline, write: Write) -> Compose:
+    """A composer of messages about jobs, signed by the organization's secret."""
+
+    async def compose(due: Due) -> Message | None:
+        assert due.subject is not None and due.destination is not None
+        job_id = due.subject
+
+        async def look(ctx: Context) -> tuple[str, Any]:
+            row = await job_callbacks.job(ctx, job_id)
+            base_url = await job_callbacks.base_url(ctx, job_id, due.kind)
+            event_type = EVENT_TYPES.get(row["status"], "processing.progress")
+            return event_type, await write(ctx, row, base_url)
+
+        principal = jobs.platform_for(due.organization_id, "webhooks")
+        event_type, document = await pipeline.look("deliveries.compose", principal, look)
+        if document is None:
+            return None
+        secrets = await signing_secrets.current(pipeline, due.organization_id)
+        return Message(due.destination, orjson.dumps(document), event_type, secrets)
+
+    return compose
+
+
+async def write_scene_status(ctx: Context, row: dict[str, Any], base_url: str) -> Any:
+    """The status document that a poll gives."""
+    try:
+        status = await astra.status_of(ctx, row, base_url)
+    except Gone:
+        return None  # late, and the file is gone: there is no status to tell
+    return status.model_dump(mode="json", by_alias=True)
