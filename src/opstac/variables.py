@@ -200,8 +200,8 @@ RASTER_ALLOW = Variable(
 WEBHOOK_ALLOW = Variable(
     "OPSTAC_WEBHOOK_ALLOW",
     "",
-    "Private networks that event deliveries may be sent to, as `127.0.0.1/32:8000-8999`, separated "
-    "by commas. Deliveries themselves come in a later version.",
+    "Private networks that messages about jobs may be sent to, as `127.0.0.1/32:8000-8999`, "
+    "separated by commas; there also by plain http.",
 )
 CRON_TOKEN = Variable(
     "BILLING_CRON_TOKEN", None, "The token that a scheduler of yours calls the platform with."
