@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from rasterio.enums import ColorInterp
 
 from processes import colormaps
+from processes.analysis import align
+from processes.blocks import Block, Files, Grid, write
 from processes.geometry import Polygonal, area_km2
 from processes.process import (
     RASTER_OUTPUT,
@@ -22,7 +24,7 @@ from processes.process import (
     SourceRef,
     process,
 )
-from raster import bands, cog, reader
+from raster import bands, reader
 from raster.errors import RasterError
 
 
@@ -100,20 +102,24 @@ def run(ctx: RunContext[NdviInputs]) -> list[Output]:
     red = _find(ctx.inputs, ctx.sources, "red")
     nir = _find(ctx.inputs, ctx.sources, "nir")
     path = ctx.out_dir / "ndvi_output.tif"
-    temporary = path.with_suffix(".part.tif")
-    try:
-        with ExitStack() as stack:
-            opened = [_open(stack, band) for band in (red, nir)]
-            _same_grid(opened)
-            _write(ctx, opened, [red, nir], temporary)
-        cog.write_cog(temporary, path)
-    except RasterError as error:
-        if error.code == "no_overlap":
-            raise JobError("no_overlap", "the area of interest lies outside the raster") from None
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
-    ctx.progress(1.0, "done")
+    colormap = ctx.inputs.colormap
+    rgba = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
+    keys = {id(source): key for key, source in ctx.sources.items()}
+    write(
+        path,
+        compute,
+        _grid(red, nir, ctx.inputs.geometry),
+        sources=ctx.sources,
+        params={
+            "bands": [[keys[id(band.source)], band.index] for band in (red, nir)],
+            "colormap": colormap,
+        },
+        dtype="float32" if colormap == "none" else "uint8",
+        nodata=float("nan") if colormap == "none" else None,
+        band_names=["ndvi"] if colormap == "none" else [c.name for c in rgba],
+        colors=(ColorInterp.gray,) if colormap == "none" else rgba,
+        progress=ctx.progress,
+    )
     names = ("ndvi",) if ctx.inputs.colormap == "none" else ("red", "green", "blue", "alpha")
     return [
         Output(
@@ -174,82 +180,37 @@ def _names(source: Source) -> list[str]:
         return [description or "" for description in dataset.descriptions]
 
 
-def _open(stack: ExitStack, band: _Band) -> tuple[Any, reader.Layout]:
-    dataset = stack.enter_context(reader.open_guarded(band.source.path, threads=2))
-    metadata = band.source.asset.get("bands") or band.source.asset.get("raster:bands")
-    made = reader.layout(dataset, band_names=band.source.band_names, metadata=metadata)
-    if band.index not in made.data:
-        raise JobError("band_missing", f"the raster has no band {band.index}")
-    return dataset, made
+def _grid(red: _Band, nir: _Band, geometry: Mapping[str, Any] | None) -> Grid:
+    """The grid of both bands within the area. Raises: JobError."""
+    with ExitStack() as stack:
+        opened = [stack.enter_context(reader.open_guarded(b.source.path)) for b in (red, nir)]
+        for band, dataset in zip((red, nir), opened, strict=True):
+            if band.index not in reader.layout(dataset, band_names=band.source.band_names).data:
+                raise JobError("band_missing", f"the raster has no band {band.index}")
+        if not align.same_grid(*opened):
+            message = "the red and the near infrared band have different grids"
+            raise JobError("grid_mismatch", message)
+        try:
+            return Grid.of(opened[0], geometry)
+        except RasterError as error:
+            if error.code != "no_overlap":
+                raise
+    raise JobError("no_overlap", "the area of interest lies outside the raster")
 
 
-def _same_grid(opened: list[tuple[Any, reader.Layout]]) -> None:
-    (first, _), (second, _) = opened
-    same = first.crs == second.crs and first.shape == second.shape
-    if not same or not first.transform.almost_equals(second.transform, 1e-6):
-        raise JobError("grid_mismatch", "the red and the near infrared band have different grids")
-
-
-def _write(
-    ctx: RunContext[NdviInputs],
-    opened: list[tuple[Any, reader.Layout]],
-    chosen: list[_Band],
-    path: Any,
-) -> None:
-    first = opened[0][0]
-    area = reader.area(first, ctx.inputs.geometry) if ctx.inputs.geometry else None
-    whole = reader.pixels(0, 0, first.width, first.height)
-    window = area.window if area else whole
-    x, y = reader.place(first.transform, window.col_off, window.row_off)
-    t = first.transform
-    colors = None if ctx.inputs.colormap == "none" else colormaps.ramp(ctx.inputs.colormap)
-    rgba = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
-    pieces = list(reader.windows(first, window))
-    with cog.tiled_writer(
-        path,
-        width=int(window.width),
-        height=int(window.height),
-        crs=first.crs,
-        transform=type(t)(t.a, t.b, x, t.d, t.e, y),
-        count=1 if colors is None else 4,
-        dtype="float32" if colors is None else "uint8",
-        nodata=float("nan") if colors is None else None,
-        band_names=["ndvi"] if colors is None else [c.name for c in rgba],
-        color_interpretation=(ColorInterp.gray,) if colors is None else rgba,
-    ) as out:
-        for number, piece in enumerate(pieces):
-            red, nir = _read_pair(opened, chosen, piece)
-            value = ndvi(red, nir)
-            if area is not None:
-                value[~area.inside(piece)] = np.nan
-            there = reader.pixels(
-                piece.col_off - window.col_off,
-                piece.row_off - window.row_off,
-                piece.width,
-                piece.height,
-            )
-            if colors is None:
-                out.write(value[np.newaxis], there)
-            else:
-                picture, visible = paint(value, colors)
-                out.write(picture, there, valid=visible)
-            ctx.progress(0.7 * (number + 1) / len(pieces), "computing")
-
-
-def _read_pair(
-    opened: list[tuple[Any, reader.Layout]], chosen: list[_Band], window: reader.Window
-) -> tuple[np.ma.MaskedArray, np.ma.MaskedArray]:
-    indexes = [band.index for band in chosen]
-    if chosen[0].source.path == chosen[1].source.path:
+def compute(block: Block, files: Files, params: Mapping[str, Any]) -> np.ma.MaskedArray:
+    """The block function: NDVI (1, rows, columns), or a picture of it (4, rows, columns)."""
+    (red_key, red), (nir_key, nir) = params["bands"]
+    if red_key == nir_key:
         # one read: the bands of a pixel share a compressed block
-        dataset, made = opened[0]
-        pair = reader.read(dataset, indexes, window=window, layout=made, scaled=True)
-        return pair[0], pair[1]
-    red, nir = (
-        reader.read(dataset, [index], window=window, layout=made, scaled=True)[0]
-        for (dataset, made), index in zip(opened, indexes, strict=True)
-    )
-    return red, nir
+        pair = files.read(red_key, block, [red, nir])
+        value = ndvi(pair[0], pair[1])
+    else:
+        value = ndvi(files.read(red_key, block, [red])[0], files.read(nir_key, block, [nir])[0])
+    if params["colormap"] == "none":
+        return np.ma.masked_invalid(value[np.newaxis])
+    picture, visible = paint(value, colormaps.ramp(params["colormap"]))
+    return np.ma.MaskedArray(picture, mask=~visible)
 
 
 def paint(value: np.ndarray, colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
