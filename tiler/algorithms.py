@@ -4,13 +4,11 @@ Who adds one puts it in `ALGORITHMS`; `algorithm=<name>` then asks for it on eve
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tiler.datasets import Header
-from tiler.source import AssetSource
-from tiler.style import Look
+from tiler.style import PAINTED, Look
 from tiler.target import Target
 
 Painted = tuple[np.ndarray, np.ndarray | None]
@@ -32,10 +30,49 @@ class Relief:
     z_factor: float = 1.0
 
 
-Algorithm = Callable[[AssetSource, Header, Target, Look, Relief], Painted | None]
-"""(asset, header, grid, look, relief) → the picture, or None where the raster has no pixels."""
+Paint = Callable[[np.ma.MaskedArray | None, Target, Look, Relief], Painted | None]
+"""(heights, grid of the picture, look, relief) → the picture, or None where nothing shows.
 
-CODES = frozenset(("terrainrgb", "terrarium"))
-"""Those whose colours are numbers, which a lossy format would change."""
+Heights are metres, float32 (rows, columns), on the grid widened by the algorithm's margin; None
+where the raster has no pixels.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """A picture computed from heights.
+
+    Attributes:
+        paint: makes it.
+        margin: pixels that it looks at on each side of the picture.
+        coded: its colours are numbers, which a lossy format would change.
+    """
+
+    paint: Paint
+    margin: int = 0
+    coded: bool = False
+
+    def grid(self, target: Target) -> Target:
+        """Where heights are wanted for a picture on `target`."""
+        if not self.margin:
+            return target
+        west, south, east, north = target.bounds
+        across = (east - west) / target.width * self.margin
+        down = (north - south) / target.height * self.margin
+        return replace(
+            target,
+            bounds=(west - across, south - down, east + across, north + down),
+            width=target.width + 2 * self.margin,
+            height=target.height + 2 * self.margin,
+        )
+
 
 ALGORITHMS: dict[str, Algorithm] = {}
+
+
+def look_of_heights(look: Look) -> Look:
+    """What of a look says which heights are read: the first band, unless it names another."""
+    wanted: Look = {k: v for k, v in look.items() if k not in PAINTED and v}  # type: ignore[assignment]
+    if not (wanted.get("bands") or wanted.get("expression")):
+        wanted["bands"] = "1"
+    return wanted

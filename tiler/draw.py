@@ -14,7 +14,7 @@ from rasterio.transform import from_bounds
 from rasterio.warp import transform_geom
 
 from tiler import encode, fast, general, paint, values
-from tiler.algorithms import ALGORITHMS, CODES, Relief
+from tiler.algorithms import ALGORITHMS, Relief, look_of_heights
 from tiler.datasets import Header
 from tiler.encode import Color
 from tiler.errors import InvalidParameter
@@ -65,8 +65,13 @@ class Output:
         if self.algorithm is not None and self.algorithm not in ALGORITHMS:
             known = ", ".join(sorted(ALGORITHMS)) or "none"
             raise InvalidParameter.of("algorithm", f"must be one of {known}", "enum")
-        if self.algorithm in CODES and self.format in ("webp", "jpg"):
+        if self.is_coded and self.format in ("webp", "jpg"):
             raise InvalidParameter.of("algorithm", f"{self.algorithm} is exact: ask for png")
+
+    @property
+    def is_coded(self) -> bool:
+        """Whether the colours are numbers, which a lossy format would change."""
+        return self.algorithm is not None and ALGORITHMS[self.algorithm].coded
 
     def purpose(self, look: Look) -> Purpose:
         """What the style is for: values, unless colours are asked for."""
@@ -125,15 +130,8 @@ def make(
     Raises: InvalidParameter, Unreadable, TileError.
     """
     if output.algorithm is not None:
-        painted = ALGORITHMS[output.algorithm](source, header, target, look, output.relief)
-        if painted is None:
-            return _empty(target, output)
-        colors, alpha = painted
-        if area is not None:
-            covered = Pixels(colors, None, alpha)
-            keep_inside(covered, area, target)
-            alpha = covered.alpha
-        return _picture(colors, alpha, target, output)
+        surface = heights(source, header, ALGORITHMS[output.algorithm].grid(target), look)
+        return computed(surface, target, output, look, area=area)
     purpose = output.purpose(look)
     chosen = style(source, header, purpose, **look)
     is_picture = purpose is Purpose.PICTURE
@@ -141,6 +139,47 @@ def make(
     if pixels is not None and area is not None:
         keep_inside(pixels, area, target)
     return made(source, header, chosen, pixels, target, output, is_picture=is_picture)
+
+
+def heights(
+    source: AssetSource, header: Header, target: Target, look: Look
+) -> np.ma.MaskedArray | None:
+    """Metres, float32 (rows, columns), of the first band or what the look names; None: none there.
+
+    Raises: InvalidParameter: the look names several bands.
+    """
+    chosen = style(source, header, Purpose.VALUES, **look_of_heights(look))
+    pixels = read(header, chosen, target)
+    return None if pixels is None else one_band(paint.values(pixels, header, chosen, unscale=True))
+
+
+def one_band(values: np.ma.MaskedArray) -> np.ma.MaskedArray:
+    """The heights of values (1, rows, columns). Raises: InvalidParameter: there are more bands."""
+    if len(values) != 1:
+        raise InvalidParameter.of("bands", "heights are one band")
+    band = values[0].astype(np.float32)
+    return np.ma.MaskedArray(band.data, mask=np.ma.getmaskarray(band) | ~np.isfinite(band.data))
+
+
+def computed(
+    surface: np.ma.MaskedArray | None,
+    target: Target,
+    output: Output,
+    look: Look,
+    *,
+    area: Mapping[str, Any] | None = None,
+) -> bytes:
+    """The picture that the output's algorithm makes of heights; `area` as `make`."""
+    assert output.algorithm is not None
+    painted = ALGORITHMS[output.algorithm].paint(surface, target, look, output.relief)
+    if painted is None:
+        return empty(target, output)
+    colors, alpha = painted
+    if area is not None:
+        covered = Pixels(colors, None, alpha)
+        keep_inside(covered, area, target)
+        alpha = covered.alpha
+    return _picture(colors, alpha, target, output)
 
 
 def made(
@@ -157,10 +196,10 @@ def made(
     if not is_picture:
         return _values(source, header, chosen, pixels, target, output)
     if pixels is None:
-        return _empty(target, output)
+        return empty(target, output)
     colors, alpha = paint.paint(pixels, header, chosen)
     if alpha is not None and not alpha.any():
-        return _empty(target, output)
+        return empty(target, output)
     return _picture(colors, alpha, target, output)
 
 
@@ -182,8 +221,8 @@ def _picture(colors: np.ndarray, alpha: np.ndarray | None, target: Target, outpu
     return values.geotiff(found, target, colors=True, mask=output.mask)
 
 
-def _empty(target: Target, output: Output) -> bytes:
-    """Nothing: transparent, or all background."""
+def empty(target: Target, output: Output) -> bytes:
+    """A picture of nothing: transparent, or all background."""
     shape = target.height, target.width
     if output.background is None and output.format in PICTURES and shape[0] == shape[1]:
         return encode.empty(output.format, shape[0])
@@ -208,6 +247,26 @@ def _values(
         found = np.ma.MaskedArray(np.zeros(shape, dtype), mask=True)
     else:
         found = paint.values(pixels, header, chosen, unscale=output.unscale)
+    stored = chosen.formula is None and not output.unscale
+    nodata = _nodata(header, chosen) if stored else None
+    return written(source, header, chosen, found, target, output, nodata=nodata)
+
+
+def written(
+    source: AssetSource,
+    header: Header,
+    chosen: Style,
+    found: np.ma.MaskedArray,
+    target: Target,
+    output: Output,
+    *,
+    nodata: float | None,
+) -> bytes:
+    """A file of values (bands, rows, columns), with the bands' names, scale and offset.
+
+    Args:
+        nodata: as `tiler.values.geotiff`.
+    """
     if output.format == "npy":
         return values.npy(found, mask=output.mask)
     stored = chosen.formula is None and not output.unscale
@@ -215,7 +274,7 @@ def _values(
     return values.geotiff(
         found,
         target,
-        nodata=_nodata(header, chosen) if stored else None,
+        nodata=nodata,
         names=[names[i - 1] or f"b{i}" for i in chosen.bidx] if chosen.formula is None else (),
         scaling=[(header.scales[i - 1], header.offsets[i - 1]) for i in chosen.bidx]
         if stored

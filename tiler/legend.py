@@ -78,7 +78,7 @@ def of_item(source: AssetSource, look: Look, algorithm: str | None = None) -> Le
     """The legend of an item's picture. Raises: InvalidParameter, Unreadable."""
     header = datasets.header_of(source)
     if algorithm is not None:
-        return _of_algorithm(algorithm, look)
+        return of_algorithm(algorithm, look)
     return of_style(source, header, style(source, header, **look))
 
 
@@ -196,7 +196,8 @@ def _class_names(source: AssetSource, chosen: Style) -> dict[float, str]:
     return found
 
 
-def _of_algorithm(name: str, look: Look) -> Legend:
+def of_algorithm(name: str, look: Look) -> Legend:
+    """The legend of what is computed from heights. Raises: InvalidParameter: it has none."""
     if name not in ALGORITHMS:
         raise InvalidParameter.of("algorithm", f"must be one of {', '.join(_ALGORITHMS)}", "enum")
     if name not in _ALGORITHMS:

@@ -12,7 +12,7 @@ import numpy as np
 from raster.bands import INDICES
 from tiler import datasets, encode, fast, geojson, grid, matrix_sets, terrain
 from tiler.colormaps import colormaps
-from tiler.draw import PICTURES, Output, keep_inside, make
+from tiler.draw import PICTURES, Output, heights, keep_inside, make
 from tiler.errors import InvalidParameter
 from tiler.paint import paint
 from tiler.pixels import Pixels
@@ -172,7 +172,7 @@ def render_terrain(
     """
     target = Target(WEB_MERCATOR, grid.tile(z, x, y).bounds, size, size)
     area = None if aoi is None else area_of(aoi)
-    surface = terrain.level(source, datasets.header_of(source), target, {})
+    surface = terrain.level(heights(source, datasets.header_of(source), target, {}), target)
     if area is not None:
         inside = Pixels(surface[..., None])
         keep_inside(inside, area, target)

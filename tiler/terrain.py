@@ -5,49 +5,19 @@ tiles meet without a seam, and a pixel's side is its length on the ground, which
 stretches by 1 / cos(latitude).
 """
 
-from dataclasses import replace
-
 import numpy as np
 from pyproj import CRS
 
 from raster import relief
-from tiler import draw
-from tiler.algorithms import ALGORITHMS, Painted, Relief
+from tiler.algorithms import ALGORITHMS, Algorithm, Painted, Relief
 from tiler.colormaps import table
-from tiler.datasets import Header
-from tiler.errors import InvalidParameter
-from tiler.paint import values as values_of
 from tiler.rescale import parse as parse_ranges
-from tiler.source import AssetSource
-from tiler.style import Look, Purpose, style
+from tiler.style import Look
 from tiler.target import WEB_MERCATOR, Target
 
 EQUATOR_M = 40075016.68557849
 LOWEST_M, HIGHEST_M = -10000.0, 1_667_721.5
 """What 24 bits of Terrain-RGB hold."""
-
-_PAINTED = ("rescale", "colormap", "color_formula")
-
-
-def heights(
-    source: AssetSource, header: Header, target: Target, look: Look
-) -> np.ma.MaskedArray | None:
-    """Metres, float32 (rows, columns), of the first band or what the look names; None: none there.
-
-    Raises: InvalidParameter: the look names several bands.
-    """
-    wanted: Look = {k: v for k, v in look.items() if k not in _PAINTED and v}  # type: ignore[assignment]
-    if not (wanted.get("bands") or wanted.get("expression")):
-        wanted["bands"] = "1"
-    chosen = style(source, header, Purpose.VALUES, **wanted)
-    pixels = draw.read(header, chosen, target)
-    if pixels is None:
-        return None
-    found = values_of(pixels, header, chosen, unscale=True)
-    if len(found) != 1:
-        raise InvalidParameter.of("bands", "heights are one band")
-    band = found[0].astype(np.float32)
-    return np.ma.MaskedArray(band.data, mask=np.ma.getmaskarray(band) | ~np.isfinite(band.data))
 
 
 def gradient(
@@ -85,37 +55,21 @@ def sides(target: Target) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def wider(target: Target) -> Target:
-    """The same grid with one pixel more on each side."""
-    west, south, east, north = target.bounds
-    across, down = (east - west) / target.width, (north - south) / target.height
-    return replace(
-        target,
-        bounds=(west - across, south - down, east + across, north + down),
-        width=target.width + 2,
-        height=target.height + 2,
-    )
-
-
 def _relief(
-    source: AssetSource, header: Header, target: Target, look: Look
-) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    surface: np.ma.MaskedArray, target: Target
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(rise to the east, to the south, True where there is a height)."""
-    surface = heights(source, header, wider(target), look)
-    if surface is None:
-        return None
     to_east, to_south = gradient(surface, *sides(target))
     return to_east, to_south, ~np.ma.getmaskarray(surface)[1:-1, 1:-1]
 
 
 def hillshade(
-    source: AssetSource, header: Header, target: Target, look: Look, light: Relief
+    surface: np.ma.MaskedArray | None, target: Target, look: Look, light: Relief
 ) -> Painted | None:
     """Light from one side, in grey."""
-    found = _relief(source, header, target, look)
-    if found is None:
+    if surface is None:
         return None
-    to_east, to_south, known = found
+    to_east, to_south, known = _relief(surface, target)
     grey = np.rint(
         relief.shaded(to_east, to_south, light.azimuth, light.altitude, light.z_factor)
     ).astype(np.uint8)
@@ -123,26 +77,24 @@ def hillshade(
 
 
 def slope(
-    source: AssetSource, header: Header, target: Target, look: Look, light: Relief
+    surface: np.ma.MaskedArray | None, target: Target, look: Look, light: Relief
 ) -> Painted | None:
     """Steepness in grey or by a colour map; 0 to 90 degrees unless `rescale` says otherwise."""
-    found = _relief(source, header, target, look)
-    if found is None:
+    if surface is None:
         return None
-    to_east, to_south, known = found
+    to_east, to_south, known = _relief(surface, target)
     return _stretched(
         relief.slope_degrees(to_east, to_south, light.z_factor), (0.0, 90.0), known, look
     )
 
 
 def aspect(
-    source: AssetSource, header: Header, target: Target, look: Look, light: Relief
+    surface: np.ma.MaskedArray | None, target: Target, look: Look, light: Relief
 ) -> Painted | None:
     """Where the ground falls to; 0 to 360 degrees unless `rescale` says otherwise."""
-    found = _relief(source, header, target, look)
-    if found is None:
+    if surface is None:
         return None
-    to_east, to_south, known = found
+    to_east, to_south, known = _relief(surface, target)
     degrees = relief.aspect_degrees(to_east, to_south)
     return _stretched(degrees, (0.0, 360.0), known & np.isfinite(degrees), look)
 
@@ -186,28 +138,31 @@ def terrarium_code(surface: np.ndarray) -> np.ndarray:
     return np.stack(parts, axis=2).astype(np.uint8)
 
 
-def level(source: AssetSource, header: Header, target: Target, look: Look) -> np.ndarray:
+def level(surface: np.ma.MaskedArray | None, target: Target) -> np.ndarray:
     """Heights with 0 where there is none: a renderer reads a transparent pixel as -10,000 m."""
-    found = heights(source, header, target, look)
-    if found is None:
+    if surface is None:
         return np.zeros((target.height, target.width), np.float32)
-    return np.ma.filled(found, 0.0)
+    return np.ma.filled(surface, 0.0)
 
 
 def terrainrgb(
-    source: AssetSource, header: Header, target: Target, look: Look, light: Relief
+    surface: np.ma.MaskedArray | None, target: Target, look: Look, light: Relief
 ) -> Painted:
     """Heights in Mapbox's code; 0 m where there is none."""
-    return mapbox(level(source, header, target, look) * np.float32(light.z_factor)), None
+    return mapbox(level(surface, target) * np.float32(light.z_factor)), None
 
 
 def terrarium(
-    source: AssetSource, header: Header, target: Target, look: Look, light: Relief
+    surface: np.ma.MaskedArray | None, target: Target, look: Look, light: Relief
 ) -> Painted:
     """Heights in the Terrarium code; 0 m where there is none."""
-    return terrarium_code(level(source, header, target, look) * np.float32(light.z_factor)), None
+    return terrarium_code(level(surface, target) * np.float32(light.z_factor)), None
 
 
 ALGORITHMS.update(
-    hillshade=hillshade, slope=slope, aspect=aspect, terrainrgb=terrainrgb, terrarium=terrarium
+    hillshade=Algorithm(hillshade, margin=1),
+    slope=Algorithm(slope, margin=1),
+    aspect=Algorithm(aspect, margin=1),
+    terrainrgb=Algorithm(terrainrgb, coded=True),
+    terrarium=Algorithm(terrarium, coded=True),
 )

@@ -39,6 +39,7 @@ def capabilities(
     key: str | None = None,
     parameters: Iterable[tuple[str, str]] = (),
     look: Look | None = None,
+    is_coded: bool = False,
 ) -> bytes:
     """The service document.
 
@@ -47,6 +48,7 @@ def capabilities(
         key: what opens the tiles, put in the URLs.
         parameters: of the query, put in the URLs.
         look: what those parameters ask for; refused here as a tile would.
+        is_coded: as `service_document`.
 
     Raises: InvalidParameter, Unreadable.
     """
@@ -60,6 +62,7 @@ def capabilities(
         zooms={name: matrix_sets.zoom_range(name, header) for name in MATRIX_SETS},
         styles=[(p["id"], p["name"]) for p in source.profiles],
         parameters=[*parameters, *([("key", key)] if key else [])],
+        is_coded=is_coded,
     )
 
 
@@ -73,6 +76,7 @@ def service_document(
     styles: Iterable[tuple[str, str]] = (),
     parameters: Iterable[tuple[str, str]] = (),
     has_values: bool = True,
+    is_coded: bool = False,
 ) -> bytes:
     """The service document of one layer.
 
@@ -84,6 +88,7 @@ def service_document(
         styles: id and name of those besides the default.
         parameters: of the query, put in the URLs.
         has_values: GetFeatureInfo is answered.
+        is_coded: colours are numbers, so that PNG is the only format.
     """
     chosen = list(parameters)
     query = f"?{urlencode(chosen)}" if chosen else ""
@@ -94,12 +99,13 @@ def service_document(
     offered = [(DEFAULT_STYLE, "Default"), *styles]
     asked = ("GetCapabilities", "GetTile", *(("GetFeatureInfo",) if has_values else ()))
     infos = "".join(f"<InfoFormat>{name}</InfoFormat>" for name in INFO_FORMATS if has_values)
-    formats = "".join(f"<Format>{media_type}</Format>" for media_type in FORMATS)
+    given = {m: name for m, name in FORMATS.items() if name == "png" or not is_coded}
+    formats = "".join(f"<Format>{media_type}</Format>" for media_type in given)
     tiles = "{Style}/{TileMatrixSet}/{TileMatrix}/{TileRow}/{TileCol}"
     resources = "".join(
         f'<ResourceURL format="{media_type}" resourceType="tile" '
         f"template={quoteattr(f'{service}/{tiles}.{name}{query}')}/>"
-        for media_type, name in FORMATS.items()
+        for media_type, name in given.items()
     )
     links = "".join(_link(name, zooms[name], (west, south, east, north)) for name in MATRIX_SETS)
     sets = "".join(_matrix_set(name, zooms[name][1]) for name in MATRIX_SETS)

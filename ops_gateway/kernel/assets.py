@@ -108,7 +108,8 @@ def require_own(href: str | None, key: str) -> None:
     if href is not None:
         host = urlsplit(href).netloc[:200]
         raise Forbidden(
-            f"asset '{key}' lies at {host}, which this platform does not open; upload the file"
+            f"asset '{key}' lies at {host}: only files that are stored here are opened for this, "
+            "and those of hosts that the operator allows for pictures; upload the file"
         )
 
 
@@ -129,6 +130,19 @@ async def opened(
         return source_of(row, profile, objects)
     file = await remote.open(href)
     return _source(row, profile, file.path, f"{file.version}.{row['version']}")
+
+
+def unopened(
+    row: Mapping[str, Any], profile: str | None, objects: Objects, remote: Remote | None
+) -> AssetSource:
+    """As `opened` without asking any other host: a file that lies elsewhere has no path yet.
+
+    Raises: Forbidden, Invalid.
+    """
+    href = row["href"]
+    if href is None or remote is None or not remote.covers(href):
+        return source_of(row, profile, objects)
+    return _source(row, profile, "", "")
 
 
 def source_of(row: Mapping[str, Any], profile: str | None, objects: Objects) -> AssetSource:

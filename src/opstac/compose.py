@@ -182,7 +182,7 @@ async def tiler_alone(
             pool=tile_pool,
             base_url=settings.public_url,
             resolve_mosaic=mosaics.MosaicResolver(
-                pool, authenticator, objects, keys.tile.public_bytes()
+                pool, authenticator, objects, keys.tile.public_bytes(), remote
             ),
         )
         health = health_app({"database": lambda: ping(pool)}, draining)
@@ -266,6 +266,7 @@ async def tiler_app(platform: Platform, stack: AsyncExitStack) -> ASGIApp:
             platform.authenticator,
             platform.services.objects,
             platform.keys.tile.public_bytes(),
+            platform.services.remote,
         ),
         sign_mosaic_token=mosaics.signer(platform.keys.tile.private_bytes()),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,13 +21,14 @@ from ops_gateway.kernel import assets
 from ops_gateway.kernel.authenticate import Authenticator
 from ops_gateway.kernel.context import Principal
 from ops_gateway.kernel.errors import Forbidden, OpError, Unauthenticated
+from ops_gateway.kernel.services import Remote
 from opstac.usage import PAYER
 from stac_api import errors, normal_form
 from stac_api import request as stac_request
 from stac_api.request import SearchRequest
 from stac_api.search import MEANINGLESS, pgstac_search
 from tiler.errors import Busy, InvalidParameter, ResolveError, TileError
-from tiler.mosaic.source import Bounds, Candidates, MosaicSource, Selection, Skipped
+from tiler.mosaic.source import Bounds, Candidates, MosaicSource, Patch, Selection, Skipped
 from tiler.source import AssetSource
 from tiler.tokens import PREFIX, TokenError, expiry, sign_tile_token, verify_tile_token
 
@@ -60,9 +62,15 @@ class MosaicResolver:
     """`resolve_mosaic` for the tiler: by header, by `key=<tile token>` or by `key=<API key>`."""
 
     def __init__(
-        self, pool: Pool, authenticator: Authenticator, objects: Objects, verify_key: bytes
+        self,
+        pool: Pool,
+        authenticator: Authenticator,
+        objects: Objects,
+        verify_key: bytes,
+        remote: Remote | None = None,
     ) -> None:
-        """Over a pool of role opstac_tiler; `verify_key` as in `opstac.tiles.Resolver`."""
+        """Over a pool of role opstac_tiler; the rest as in `opstac.tiles.Resolver`."""
+        self._remote = remote
         self._pool = pool
         self._authenticator = authenticator
         self._objects = objects
@@ -152,8 +160,11 @@ class MosaicResolver:
         ) -> Candidates:
             return await self._find(sought, bounds, selection, limit, count=count)
 
-        async def drawn_from(items: Sequence[str]) -> list[AssetSource | Skipped]:
-            return await self._assets(sought, items)
+        async def drawn_from(items: Sequence[str], *, opened: bool) -> list[AssetSource | Skipped]:
+            return await self._assets(sought, items, opened=opened)
+
+        async def sketched(items: Sequence[str], tolerance: float) -> list[Patch]:
+            return await self._patches(sought, items, tolerance)
 
         return MosaicSource(
             kind=kind,
@@ -162,6 +173,7 @@ class MosaicResolver:
             identity=hashlib.sha256(identity).hexdigest(),
             find=find,
             assets=drawn_from,
+            patches=sketched,
             public="organization_id" in row,
         )
 
@@ -234,22 +246,47 @@ class MosaicResolver:
             row["matched"],
         )
 
-    async def _assets(self, sought: Sought, items: Sequence[str]) -> list[AssetSource | Skipped]:
+    async def _assets(
+        self, sought: Sought, items: Sequence[str], *, opened: bool
+    ) -> list[AssetSource | Skipped]:
         rows = await self._rows(
             sql.assets, org=sought.seen.organization, items=list(items), key=sought.asset_key
         )
         by_item = {row["item_id"]: row for row in rows}
-        found: list[AssetSource | Skipped] = []
-        for item in items:
-            row = by_item.get(item)
-            if row is None:
-                found.append(Skipped(item, "has no raster to draw"))
-                continue
-            try:
-                found.append(assets.source_of(row, sought.profile, self._objects))
-            except OpError as error:
-                found.append(Skipped(item, error.detail))
-        return found
+        return list(
+            await asyncio.gather(
+                *(self._asset(item, by_item.get(item), sought.profile, opened) for item in items)
+            )
+        )
+
+    async def _asset(
+        self, item: str, row: Mapping[str, Any] | None, profile: str | None, opened: bool
+    ) -> AssetSource | Skipped:
+        if row is None:
+            return Skipped(item, "has no raster to draw")
+        try:
+            if opened:
+                return await assets.opened(row, profile, self._objects, self._remote)
+            return assets.unopened(row, profile, self._objects, self._remote)
+        except OpError as error:
+            return Skipped(item, error.detail, may_pass=error.status >= 500)
+
+    async def _patches(self, sought: Sought, items: Sequence[str], tolerance: float) -> list[Patch]:
+        organization, listed = sought.seen.organization, list(items)
+        outlines = await self._rows(
+            sql.outlines, org=organization, items=listed, tolerance=tolerance
+        )
+        means = await self._rows(sql.means, org=organization, items=listed, key=sought.asset_key)
+        known = {row["place"]: row for row in means}
+        return [
+            Patch(
+                bytes(row["outline"]),
+                tuple(known[row["place"]]["names"] or ()),
+                tuple(map(tuple, known[row["place"]]["bands"] or ())),
+            )
+            for row in outlines
+            if row["place"] in known
+        ]
 
     async def _rows(self, query: Any, **parameters: Any) -> list[dict[str, Any]]:
         try:

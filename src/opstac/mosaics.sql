@@ -14,3 +14,9 @@ from mosaic_items(:org, :projects, :collections, :ids, :searches::text::jsonb, :
 
 -- name: assets
 select * from mosaic_assets(:org, :items, :key);
+
+-- name: outlines
+select place, outline from mosaic_outlines(:org, :items, :tolerance);
+
+-- name: means
+select place, names, bands from mosaic_means(:org, :items, :key);

@@ -169,3 +169,51 @@ async def test_counts_outlive_the_database(api, dsn):
             count.note(other.organization_id)
         assert await counted(api, owner) == 2  # the end of the server is a flush
         assert await counted(api, other) == 1
+
+
+async def test_a_mosaic_draws_assets_of_allowed_hosts_and_says_why_not_the_others(
+    api, allowing, catalogue, href
+):
+    owner = await api.organization()
+    project = await api.project(owner)
+    own, _ = await catalogue.scene(owner, project)
+    made = await api.ok("collections.create", {"name": "Far", "project_id": project}, as_=owner)
+    document = await allowing.ok("items.tile.tilejson", {"item_id": own["id"]}, as_=owner)
+    west, south, east, north = document["bounds"]
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    body = {
+        "type": "external_reference", "project_id": project, "collection_id": made["id"],
+        "datetime": "2026-01-01T00:00:00Z", "bbox": [west, south, east, north],
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+    }  # fmt: skip
+    far = await api.ok(
+        "items.create", body | {"name": "far", "assets": {"data": {"href": href}}}, as_=owner
+    )
+    tile = morecantile.tms.get("WebMercatorQuad").tile(*document["center"][:2], 14)
+    address = f"tiles/{tile.z}/{tile.x}/{tile.y}.png"
+    headers = {"Authorization": f"Bearer {owner.token}"}
+
+    async def drawn(platform, path):
+        return await platform.client.get(f"/api/v1/{path}/{address}", headers=headers)
+
+    alone = await drawn(allowing, f"items/{far['id']}")
+    together = await drawn(allowing, f"collections/{made['id']}")
+    assert together.status_code == 200, together.text
+    assert together.headers["x-mosaic-items"] == far["id"]
+    assert together.content == alone.content
+    formula = await allowing.client.get(
+        f"/api/v1/collections/{made['id']}/{address}",
+        params={"expression": "(nir-red)/(nir+red)"},
+        headers=headers,
+    )
+    assert formula.status_code in (200, 422), formula.text
+    # where no host is allowed there is nothing to draw, and the reason is the host's
+    assert (await drawn(api, f"collections/{made['id']}")).status_code == 404
+    # a host that does not answer leaves the others' pixels, and the picture is not kept
+    gone = {"data": {"href": "http://localhost:1024/gone.tif"}}
+    newer = {"name": "gone", "assets": gone, "datetime": "2026-02-01T00:00:00Z"}
+    lost = await api.ok("items.create", body | newer, as_=owner)
+    again = await drawn(allowing, f"collections/{made['id']}")
+    assert again.content == alone.content and "etag" not in again.headers
+    assert lost["id"] in again.headers["x-mosaic-skipped"]
+    assert "does not answer" in again.headers["x-mosaic-skipped"]

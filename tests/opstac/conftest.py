@@ -52,16 +52,22 @@ class Scenes:
         dtype: str = "uint8",
         collection: str | None = None,
         scale: tuple[float, float] | None = None,
+        crs: str = "EPSG:32633",
+        west: float = WEST,
     ) -> str:
-        """A 512 x 512 raster at 10 m, `shift` pixels to the east; 0 is no data. The item's id."""
-        values = np.broadcast_to(np.array(value, dtype).reshape(-1, 1, 1), (len(names), 512, 512))
-        data = values.copy()
+        """A 512 x 512 raster at 10 m, `shift` pixels to the east; 0 is no data. The item's id.
+
+        `value` is a number of each band, or all numbers.
+        """
+        values = np.array(value, dtype)
+        values = values if values.ndim == 3 else values.reshape(-1, 1, 1)
+        data = np.broadcast_to(values, (len(names), 512, 512)).copy()
         if hole:
             data[:, :, :256] = 0
         path = self.folder / f"{new_id('f')}.tif"
         profile = {
             "driver": "GTiff", "width": 512, "height": 512, "count": len(names), "dtype": dtype,
-            "crs": "EPSG:32633", "transform": from_origin(WEST + shift * 10, NORTH, 10, 10),
+            "crs": crs, "transform": from_origin(west + shift * 10, NORTH, 10, 10),
             "nodata": 0,
         }  # fmt: skip
         if dtype == "uint8" and len(names) == 4:

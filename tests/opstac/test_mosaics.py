@@ -289,7 +289,7 @@ async def test_an_empty_collection_and_addresses_beyond_the_map(scenes):
     assert (await scenes.get("tilejson.json")).status_code == 404
     await scenes.add((10, 20, 30))
     assert (await scenes.get("40/1/1.png")).status_code == 404
-    assert (await scenes.get(f"{Z}/1/1.npy")).status_code == 404
+    assert (await scenes.get(f"{Z}/1/1.gif")).status_code == 404
     empty = await scenes.get(f"{Z}/1/1.png")
     assert empty.status_code == 200
     assert not np.asarray(Image.open(io.BytesIO(empty.content)).convert("RGBA"))[..., 3].any()

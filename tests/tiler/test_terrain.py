@@ -11,7 +11,7 @@ import rasterio
 from PIL import Image
 
 from raster import relief
-from tiler import datasets, render, terrain
+from tiler import datasets, draw, render, terrain
 from tiler.algorithms import Relief
 from tiler.draw import Output
 from tiler.errors import InvalidParameter
@@ -134,7 +134,7 @@ def test_codes_hold_heights(tile_at, code, step):
     output = Output(format="png", algorithm=code)
     found = decoded(render.render_tile(SOURCE, z, x, y, output=output), code)
     target = Target("EPSG:3857", render.grid.tile(z, x, y).bounds, 256, 256)
-    expected = terrain.level(SOURCE, datasets.header_of(SOURCE), target, {})
+    expected = terrain.level(draw.heights(SOURCE, datasets.header_of(SOURCE), target, {}), target)
     assert np.abs(found - expected).max() <= step / 2 + 1e-4
     assert (found == 0).any() and found.max() > 10  # outside the raster it is 0 m, and opaque
     far = render.render_tile(SOURCE, 3, 1, 1, output=output)

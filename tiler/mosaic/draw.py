@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Unpack
 
-from tiler.draw import Output, made
+from tiler.draw import Output
 from tiler.errors import Busy, InvalidParameter, TileError
+from tiler.mosaic import finish, sketch
 from tiler.mosaic import layer as layers
 from tiler.mosaic.composite import MAX_STACK_BYTES, Layered, Statistic
 from tiler.mosaic.layer import Layer
@@ -15,7 +16,7 @@ from tiler.mosaic.source import FIRST_OF, Candidates, MosaicSource, Selection, S
 from tiler.pixels import Pixels
 from tiler.pool import TilePool
 from tiler.source import AssetSource
-from tiler.style import Look
+from tiler.style import Look, Purpose
 from tiler.target import Target
 
 BESIDE = 2
@@ -42,6 +43,11 @@ class Drawn:
     used: list[str] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
 
+    @property
+    def may_change(self) -> bool:
+        """The same request may give another picture though no asset changes."""
+        return any(one.may_pass for one in self.skipped)
+
 
 class Mosaics:
     """Draws mosaics in a pool, and remembers each layer's looks for half a minute.
@@ -56,16 +62,20 @@ class Mosaics:
         self._known: OrderedDict[tuple[object, ...], tuple[float, Layer]] = OrderedDict()
         self._making: dict[tuple[object, ...], asyncio.Lock] = {}
 
-    async def layer(self, source: MosaicSource, **look: Unpack[Look]) -> Layer:
-        """The looks of a mosaic. Raises: TileError 404: nothing to draw; InvalidParameter."""
-        key = (source.identity, *sorted(look.items()))
+    async def layer(self, source: MosaicSource, output: Output, look: Look) -> Layer:
+        """The looks of a mosaic, of which `output` is made.
+
+        Raises: TileError 404: nothing to draw; InvalidParameter.
+        """
+        purpose, look = finish.wanted(output, look)
+        key = (source.identity, purpose, *sorted(look.items()))
         lock = self._making.setdefault(key, asyncio.Lock())
         try:
             async with lock:  # a map asks for many tiles at once: one of them finds out
                 found = self._known.get(key)
                 if found is not None and time.monotonic() < found[0]:
                     return found[1]
-                made = await self._make(source, look)
+                made = await self._make(source, purpose, look)
                 self._known[key] = (time.monotonic() + LAYER_SECONDS, made)
                 self._known.move_to_end(key)
                 while len(self._known) > LAYERS_KEPT:
@@ -75,14 +85,21 @@ class Mosaics:
             if not lock.locked():
                 self._making.pop(key, None)
 
-    async def _make(self, source: MosaicSource, look: Look) -> Layer:
+    async def _make(self, source: MosaicSource, purpose: Purpose, look: Look) -> Layer:
         found = await source.find(None, "newest", FOOTPRINTS, True)
         if not found.items:
             raise Empty(404, "Not Found", "there is no item in it")
         items = found.items[: layers.SAMPLE]
-        sample = await source.assets(items)
+        sample = await source.assets(items, opened=False)
+        far = layers.to_open(sample)
+        if far:
+            ids = [items[position] for position in far]
+            for position, asset in zip(far, await source.assets(ids, opened=True), strict=True):
+                sample[position] = asset
         matched = found.matched if found.matched is not None else len(found.items)
-        return await self._pool.run(layers.build, sample, items, found.boxes, matched, **look)
+        return await self._pool.run(
+            layers.build, sample, items, found.boxes, matched, purpose, **look
+        )
 
     async def tile(
         self,
@@ -91,16 +108,28 @@ class Mosaics:
         found: Candidates,
         target: Target,
         output: Output,
+        look: Look,
         selection: Selection,
+        *,
+        behind: Sequence[str] = (),
     ) -> Drawn:
-        """One tile from these candidates. Raises: InvalidParameter, Busy."""
+        """One tile from these candidates. Raises: InvalidParameter, Busy.
+
+        Args:
+            behind: further items, which are sketched where the candidates leave it open.
+        """
         layers.require_order(layer, selection)
-        composite = _composite(layer, found, selection, target)
+        wide = finish.grid(target, output)
+        composite = _composite(layer, found, selection, wide)
         drawn = Drawn(b"")
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                await self._fill(composite, source, layer, found, target, drawn)
-                drawn.body = await self._pool.run(_finished, composite, layer, target, output)
+                await self._fill(composite, source, layer, found, wide, drawn)
+                if behind and not composite.full:
+                    await self._sketch(composite, source, layer, behind, wide)
+                drawn.body = await self._pool.run(
+                    finish.finished, composite, layer, target, output, look
+                )
         except TimeoutError:
             raise Busy("the tile took too long to draw", retry_after_seconds=5) from None
         finally:
@@ -119,7 +148,7 @@ class Mosaics:
     ) -> None:
         for start in range(0, len(found.items), FETCHED):
             items = found.items[start : start + FETCHED]
-            assets = await source.assets(items)
+            assets = await source.assets(items, opened=True)
             place = 0
             while place < len(items):
                 # the first alone where it may well fill the tile; then some at a time
@@ -132,23 +161,38 @@ class Mosaics:
                 for (item, _), part in zip(batch, parts, strict=True):
                     if isinstance(part, str):
                         drawn.skipped.append(Skipped(item, part))
+                    elif isinstance(part, Skipped):
+                        drawn.skipped.append(replace(part, item_id=item))
                     elif part is not None and composite.add(part):
                         drawn.used.append(item)
                 if composite.full:
                     return
 
+    async def _sketch(
+        self,
+        composite: Layered | Statistic,
+        source: MosaicSource,
+        layer: Layer,
+        items: Sequence[str],
+        target: Target,
+    ) -> None:
+        patches = await source.patches(items, sketch.tolerance(target))
+        pixels = await self._pool.run(sketch.draw, patches, layer, target)
+        if pixels is not None:
+            composite.add(pixels)
+
     async def _part(
         self, layer: Layer, asset: AssetSource | Skipped, target: Target
-    ) -> Pixels | str | None:
-        """An item's pixels; None where it has none there, a text where it is left out."""
+    ) -> Pixels | Skipped | str | None:
+        """An item's pixels; None where it has none there; or why it is left out."""
         if isinstance(asset, Skipped):
-            return asset.reason
+            return asset
         try:
             return await self._pool.run(layers.read, asset, layer, target)
-        except Busy:
-            raise
         except TileError as error:
-            return error.detail
+            if isinstance(error, Busy) and not asset.is_far:
+                raise  # one host that does not answer leaves the others' pixels
+            return Skipped("", error.detail, may_pass=True)
 
 
 def _composite(
@@ -164,11 +208,3 @@ def _composite(
             most = MAX_STACK_BYTES // each
             raise InvalidParameter.of("limit", f"a median of this size takes at most {most} items")
     return Statistic(selection)
-
-
-def _finished(
-    composite: Layered | Statistic, layer: Layer, target: Target, output: Output
-) -> bytes:
-    chosen = replace(layer.style, formula=None)
-    pixels = composite.result()
-    return made(layer.model, layer.header, chosen, pixels, target, output, is_picture=True)

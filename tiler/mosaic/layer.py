@@ -22,11 +22,14 @@ from tiler.errors import InvalidParameter, TileError
 from tiler.mosaic.source import Bounds, Selection, Skipped
 from tiler.pixels import Pixels
 from tiler.source import AssetSource
-from tiler.style import Look, Style, names_of, parse_expression, style
+from tiler.style import Look, Purpose, Style, names_of, parse_expression, style
 from tiler.target import Target
 
 SAMPLE = 200
 FORMULA_SAMPLE = 8
+MODELS = 3
+"""Of the oldest, how many are opened to find a model, where they lie elsewhere."""
+
 MAX_ITEMS_A_TILE = 64
 _BY_NUMBER = re.compile(r"(?<![A-Za-z0-9_])[bB][1-9]\d*(?![A-Za-z0-9_])", re.ASCII)
 
@@ -39,6 +42,7 @@ class Layer:
         model: the asset whose bands, profile and palette stand for all.
         header: of its file, with the pooled statistics.
         style: as for one item; `rescale` is the stretch of the whole layer.
+        purpose: what the style is for.
         rescaled: `rescale` as a query parameter says it.
         skipped: items of the sample that cannot be drawn.
         nodata_told: by the request or the profile; else each file has its own.
@@ -48,6 +52,7 @@ class Layer:
     model: AssetSource
     header: Header
     style: Style
+    purpose: Purpose
     rescaled: str
     skipped: tuple[Skipped, ...]
     bounds: Bounds
@@ -61,6 +66,7 @@ def build(
     items: Sequence[str],
     boxes: Sequence[Bounds],
     matched: int,
+    purpose: Purpose,
     **look: Unpack[Look],
 ) -> Layer:
     """The looks of a mosaic. Opens the model's file, and a few more for a formula's stretch.
@@ -80,14 +86,31 @@ def build(
         kind = kinds.most_common(1)[0][0]
         of_kind = [asset for asset in assets if _kind(asset) == kind]
         for model in reversed(of_kind):  # newest first: the last is the oldest
+            if not model.path:
+                continue
             try:
                 header = datasets.header_of(model)
             except TileError as error:
                 skipped.append(Skipped(_item(model, assets, sample, items), error.detail))
                 continue
-            return _layer(model, header, of_kind, skipped, boxes, matched, look)
+            return _layer(model, header, of_kind, skipped, boxes, matched, purpose, look)
         del kinds[kind]
     raise TileError(404, "Not Found", "there is no raster to draw in it")
+
+
+def to_open(sample: Sequence[AssetSource | Skipped]) -> list[int]:
+    """Places of the assets elsewhere that `build` wants open: those that it may take for a model
+    or for a formula's stretch. The sample is all there is to know of the others.
+    """
+    places: dict[tuple[Any, ...], list[int]] = {}
+    for place, asset in enumerate(sample):
+        if isinstance(asset, AssetSource):
+            places.setdefault(_kind(asset), []).append(place)
+    found: set[int] = set()
+    for of_kind in sorted(places.values(), key=len, reverse=True)[:2]:
+        step = max(1, len(of_kind) // FORMULA_SAMPLE)
+        found.update(of_kind[::step][:FORMULA_SAMPLE], of_kind[-MODELS:])
+    return sorted(p for p in found if isinstance(a := sample[p], AssetSource) and not a.path)
 
 
 def _item(
@@ -111,10 +134,11 @@ def _layer(
     skipped: Sequence[Skipped],
     boxes: Sequence[Bounds],
     matched: int,
+    purpose: Purpose,
     look: Look,
 ) -> Layer:
     pooled = _pooled_header(header, of_kind)
-    chosen = style(model, header, **look)
+    chosen = style(model, header, purpose, **look)
     if chosen.rescale and chosen.palette is None and not _says_rescale(model, look):
         chosen = replace(chosen, rescale=_ranges(pooled, chosen, of_kind))
     low, high = _zooms(header, boxes, matched)
@@ -122,9 +146,10 @@ def _layer(
         model=model,
         header=pooled,
         style=chosen,
+        purpose=purpose,
         rescaled=",".join(f"{value:.9g}" for pair in chosen.rescale for value in pair),
         skipped=tuple(skipped),
-        bounds=_around(boxes),
+        bounds=around(boxes),
         minzoom=low,
         maxzoom=high,
         nodata_told=bool(look.get("nodata")) or _config(model).get("nodata") is not None,
@@ -183,6 +208,8 @@ def _ranges(
     step = max(1, len(assets) // FORMULA_SAMPLE)
     found: list[tuple[BandStatistics, ...]] = []
     for asset in assets[::step][:FORMULA_SAMPLE]:
+        if not asset.path:
+            continue
         try:
             header = datasets.header_of(asset)
             statistics = rescale.formula_statistics(
@@ -203,10 +230,11 @@ def _ranges(
 def _zooms(header: Header, boxes: Sequence[Bounds], matched: int) -> tuple[int, int]:
     """From where no tile touches more than `MAX_ITEMS_A_TILE` items, to the pixels' own zoom."""
     scale = max(1.0, matched / max(1, len(boxes)))
+    straight = [part for box in boxes for part in _unwrapped(box)]
     for zoom in range(header.maxzoom + 1):
         side = 2**zoom
         touched: Counter[tuple[int, int]] = Counter()
-        for west, south, east, north in boxes:
+        for west, south, east, north in straight:
             left, right = _column(west, side), _column(east, side)
             top, bottom = _row(north, side), _row(south, side)
             if (right - left + 1) * (bottom - top + 1) > 4096:
@@ -219,6 +247,14 @@ def _zooms(header: Header, boxes: Sequence[Bounds], matched: int) -> tuple[int, 
     return header.maxzoom, header.maxzoom
 
 
+def _unwrapped(box: Bounds) -> list[Bounds]:
+    """The box, in two parts where it crosses the antimeridian."""
+    west, south, east, north = box
+    if west <= east:
+        return [box]
+    return [(west, south, 180.0, north), (-180.0, south, east, north)]
+
+
 def _column(longitude: float, side: int) -> int:
     return max(0, min(side - 1, math.floor((longitude + 180) / 360 * side)))
 
@@ -228,15 +264,25 @@ def _row(latitude: float, side: int) -> int:
     return max(0, min(side - 1, math.floor((1 - math.asinh(math.tan(limit)) / math.pi) / 2 * side)))
 
 
-def _around(boxes: Sequence[Bounds]) -> Bounds:
+def around(boxes: Sequence[Bounds]) -> Bounds:
+    """What holds all boxes, the shortest way round; west > east across the antimeridian."""
     if not boxes:
         return -180.0, -90.0, 180.0, 90.0
-    return (
-        min(box[0] for box in boxes),
-        min(box[1] for box in boxes),
-        max(box[2] for box in boxes),
-        max(box[3] for box in boxes),
-    )
+    south, north = min(box[1] for box in boxes), max(box[3] for box in boxes)
+    # from west to east; what crosses the antimeridian ends beyond 180 degrees
+    arcs = sorted((box[0], box[2] + 360 * (box[0] > box[2])) for box in boxes)
+    widest, west = -math.inf, arcs[0][0]
+    reach = max(arcs[0][1], max(right for _, right in arcs) - 360)
+    for left, right in arcs[1:]:
+        if left - reach > widest:
+            widest, west = left - reach, left
+        reach = max(reach, right)
+    if arcs[0][0] + 360 - reach >= widest:  # what is open lies over the antimeridian
+        west = arcs[0][0]
+    east = max(right if left >= west else right + 360 for left, right in arcs)
+    if east - west >= 360:
+        return -180.0, south, 180.0, north
+    return west, south, east - 360 if east > 180 else east, north
 
 
 # -- one item of it -----------------------------------------------------------------------------
@@ -291,7 +337,7 @@ def read(asset: AssetSource, layer: Layer, target: Target) -> Pixels | str | Non
     chosen = member_style(layer, asset, header)
     if isinstance(chosen, str):
         return chosen
-    pixels = draw.read(header, chosen, target)
+    pixels = draw.read(header, chosen, target, exact=layer.purpose is not Purpose.PICTURE)
     if pixels is None:
         return None
     if chosen.formula is not None:
@@ -333,7 +379,7 @@ def replace_data(pixels: Pixels, data: np.ndarray) -> Pixels:
 def require_order(layer: Layer, selection: Selection) -> None:
     """Raise InvalidParameter where a statistic is asked of class numbers."""
     style = layer.style
-    categorical = style.palette is not None or style.classes is not None
+    categorical = layer.header.palette is not None or style.classes is not None
     categorical = categorical or layer.model.is_categorical
     if categorical and style.formula is None and selection in ("median", "mean"):
         raise InvalidParameter.of(

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 from tiler.source import AssetSource
 
@@ -17,10 +17,15 @@ SELECTIONS: tuple[Selection, ...] = (*FIRST_OF, *STATISTICS)
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """An item that is left out of a picture, and why."""
+    """An item that is left out of a picture, and why.
+
+    Attributes:
+        may_pass: the item may be there the next time, though nothing of it changes.
+    """
 
     item_id: str
     reason: str
+    may_pass: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +50,32 @@ class Candidates:
 Find = Callable[[Bounds | None, Selection, int, bool], Awaitable[Candidates]]
 """(bounds or None for everywhere, order, how many, count?) → candidates."""
 
-Assets = Callable[[Sequence[str]], Awaitable[list[AssetSource | Skipped]]]
-"""Item ids → their assets in this order; what cannot be drawn is skipped with the reason."""
+
+class Assets(Protocol):
+    """Item ids → their assets in this order; what cannot be drawn is skipped with the reason."""
+
+    async def __call__(self, items: Sequence[str], *, opened: bool) -> list[AssetSource | Skipped]:
+        """`opened`: files of other hosts are opened; else they have no path."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """An item's footprint, and what the catalogue knows of its bands.
+
+    Attributes:
+        outline: WKB, degrees.
+        names: of the bands; empty if unknown.
+        bands: [mean in stored numbers, scale, offset, number type] of each, None where unknown.
+    """
+
+    outline: bytes
+    names: tuple[str | None, ...]
+    bands: tuple[tuple[Any, ...], ...]
+
+
+Patches = Callable[[Sequence[str], float], Awaitable[list[Patch]]]
+"""(item ids, by how many degrees an outline may be wrong) → those of which this is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,4 +94,5 @@ class MosaicSource:
     identity: str
     find: Find = field(repr=False)
     assets: Assets = field(repr=False)
+    patches: Patches = field(repr=False)
     public: bool = False

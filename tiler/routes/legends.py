@@ -23,7 +23,7 @@ from tiler.style import Look
 
 MEDIA_TYPES = {"png": "image/png", "svg": "image/svg+xml", "json": "application/json"}
 OF_ITEM = (*SHOWN, "algorithm")
-OF_MOSAIC = (*SHOWN, *RESTRICTIONS)
+OF_MOSAIC = (*OF_ITEM, *RESTRICTIONS)
 
 
 def routes(service: Service) -> list[Route]:
@@ -41,8 +41,10 @@ def routes(service: Service) -> list[Route]:
     async def of_mosaic(request: Request) -> Response:
         media_type = _media_type(request)
         source, query = await mosaics.mosaic_of(service, request, OF_MOSAIC)
-        layer = await layers.layer(source, **query.style)
-        body = await service.pool.run(_of_layer, layer, media_type)
+        layer = await layers.layer(source, query.output("png"), query.style)
+        body = await service.pool.run(
+            _of_layer, layer, query.style, query.get("algorithm"), media_type
+        )
         return document(request, body, media_type, public=source.public)
 
     gives = tuple(MEDIA_TYPES.values())
@@ -80,7 +82,9 @@ def _of_item(source: AssetSource, look: Look, algorithm: str | None, media_type:
     return _written(legend.of_item(source, look, algorithm), media_type)
 
 
-def _of_layer(layer: Layer, media_type: str) -> bytes:
+def _of_layer(layer: Layer, look: Look, algorithm: str | None, media_type: str) -> bytes:
+    if algorithm is not None:
+        return _written(legend.of_algorithm(algorithm, look), media_type)
     return _written(legend.of_style(layer.model, layer.header, layer.style), media_type)
 
 

@@ -77,7 +77,8 @@ def routes(service: Service) -> list[Route]:
     async def capabilities(
         request: Request, source: MosaicSource, query: Query, pairs: list[tuple[str, str]]
     ) -> Response:
-        layer = await layers.layer(source, **query.style)
+        output = query.pictured()
+        layer = await layers.layer(source, output, query.style)
         key = mosaics.key_for(service, request, source, query)
         stretch = mosaics.stretch(layer)
         kept = [(n, text) for n, text in pairs if n != "key" and n not in stretch]
@@ -91,6 +92,7 @@ def routes(service: Service) -> list[Route]:
             zooms={name: mosaics.zooms(layer, name) for name in wmts.MATRIX_SETS},
             parameters=[*kept, *stretch.items(), *([("key", key)] if key else [])],
             has_values=False,
+            is_coded=output.is_coded,
         )
         return document(request, body, "application/xml", public=source.public)
 

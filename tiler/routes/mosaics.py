@@ -1,6 +1,6 @@
 """Mosaics: tiles and TileJSON of all items of a collection or of a saved search.
 
-GET /api/v1/{collections|searches}/{id}/tiles[/{tms}]/{z}/{x}/{y}[@2x].{png|webp|jpg}
+GET /api/v1/{collections|searches}/{id}/tiles[/{tms}]/{z}/{x}/{y}[@2x].{png|webp|jpg|npy|tif}
 GET /api/v1/{collections|searches}/{id}/tiles[/{tms}]/tilejson.json
 """
 
@@ -16,8 +16,8 @@ from starlette.routing import Route
 
 from tiler import encode, grid, matrix_sets
 from tiler.draw import PICTURES
-from tiler.errors import OutOfRange
 from tiler.mosaic import layer as layers
+from tiler.mosaic import sketch
 from tiler.mosaic.draw import Empty, Mosaics
 from tiler.mosaic.layer import Layer
 from tiler.mosaic.source import Bounds, Candidates, MosaicSource, Skipped
@@ -26,7 +26,7 @@ from tiler.routes.endpoint import Endpoint
 from tiler.routes.parameters import MOSAIC, RESTRICTIONS
 from tiler.routes.query import Query, read_query
 from tiler.routes.service import Service
-from tiler.routes.tiles import address
+from tiler.routes.tiles import IMAGES, address
 from tiler.target import GEOGRAPHIC, WEB_MERCATOR, Target, transformer
 from tiler.target import Bounds as TileBounds
 
@@ -44,8 +44,6 @@ def routes(service: Service) -> list[Route]:
     async def tile(request: Request) -> Response:
         tms = matrix_sets.check(request.path_params.get("tms", matrix_sets.DEFAULT))
         z, x, y, double, image_format = address(request.path_params)
-        if image_format not in PICTURES:
-            raise OutOfRange(f"a mosaic is a picture: {', '.join(PICTURES)}")
         bounds = matrix_sets.bounds(tms, z, x, y)
         source, query = await mosaic_of(service, request)
         return await drawn_tile(
@@ -55,13 +53,20 @@ def routes(service: Service) -> list[Route]:
     async def tilejson(request: Request) -> Response:
         tms = matrix_sets.check(request.path_params.get("tms", matrix_sets.DEFAULT))
         source, query = await mosaic_of(service, request)
-        layer = await mosaics.layer(source, **query.style)
+        output = query.pictured()
+        layer = await mosaics.layer(source, output, query.style)
         layers.require_order(layer, query.get("selection", "newest"))
         chosen = {n: request.query_params[n] for n in request.query_params if n != "key"}
         chosen |= stretch(layer)
         key = key_for(service, request, source, query)
         url = tile_url(
-            service.origin(request), source.kind, source.id, key=key, parameters=chosen, tms=tms
+            service.origin(request),
+            source.kind,
+            source.id,
+            image_format=output.format,
+            key=key,
+            parameters=chosen,
+            tms=tms,
         )
         described = orjson.dumps(_tilejson(source, layer, url, tms))
         return document(request, described, "application/json", public=source.public)
@@ -82,7 +87,7 @@ def routes(service: Service) -> list[Route]:
                     tile,
                     summary=f"A tile of all items of {what}{on}.",
                     takes=MOSAIC,
-                    gives=tuple(encode.MEDIA_TYPES[name] for name in PICTURES),
+                    gives=IMAGES,
                 ),
             ]
     return found
@@ -101,9 +106,12 @@ async def drawn_tile(
 ) -> Response:
     """A tile of a matrix set, or 304. Raises: TileError."""
     size = int(query.get("tilesize", "256")) * (2 if double else 1)
+    output = query.output(image_format)
     try:
-        layer = await mosaics.layer(source, **query.style)
+        layer = await mosaics.layer(source, output, query.style)
     except Empty:  # a time or a filter that nothing meets: no fault of the map's
+        if image_format not in PICTURES:
+            raise  # nobody knows how many bands it would have
         clear = encode.empty(image_format, size)
         kept = {"Cache-Control": _kept(source), "Vary": "Authorization, X-API-Key"}
         return Response(clear, headers=kept, media_type=encode.MEDIA_TYPES[image_format])
@@ -111,18 +119,28 @@ async def drawn_tile(
     layers.require_order(layer, selection)
     target = Target(matrix_sets.crs(tms), bounds, size, size)
     limit = query.get("limit", layers.MAX_ITEMS_A_TILE)
-    found = await source.find(degrees(target), selection, limit, False)
-    headers = _headers(request, source, layer, found)
+    found, behind = await source.find(degrees(target), selection, limit, False), ()
+    seen = found
+    if len(found.items) == limit and sketch.is_for(layer, selection, output):
+        seen = await source.find(degrees(target), selection, sketch.MOST, False)
+        behind = seen.items[limit:]
+    headers = _headers(request, source, layer, seen)
     if unchanged(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    output = query.output(image_format)
-    drawn = await mosaics.tile(source, layer, found, target, output, selection)
+    drawn = await mosaics.tile(
+        source, layer, found, target, output, query.style, selection, behind=behind
+    )
     if drawn.used:
         headers["X-Mosaic-Items"] = ",".join(drawn.used[:_NAMED])
+    if drawn.may_change:
+        del headers["ETag"]  # which names assets, and one of them could not be read this time
+        headers["Cache-Control"] = "no-store"
     if drawn.skipped:
         headers["X-Mosaic-Skipped"] = _told(drawn.skipped)
-    if len(found.items) == limit:
-        headers["X-Mosaic-Limit"] = str(limit)
+    if behind:
+        headers["X-Mosaic-Sketched"] = str(len(behind))
+    if len(seen.items) == (limit if seen is found else sketch.MOST):
+        headers["X-Mosaic-Limit"] = str(len(seen.items))
     return Response(drawn.body, headers=headers, media_type=encode.MEDIA_TYPES[image_format])
 
 
@@ -189,19 +207,25 @@ def tile_url(
 def _tilejson(source: MosaicSource, layer: Layer, url: str, tms: str) -> dict[str, object]:
     """TileJSON 3.0.0, with the items that cannot be drawn under a member of ours."""
     west, south, east, north = layer.bounds
-    limit = grid.MAX_LATITUDE
+    limit = grid.MAX_LATITUDE if matrix_sets.crs(tms) == WEB_MERCATOR else 90.0
     south, north = max(-limit, min(limit, south)), max(-limit, min(limit, north))
+    middle = (west + east) / 2
+    if west > east:  # TileJSON cannot say so: the centre tells where it is
+        middle += 180 if middle <= 0 else -180
+        west, east = -180.0, 180.0
     minzoom, maxzoom = zooms(layer, tms)
     described: dict[str, object] = {
         "tilejson": "3.0.0",
         "name": source.name,
         "tiles": [url],
         "bounds": [west, south, east, north],
-        "center": [(west + east) / 2, (south + north) / 2, minzoom],
+        "center": [middle, (south + north) / 2, minzoom],
         "minzoom": minzoom,
         "maxzoom": maxzoom,
         "scheme": "xyz",
     }
+    if tms != matrix_sets.DEFAULT:
+        described["tileMatrixSet"] = tms
     if layer.skipped:
         described["opstac:skipped"] = layers.described(layer.skipped)
     return described

@@ -191,13 +191,4 @@ RELIEF = ("azimuth", "altitude", "z_factor")
 OUTPUT = ("quality", "background", "return_mask", "unscale", "algorithm", *RELIEF)
 TILE = (*SHOWN, *OUTPUT, "tilesize")
 RESTRICTIONS = ("datetime", "filter", "bbox", "sortby")
-MOSAIC = (
-    *SHOWN,
-    "quality",
-    "background",
-    "return_mask",
-    "tilesize",
-    "selection",
-    *RESTRICTIONS,
-    "limit",
-)
+MOSAIC = (*TILE, "selection", *RESTRICTIONS, "limit")

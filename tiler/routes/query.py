@@ -1,7 +1,7 @@
 """A request's query, read by `parameters`: the style and the output that it asks for."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.requests import Request
@@ -46,6 +46,15 @@ class Query:
                 self.get("azimuth", 315.0), self.get("altitude", 45.0), self.get("z_factor", 1.0)
             ),
         )
+
+    def pictured(self) -> Output:
+        """What a document's tiles are: WebP, or PNG where only that keeps the colours.
+
+        Raises: InvalidParameter: there is no such picture.
+        """
+        output = self.output("png")
+        output.check()
+        return output if output.is_coded else replace(output, format="webp")
 
     def refuse(self) -> None:
         """Raise InvalidParameter where something is wrong with it."""

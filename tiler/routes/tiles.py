@@ -60,6 +60,7 @@ def routes(service: Service) -> list[Route]:
         template = tile_url(
             service.origin(request),
             request.path_params["item_id"],
+            image_format=query.pictured().format,
             key=service.key_for(request, source, query.get("key")),
             parameters=[p for p in request.query_params.multi_items() if p[0] != "key"],
             tms=tms,

@@ -148,6 +148,7 @@ async def _capabilities(
         key=service.key_for(request, source, query.get("key")),
         parameters=[pair for pair in pairs if pair[0] != "key"],
         look=query.style,
+        is_coded=query.pictured().is_coded,
     )
     return document(request, body, "application/xml", public=source.public)
 
