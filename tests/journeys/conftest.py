@@ -145,6 +145,11 @@ async def bring_in(
     return await api.ok("uploads.complete", {"upload_id": upload["id"], **complete}, as_=owner)
 
 
+@pytest.fixture(name="bring_in")
+def bring_in_fixture() -> Any:
+    return bring_in
+
+
 @pytest.fixture
 async def scene(api: Any) -> Scene:
     owner = await api.organization()
