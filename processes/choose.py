@@ -1,5 +1,6 @@
 """Inputs and choices that processes of one item share: which asset, which band, what is known."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -57,6 +58,15 @@ def first(sources: Mapping[str, Source]) -> Source:
     if not sources:
         raise JobError("scene_unreadable", "the item has no raster asset")
     return sources.get("data") or next(iter(sources.values()))
+
+
+def file_name(key: str, number: int, made: str) -> str:
+    """Of what is made of the asset with this key, such as `data` → `data_clip.tif`.
+
+    Names that had to be changed are kept apart by their number.
+    """
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", key)[:80]
+    return f"{plain}_{made}.tif" if plain == key else f"{plain}.{number}_{made}.tif"
 
 
 def check_band(inputs: OneBand, sources: Mapping[str, Source]) -> None:

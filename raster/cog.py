@@ -38,6 +38,24 @@ Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
+class Form:
+    """How a COG is laid down; its pixels are the same in every form.
+
+    Attributes:
+        compression: ZSTD, DEFLATE or LZW; all keep every bit.
+        level: of ZSTD (1 to 22) and DEFLATE (1 to 12).
+        block: side of a tile in pixels, a power of two; less where `block_size` says so.
+        overviews: AVERAGE, NEAREST, BILINEAR, CUBIC, CUBICSPLINE, LANCZOS or MODE; default AVERAGE,
+            for classes and palettes MODE.
+    """
+
+    compression: str = "ZSTD"
+    level: int = LEVEL
+    block: int = BLOCK
+    overviews: str | None = None
+
+
+@dataclass(frozen=True)
 class Report:
     """Whether a file is a COG.
 
@@ -75,10 +93,10 @@ def is_cog(path: str | os.PathLike[str]) -> bool:
 is_valid_cog = is_cog
 
 
-def block_size(dtypes: Sequence[str]) -> int:
-    """512, or less where so many bands would make a tile too large to be read safely."""
+def block_size(dtypes: Sequence[str], wanted: int = BLOCK) -> int:
+    """What is wanted, or less where so many bands would make a tile too large to be read safely."""
     pixel_bytes = sum(np.dtype(dtype).itemsize for dtype in dtypes)
-    size = BLOCK
+    size = wanted
     while size > 128 and size * size * pixel_bytes > _TILE_BYTES:
         size //= 2
     return size
@@ -190,11 +208,15 @@ def write_cog(
     *,
     level: int = LEVEL,
     categorical: bool = False,
+    form: Form | None = None,
 ) -> None:
     """Copy a file made with `tiled_writer` as a COG: same grid, pixels, bands, mask and tags.
 
     Overviews average; those of categorical data and of palettes take the most frequent value.
     Any other GeoTIFF goes through `convert_to_cog`, which computes the statistics.
+
+    Args:
+        form: of the file; goes before `level`.
 
     Raises: RasterError("unreadable"): a block of the source is damaged.
     """
@@ -204,16 +226,18 @@ def write_cog(
         palette = any(c == ColorInterp.palette for c in dataset.colorinterp)
         # an average of classes or palette entries means nothing
         resampling = "MODE" if categorical or palette else "AVERAGE"
+        form = form or Form(level=level)
+        levels = {} if form.compression == "LZW" else {"LEVEL": str(form.level)}
         try:
             rasterio.shutil.copy(
                 dataset,
                 os.fspath(destination),
                 driver="COG",
-                COMPRESS="ZSTD",
-                LEVEL=str(level),
+                COMPRESS=form.compression,
+                **levels,
                 PREDICTOR="YES" if predictable else "NO",
-                BLOCKSIZE=str(block_size(dataset.dtypes)),
-                OVERVIEW_RESAMPLING=resampling,
+                BLOCKSIZE=str(block_size(dataset.dtypes, form.block)),
+                OVERVIEW_RESAMPLING=form.overviews or resampling,
                 STATISTICS="AUTO",
                 BIGTIFF="IF_SAFER",
                 NUM_THREADS=_THREADS,
@@ -231,6 +255,7 @@ def convert_to_cog(
     level: int = LEVEL,
     categorical: bool = False,
     band_names: Sequence[str] | None = None,
+    form: Form | None = None,
     progress: Progress | None = None,
 ) -> list[str]:
     """Rewrite any accepted GeoTIFF as a COG with statistics.
@@ -254,7 +279,7 @@ def convert_to_cog(
             else:
                 done = _rewrite(dataset, made, temporary, report)
         report(0.6, "writing the COG")
-        write_cog(temporary, destination, level=level, categorical=categorical)
+        write_cog(temporary, destination, level=level, categorical=categorical, form=form)
         report(1.0, "done")
         return done
     finally:

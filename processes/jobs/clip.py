@@ -6,13 +6,13 @@ does; where the source has no such way, floats get NaN and integers an internal 
 number could be a measurement.
 """
 
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from processes.choose import file_name
 from processes.geometry import Polygonal, area_km2
 from processes.process import (
     RASTER_OUTPUT,
@@ -90,7 +90,7 @@ def run(ctx: RunContext[ClipInputs]) -> list[Output]:
         def progress(fraction: float, stage: str, number: int = number, key: str = key) -> None:
             ctx.progress((number + fraction) / total, f"{stage} {key}")
 
-        path = ctx.out_dir / _file_name(key, number)
+        path = ctx.out_dir / file_name(key, number, "clip")
         properties = clip(source, ctx.inputs.aoi_geometry, path, progress=progress)
         outputs.append(
             Output(
@@ -102,12 +102,6 @@ def run(ctx: RunContext[ClipInputs]) -> list[Output]:
             )
         )
     return outputs
-
-
-def _file_name(key: str, number: int) -> str:
-    """`data` → `data_clip.tif`; names that had to be changed are kept apart by their number."""
-    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", key)[:80]
-    return f"{plain}_clip.tif" if plain == key else f"{plain}.{number}_clip.tif"
 
 
 def clip(
