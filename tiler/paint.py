@@ -89,7 +89,8 @@ def values(pixels: Pixels, header: Header, style: Style, *, unscale: bool) -> np
 def _linear(values: np.ndarray, shown: Range) -> np.ndarray:
     """Values of a range spread over 0 to 255, rounded down as rio-tiler does; NaN is 0."""
     low, high = shown
-    spread = (np.nan_to_num(values, nan=low) - np.float32(low)) * np.float32(255 / (high - low))
+    with np.errstate(over="ignore"):  # what is beyond float32 is beyond the range
+        spread = (np.nan_to_num(values, nan=low) - np.float32(low)) * np.float32(255 / (high - low))
     return np.clip(spread, 0, 255).astype(np.uint8)
 
 

@@ -17,6 +17,9 @@ Range = tuple[float, float]
 STATISTICS_SIDE = 512
 """Statistics that no tag holds come from the coarsest overview at least this long."""
 
+NARROWEST = 1e-30
+"""A narrower range cannot be spread over 0 to 255 in float32."""
+
 _STATISTICS_BYTES = 600  # with the key
 
 
@@ -24,7 +27,7 @@ def default_range(found: BandStatistics) -> Range:
     """mean ± 2 standard deviations within the extremes; around the value of a constant band."""
     low = max(found.minimum, found.mean - 2 * found.stddev)
     high = min(found.maximum, found.mean + 2 * found.stddev)
-    return (low, high) if high > low else (found.mean - 1, found.mean + 1)
+    return (low, high) if high - low >= NARROWEST else (found.mean - 1, found.mean + 1)
 
 
 def band_statistics(
@@ -130,7 +133,7 @@ def ranges(pairs: Sequence[Sequence[float]], outputs: int) -> tuple[Range, ...]:
             "rescale", f"must hold one pair or {outputs}, one a band; there are {len(pairs)}"
         )
     for low, high in pairs:
-        if not (abs(low) <= 1e38 and abs(high) <= 1e38 and low < high):
+        if not (abs(low) <= 1e38 and abs(high) <= 1e38 and high - low >= NARROWEST):
             raise InvalidParameter.of("rescale", "each low must be a number below its high")
     found = tuple((float(low), float(high)) for low, high in pairs)
     return found * outputs if len(found) == 1 else found

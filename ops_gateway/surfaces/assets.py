@@ -1,12 +1,14 @@
 """`/v2/assets/{asset_id}`: where the hrefs of STAC assets lead.
 
 GET    302 to a signed URL of the file, which needs no credential and takes ranges; for an asset
-       that lies elsewhere, to its href
+       that lies elsewhere, to its href. Callers without a credential are led elsewhere only to
+       hosts that the operator allows: anybody could make this address lead anywhere otherwise.
 POST   …/download-url: the same URL as JSON, as an `items.asset.download`
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -36,6 +38,7 @@ def routes(pipeline: Pipeline) -> list[BaseRoute]:
         principal: Principal = request.scope["principal"]
         if principal.kind == "anonymous":
             asset = await find_public(pipeline, asset_id)
+            require_known_host(asset, pipeline)
         else:
             asset = await find(pipeline, reader(request), asset_id)
         link = await links.sign(asset, pipeline.services, request.scope["base_url"])
@@ -101,6 +104,16 @@ async def find_public(pipeline: Pipeline, asset_id: str) -> dict[str, Any]:
     if row["lifecycle_state"] == "expired":
         raise expired(row)
     return row
+
+
+def require_known_host(asset: Mapping[str, Any], pipeline: Pipeline) -> None:
+    """Raise Forbidden for an asset at a host that the operator did not list."""
+    href, remote = asset["href"], pipeline.services.remote
+    if href is not None and (remote is None or not remote.covers(href)):
+        raise Forbidden(
+            f"the asset lies at {href[:500]}, to which nobody is sent without a credential; "
+            "fetch it there"
+        )
 
 
 async def read(pipeline: Pipeline, organization: str | None, asset_id: str) -> dict[str, Any]:

@@ -241,3 +241,21 @@ async def test_a_page_of_large_items_ends_before_it_is_too_large(api, tenant):
             links = {link["rel"]: link["href"] for link in answer.json()["links"]}
             address, pages = links.get("next"), pages + 1
         assert len(seen) == len(set(seen)) == 161 and pages == 2
+
+
+async def test_nobody_is_sent_to_a_foreign_host_without_a_credential(api, tenant):
+    """A public item's asset elsewhere is no open redirect of this server's."""
+    acme = await tenant("elsewhere")
+    body = {
+        "name": "far", "type": "external_reference", "project_id": acme["project"],
+        "collection_id": acme["open"],
+        "assets": {"data": {"href": "https://phish.example.org/a.tif"}},
+    }  # fmt: skip
+    item = await api.ok("items.create", body, as_=acme["owner"])
+    listed = await api.ok("items.list_assets", {"item_id": item["id"]}, as_=acme["owner"])
+    path = f"/v2/assets/{listed['assets'][0]['id']}"
+    answer = await api.client.get(path)
+    assert answer.status_code == 403 and "location" not in answer.headers
+    assert "https://phish.example.org/a.tif" in answer.json()["detail"]
+    headers = {"Authorization": f"Bearer {acme['owner'].token}"}
+    assert (await api.client.get(path, headers=headers)).status_code == 302

@@ -129,6 +129,9 @@ async def test_legends_of_a_saved_search(scenes):
     assert Image.open(io.BytesIO(picture.content)).size[0] > 100
     drawing = await get(f"{path}.svg", headers=owner)
     assert drawing.headers["content-type"].startswith("image/svg+xml")
+    # opened as a page it runs nothing
+    assert drawing.headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in drawing.headers["content-security-policy"]
     stranger = await scenes.api.organization("Other")
     foreign = {"Authorization": f"Bearer {stranger.token}"}
     assert (await get(f"{path}.json", headers=foreign)).status_code == 404

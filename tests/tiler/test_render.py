@@ -172,6 +172,7 @@ def test_bands_by_number_or_name(scene, bands):
         ("rescale", "a,b"),
         ("rescale", "nan,1"),
         ("rescale", "0,inf"),
+        ("rescale", "0,5e-324"),
         ("rescale", "0,1,0,1"),
         ("colormap", "nosuch"),
         ("colormap", "viridis"),  # of three bands
@@ -182,6 +183,16 @@ def test_a_wrong_choice_is_refused_with_its_name(scene, name, value):
         chosen(scene, **{name: value})
     assert refused.value.status == 422
     assert refused.value.errors[0]["loc"][0] == "query"
+
+
+@pytest.mark.parametrize("text", ["0,1e-30", "-1e38,1e38", "9e37,1e38", "-1e38,-9e37"])
+def test_the_widest_and_narrowest_ranges_draw(write_cog, source_of, tile_at, text):
+    """Values beyond what float32 spreads are the range's ends, without a warning."""
+    data = np.full((1, 300, 300), 3e38, np.float32)
+    data[:, 150:] = 0
+    source = source_of(write_cog("wide-values", data))
+    shown = picture(source, tile_at(source), rescale=text)
+    assert shown[..., 0].max() == 255
 
 
 def test_a_wrong_band_name_lists_those_there_are(scene):

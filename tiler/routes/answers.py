@@ -17,6 +17,10 @@ logger = logging.getLogger(__name__)
 
 Handler = Callable[[Request], Awaitable[Response]]
 
+_ACTIVE = frozenset(("image/svg+xml", "application/xml"))
+_INERT = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+"""Of what a browser would run as a page: it holds names that anybody may have chosen."""
+
 _RENDERER = "2"  # part of every ETag: raise it when the same request gives other pixels
 
 
@@ -123,7 +127,10 @@ def document(request: Request, body: bytes, media_type: str, *, public: bool = F
         "ETag": etag_of(body),
         "Cache-Control": "public, no-cache" if public else "private, no-cache",
         "Vary": "Authorization, X-API-Key",
+        "X-Content-Type-Options": "nosniff",
     }
+    if media_type in _ACTIVE:
+        headers["Content-Security-Policy"] = _INERT
     if unchanged(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     return Response(body, headers=headers, media_type=media_type)
