@@ -7,6 +7,7 @@ call can later travel to a scheduler.
 """
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,23 @@ from processes.process import ERROR_CODES, JobError, Output, RunContext, Source,
 from raster.child import ChildFailed, run_child
 
 Progress = Callable[[float, str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What a run took, as its own process counted it.
+
+    Attributes:
+        seconds: by the clock, from the first source opened to the last output inspected.
+        processor_seconds: of all threads.
+        bytes_read: from files, its own scratch files among them; None where sources lie in a
+            bucket, whose bytes come over the network.
+    """
+
+    seconds: float
+    processor_seconds: float
+    bytes_read: int | None
+
 
 # what is wrong with a source file, in the words of the job's error codes
 _CODES = {
@@ -47,6 +65,7 @@ async def run(
     seconds: float | None = None,
     memory_bytes: int | None = None,
     env: Mapping[str, str] | None = None,
+    on_work: Callable[[Work], None] | None = None,
 ) -> list[Output]:
     """Run a process in a bounded child; cancelling the awaiting task kills it.
 
@@ -55,6 +74,7 @@ async def run(
         out_dir: an existing folder for this attempt only.
         seconds, memory_bytes: default to what the process declares.
         env: for the child, e.g. read-only storage keys.
+        on_work: told at the end what the run took.
 
     Raises: JobError: `code` one of `processes.process.ERROR_CODES`, or `disk_full`.
     """
@@ -63,7 +83,7 @@ async def run(
         raise JobError("internal", f"nothing here runs process {process_id!r}")
     try:
         made = await run_child(
-            "processes.engine:execute",
+            "processes.engine:measured",
             {
                 "process_id": process_id,
                 "inputs": dict(inputs),
@@ -77,7 +97,39 @@ async def run(
         )
     except ChildFailed as failure:
         raise JobError(_CODES.get(failure.code, failure.code), failure.message) from None
-    return [_output(fields) for fields in made]
+    if on_work is not None:
+        on_work(Work(**made["work"]))
+    return [_output(fields) for fields in made["outputs"]]
+
+
+def measured(
+    process_id: str,
+    inputs: dict[str, Any],
+    sources: list[dict[str, Any]],
+    out_dir: str,
+    progress: Progress,
+) -> dict[str, Any]:
+    """`execute`, and what it took: `{"outputs": …, "work": members of Work}`."""
+    begun, processor, read = time.monotonic(), time.process_time(), _bytes_read()
+    outputs = execute(process_id, inputs, sources, out_dir, progress)
+    counts = read is not None and not any(s["path"].startswith("/vsi") for s in sources)
+    return {
+        "outputs": outputs,
+        "work": {
+            "seconds": round(time.monotonic() - begun, 3),
+            "processor_seconds": round(time.process_time() - processor, 3),
+            "bytes_read": (_bytes_read() or 0) - (read or 0) if counts else None,
+        },
+    }
+
+
+def _bytes_read() -> int | None:
+    """What this process has read from files so far; None where the system does not say."""
+    try:
+        text = Path("/proc/self/io").read_text()
+    except OSError:
+        return None
+    return int(dict(line.split(": ") for line in text.splitlines())["rchar"])
 
 
 def execute(

@@ -33,6 +33,9 @@ VERSION = "https://stac-extensions.github.io/version/v1.2.0/schema.json"
 WEB_MAP_LINKS = "https://stac-extensions.github.io/web-map-links/v1.2.0/schema.json"
 
 PRIVATE = "opstac:"
+_PLACE = ("id", "project", "collection", "stac_id", "type", "render", "provenance", "version")
+RESERVED = frozenset(PRIVATE + name for name in _PLACE)
+"""Names that say where an item is and who may see it; nothing else gives them."""
 CANONICAL = "/assets/stac"  # of the two mounts the one that a document is at home in
 _WEB_MAPS = frozenset(("tilejson", "wmts", "xyz"))
 
@@ -123,11 +126,9 @@ def item_document(
         profiles: rows of `visualization_profile`, for `renders`.
     """
     extensions = {str(uri) for uri in item.get("stac_extensions") or ()}
-    # names of ours cannot be given by a client: visibility hangs on them
+    # visibility hangs on these, so a row's own are never taken
     properties = {
-        key: value
-        for key, value in (item.get("properties") or {}).items()
-        if not key.startswith(PRIVATE)
+        key: value for key, value in (item.get("properties") or {}).items() if key not in RESERVED
     }
     properties["datetime"] = time_text(item.get("datetime"))
     if item.get("start_datetime") is not None and item.get("end_datetime") is not None:

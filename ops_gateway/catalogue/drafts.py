@@ -11,6 +11,7 @@ from typing import Any
 
 from ops_gateway.catalogue import checks, geometry
 from ops_gateway.kernel.ids import new_id
+from stac_api.document import PRIVATE, RESERVED
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 
@@ -54,6 +55,8 @@ class ItemDraft:
         cloud_cover, gsd: percent and metres; else what the properties say.
         item_id: chosen beforehand where its objects are named by it; else made.
         stac_id: the id clients know; the item's own where None.
+        properties: a client's, in which names of ours (`opstac:`) do not count.
+        statements: what the platform itself says of the item, by such names.
     """
 
     project_id: str
@@ -71,6 +74,7 @@ class ItemDraft:
     cloud_cover: float | None = None
     gsd: float | None = None
     properties: Mapping[str, Any] = field(default_factory=dict)
+    statements: Mapping[str, Any] = field(default_factory=dict)
     stac_extensions: Sequence[str] = ()
     order_id: str | None = None
     upload_id: str | None = None
@@ -85,12 +89,13 @@ class ItemDraft:
         """
         row = dict(vars(self))
         item_id = row.pop("item_id") or new_id("it")
+        statements = stated(row.pop("statements"))
         cover, distance = checks.measured(self.properties, self.cloud_cover, self.gsd)
         row |= {
             "id": item_id,
             "created_by": created_by,
             "stac_id": checks.stac_id(self.stac_id) or item_id,
-            "properties": own_properties(self.properties),
+            "properties": own_properties(self.properties) | statements,
             "cloud_cover": cover,
             "gsd": distance,
         }
@@ -161,7 +166,16 @@ class AssetDraft:
         }
 
 
+def stated(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """What the platform itself said among an item's properties, such as the rule of a clip."""
+    return {
+        name: value
+        for name, value in properties.items()
+        if name.startswith(PRIVATE) and name not in RESERVED
+    }
+
+
 def own_properties(properties: Mapping[str, Any]) -> dict[str, Any]:
     """A client's properties without those that are the platform's to say. Raises: Invalid."""
     checks.properties(properties)
-    return {k: v for k, v in properties.items() if k not in _TIMES and not k.startswith("opstac:")}
+    return {k: v for k, v in properties.items() if k not in _TIMES and not k.startswith(PRIVATE)}

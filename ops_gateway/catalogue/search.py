@@ -16,7 +16,7 @@ from ops_gateway.kernel.errors import (
 )
 from stac_api import errors, request
 from stac_api.collections import Collections
-from stac_api.document import Mount
+from stac_api.document import GEOJSON, Mount
 from stac_api.search import Page, Searcher
 from stac_api.tenancy import Visibility
 
@@ -41,7 +41,16 @@ def item_links(stored: Mapping[str, Any], base: str) -> list[dict[str, Any]]:
             "type": "application/json",
             "href": f"{base}/v1/items/lineage?item_id={item_id}",
             "title": "Lineage",
-        }
+        },
+        *(
+            {
+                "rel": "derived_from",
+                "type": GEOJSON,
+                "href": f"{base}/v1/items/get_stac?item_id={source}",
+                "title": "Made from",
+            }
+            for source in stored["properties"].get("opstac:derived_from", ())
+        ),
     ]
     # what lies elsewhere is not drawn, whatever its catalogue says of its bands
     if not any("raster:bands" in a and "/" not in a["href"] for a in stored["assets"].values()):

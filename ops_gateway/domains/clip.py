@@ -38,6 +38,9 @@ class ClipCreateFromItemInput(Input):
     asset_keys: list[str] | None = Field(default=None, min_length=1, max_length=100)
     output_name: str | None = Field(default=None, min_length=1, max_length=200)
     target_collection_id: str | None = None
+    use_cache: bool = Field(
+        default=True, description="false clips even what an earlier job of yours has clipped"
+    )
 
 
 class ClipJobsListInput(Input):
@@ -108,6 +111,7 @@ async def prepare_clip(ctx: Context, body: ClipCreateFromItemInput) -> jobs.Orde
         {name: value for name, value in inputs.items() if value is not None},
         body.target_collection_id,
         at="",
+        use_cache=body.use_cache,
     )
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from db.queries import queries
 from ops_gateway.catalogue import checks, external, geometry, items, pictures, search
-from ops_gateway.catalogue.drafts import AssetDraft, ItemDraft
+from ops_gateway.catalogue.drafts import AssetDraft, ItemDraft, stated
 from ops_gateway.catalogue.models import (
     AssetOutput,
     ItemResponse,
@@ -300,6 +300,7 @@ async def duplicate_item(ctx: Context, body: ItemDuplicateInput) -> ItemResponse
             collection_id=collection_id,
             name=(body.new_name or "").strip()[:500] or f"{source['name'][:493]} (copy)",
             duplicated_from_id=source["id"],
+            statements=stated(source["properties"]),
             **{name: source[name] for name in same},
         ),
         [

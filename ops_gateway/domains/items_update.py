@@ -10,7 +10,7 @@ from pydantic import Field
 
 from db.queries import queries
 from ops_gateway.catalogue import checks, external, geometry, items
-from ops_gateway.catalogue.drafts import own_properties
+from ops_gateway.catalogue.drafts import own_properties, stated
 from ops_gateway.catalogue.models import ItemResponse, LifecycleState, item_response
 from ops_gateway.kernel import access
 from ops_gateway.kernel.context import Context
@@ -83,7 +83,8 @@ def changed(row: dict[str, Any], body: ItemUpdateInput) -> dict[str, Any]:
     new["cloud_cover"] = new["cloud_cover"] if cover is None else cover
     new["gsd"] = new["gsd"] if distance is None else distance
     properties = {**new["properties"], **(body.set_properties or {})}
-    new["properties"] = own_properties({k: v for k, v in properties.items() if k not in dropped})
+    own = own_properties({k: v for k, v in properties.items() if k not in dropped})
+    new["properties"] = own | stated(row["properties"])
     if body.stac_extensions is not None:
         new["stac_extensions"] = checks.extensions(body.stac_extensions)
     if emptied and new["datetime"] is None and new["start_datetime"] is None:

@@ -12,13 +12,14 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from psycopg.types.json import Jsonb
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from db.pool import Pool
 from db.queries import queries
 from ops_gateway.catalogue.sources import readable
-from ops_gateway.domains import prices
+from ops_gateway.domains import prices, receipts
 from ops_gateway.domains.prices import Rate
+from ops_gateway.domains.receipts import Receipt
 from ops_gateway.kernel import access
 from ops_gateway.kernel.context import Context, Event, Principal
 from ops_gateway.kernel.errors import BadRequest, Conflict, Invalid, NotFound
@@ -71,6 +72,10 @@ class Job(Output):
     credits_charged: int | None
     reservation_id: str | None
     error: JobError | None
+    receipt: Receipt | None = None
+    cached_from: str | None = Field(
+        default=None, description="the job whose outputs this one was given"
+    )
     worker: str | None
     version: str
     created_by: str | None
@@ -119,6 +124,7 @@ class Order:
     target_collection_id: str | None
     quantity: Decimal
     rate: Rate
+    use_cache: bool = True
 
     @property
     def credits(self) -> int:
@@ -143,6 +149,7 @@ def native(row: Mapping[str, Any]) -> Job:
             "job_type_name": process.title if process else row["job_type_id"],
             "reservation_id": row["hold_id"],
             "error": error,
+            "receipt": receipts.of(row),
         }
     )
 
@@ -226,6 +233,7 @@ async def prepare(
     *,
     at: str,
     kind: str = "process",
+    use_cache: bool = True,
 ) -> Order:
     """Check everything a job needs and say what it costs; changes nothing."""
     access.require_open(await access.project(ctx, project_id, "editor"))
@@ -243,6 +251,7 @@ async def prepare(
         target_collection_id,
         quantity,
         rate,
+        use_cache,
     )
 
 
@@ -323,6 +332,8 @@ async def create(ctx: Context, order: Order) -> dict[str, Any]:
         source_item_ids=[s.item["id"] for s in order.sources],
         hold_id=hold,
         credits=order.credits,
+        terms=Jsonb(receipts.terms(order.rate, order.quantity)),
+        reuse_from=access.visible_projects(ctx.principal) if order.use_cache else [],
         user=access.human(ctx),
     )
     ctx.require_project_role(order.project_id, "editor")

@@ -24,21 +24,21 @@ order by created_at, id;
 
 -- name: insert_job
 insert into job (id, organization_id, project_id, job_type_id, version, input_params, target_collection_id,
-                 source_item_ids, hold_id, credits_reserved, created_by)
+                 source_item_ids, hold_id, credits_reserved, terms, reuse_from, created_by)
 values (:id, :org, :project_id, :job_type_id, :version, :input_params, :target_collection_id,
-        :source_item_ids, :hold_id, :credits, :user);
+        :source_item_ids, :hold_id, :credits, :terms, :reuse_from, :user);
 
 -- name: job
 select id, organization_id, project_id, job_type_id, version, status, progress, stage, input_params,
        target_collection_id, source_item_ids, output_item_ids, outputs, hold_id, credits_reserved, credits_charged,
-       error_code, error_message, worker, epoch, created_by::text, created_at, dispatched_at, started_at,
+       terms, receipt, recipe, cached_from, reuse_from, error_code, error_message, worker, epoch, created_by::text, created_at, dispatched_at, started_at,
        completed_at, updated_at, deadline
 from job where organization_id = :org and id = :id and deleted_at is null;
 
 -- name: job_for_update
 select id, organization_id, project_id, job_type_id, version, status, progress, stage, input_params,
        target_collection_id, source_item_ids, output_item_ids, outputs, hold_id, credits_reserved, credits_charged,
-       error_code, error_message, worker, epoch, created_by::text, created_at, dispatched_at, started_at,
+       terms, receipt, recipe, cached_from, reuse_from, error_code, error_message, worker, epoch, created_by::text, created_at, dispatched_at, started_at,
        completed_at, updated_at, deadline
 from job where organization_id = :org and id = :id and deleted_at is null
 for update;
@@ -58,7 +58,7 @@ where organization_id = :org and id = :id and status = 'pending';
 -- name: list_jobs
 select id, organization_id, project_id, job_type_id, version, status, progress, stage, input_params,
        target_collection_id, source_item_ids, output_item_ids, hold_id, credits_reserved, credits_charged,
-       error_code, error_message, worker, epoch, created_by::text, created_at, dispatched_at, started_at,
+       terms, receipt, cached_from, error_code, error_message, worker, epoch, created_by::text, created_at, dispatched_at, started_at,
        completed_at, updated_at, deadline, count(*) over () as total
 from job
 where organization_id = :org and deleted_at is null
@@ -76,7 +76,8 @@ limit :limit offset :offset;
 -- name: complete
 update job
 set status = 'completed', progress = 100, stage = null, output_item_ids = :items, outputs = :outputs,
-    credits_charged = :charged, lease_until = null, completed_at = now(), updated_at = now()
+    credits_charged = :charged, receipt = :receipt, recipe = :recipe, recipe_key = :recipe_key,
+    cached_from = :cached_from, lease_until = null, completed_at = now(), updated_at = now()
 where organization_id = :org and id = :id;
 
 -- name: fail
@@ -127,6 +128,10 @@ select id from project where organization_id = :org and id = :id and deleted_at 
 
 -- name: keep_answer
 update job set outputs = :outputs where organization_id = :org and id = :id;
+
+-- name: items_of_project
+select id from item
+where organization_id = :org and id = any (:ids) and project_id = :project_id and deleted_at is null;
 
 -- name: oldest_project
 select id from project

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from psycopg.types.json import Jsonb
 from pydantic import Field
 
 from db.queries import queries
@@ -18,6 +17,9 @@ from processes.process import discover
 sql = queries(jobs.__file__)
 
 WORKERS = frozenset({"user", "api_key", "service", "worker"})
+USE_CACHE: bool = Field(
+    default=True, description="false computes even what an earlier job of yours has computed"
+)
 SORTS = ("created,desc", "created,asc", "updated,desc", "updated,asc")
 
 
@@ -28,6 +30,7 @@ class ProcessingCreateInput(Input):
     job_type_id: str
     input_params: dict[str, Any] = Field(default_factory=dict)
     target_collection_id: str | None = None
+    use_cache: bool = USE_CACHE
 
 
 class ProcessExecuteInput(Input):
@@ -36,6 +39,7 @@ class ProcessExecuteInput(Input):
     process_id: str
     workspaceId: str
     inputs: dict[str, Any] = Field(default_factory=dict)
+    use_cache: bool = USE_CACHE
 
 
 class ProcessingDispatchInput(Input):
@@ -96,6 +100,9 @@ class JobRegisterInput(Input):
 
     job_id: str
     outputs: list[Any] | None = None
+    record: registration.RunRecord | None = Field(
+        default=None, description="of the platform's own workers; nobody else's counts"
+    )
 
 
 class JobOutput(Output):
@@ -201,13 +208,20 @@ async def prepare_create(ctx: Context, body: ProcessingCreateInput) -> jobs.Orde
         body.target_collection_id,
         at="input_params",
         kind="job type",
+        use_cache=body.use_cache,
     )
 
 
 async def prepare_execute(ctx: Context, body: ProcessExecuteInput) -> jobs.Order:
     """Check and price the job."""
     return await jobs.prepare(
-        ctx, body.process_id, body.workspaceId, body.inputs, None, at="inputs"
+        ctx,
+        body.process_id,
+        body.workspaceId,
+        body.inputs,
+        None,
+        at="inputs",
+        use_cache=body.use_cache,
     )
 
 
@@ -458,7 +472,7 @@ async def prepare_register(ctx: Context, body: JobRegisterInput) -> registration
         epoch = row["epoch"]
     if row["status"] == "completed":
         return registration.Handed(row["epoch"] if epoch is None else epoch, [])
-    return await registration.look_into(ctx, row, epoch or 0, body.outputs or [])
+    return await registration.look_into(ctx, row, epoch or 0, body.outputs or [], body.record)
 
 
 @operation(
@@ -480,15 +494,4 @@ async def register_outputs(
         raise Conflict(f"the job is {row['status']}; outputs are taken while it runs")
     if row["epoch"] != handed.epoch:
         raise Conflict("another run of the job has taken over; this run's outputs are not taken")
-    answer = await registration.register(ctx, row, handed)
-    await ctx.execute(
-        sql.complete,
-        id=row["id"],
-        items=[item.id for item in answer.items],
-        outputs=Jsonb({}),
-        charged=answer.settlement["charged"],
-    )
-    done = await ctx.one("job", sql.job, id=row["id"])
-    answer = answer.model_copy(update={"job": jobs.native(done)})
-    await ctx.execute(sql.keep_answer, id=row["id"], outputs=Jsonb(answer.model_dump(mode="json")))
-    return answer
+    return await registration.register(ctx, row, handed)

@@ -10,21 +10,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+from psycopg.types.json import Jsonb
 from pydantic import Field, ValidationError
 
 from db.queries import queries
 from ops_gateway.catalogue import geometry, pictures
 from ops_gateway.catalogue.drafts import AssetDraft, ItemDraft
 from ops_gateway.catalogue.items import insert_item
-from ops_gateway.catalogue.models import ItemResponse, ItemType
+from ops_gateway.catalogue.models import AssetOutput, ItemResponse, ItemType
 from ops_gateway.catalogue.sources import of_organization
-from ops_gateway.domains import jobs
+from ops_gateway.domains import jobs, receipts
 from ops_gateway.domains.jobs import Job
+from ops_gateway.domains.receipts import Receipt
 from ops_gateway.kernel.context import Context, Event
 from ops_gateway.kernel.errors import Invalid, NotFound, Unavailable
 from ops_gateway.kernel.fault import fault
 from ops_gateway.kernel.operation import Input, Output
 from ops_gateway.kernel.services import ChildRefused
+from processes import recipe as recipes
 from processes.process import FILE_MEDIA_TYPES
 
 sql = queries(jobs.__file__)
@@ -69,6 +72,13 @@ class RegisteredOutput(Input):
     )
 
 
+class RunRecord(Input):
+    """What the platform's own worker says of a run beside its outputs."""
+
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    work: dict[str, Any] = Field(default_factory=dict)
+
+
 class JobRegisterOutput(Output):
     """A completed job, its items and what was charged."""
 
@@ -95,10 +105,15 @@ class Handed:
     epoch: int
     files: list[File]
     values: dict[str, Any] = field(default_factory=dict)
+    record: RunRecord | None = None
 
 
 async def look_into(
-    ctx: Context, job: Mapping[str, Any], epoch: int, outputs: Sequence[Any]
+    ctx: Context,
+    job: Mapping[str, Any],
+    epoch: int,
+    outputs: Sequence[Any],
+    record: RunRecord | None = None,
 ) -> Handed:
     """Check each output and inspect its file in a bounded child.
 
@@ -112,6 +127,7 @@ async def look_into(
         for row in await ctx.rows(None, sql.output_paths, id=job["id"], epoch=epoch)
     }
     await ctx.release()
+    own = ctx.principal.kind == "worker" and jobs.find_process(job["job_type_id"]).run is not None
     files: list[File] = []
     values: dict[str, Any] = {}
     seen: set[str] = set()
@@ -131,12 +147,11 @@ async def look_into(
             raise Invalid.at(["outputs", index, "object_path"], "this file is named twice")
         seen.add(output.object_path)
         # our own worker's child has described the file already; anybody else's word is not taken
-        own = ctx.principal.kind == "worker" and jobs.find_process(job["job_type_id"]).run
         info = output.info if own and output.info else await _inspect(ctx, index, output)
         if output.classes:
             info = {**info, "classes": [c.model_dump(exclude_none=True) for c in output.classes]}
         files.append(File(output, output.object_path, known[output.object_path], info))
-    return Handed(epoch, files, values)
+    return Handed(epoch, files, values, record if own else None)
 
 
 def _typed(index: int, output: Any) -> RegisteredOutput:
@@ -185,9 +200,11 @@ def _place(index: int, output: RegisteredOutput) -> dict[str, Any]:
 
 
 async def register(ctx: Context, job: Mapping[str, Any], handed: Handed) -> JobRegisterOutput:
-    """Items, lineage, storage and settlement of a run, in the caller's transaction."""
-    node = ("processing_job", job["id"])
+    """Items, lineage, storage, settlement and receipt of a run, in the caller's transaction."""
     items: list[ItemResponse] = []
+    made: list[dict[str, Any]] = []
+    sources = await shown_sources(ctx, job)
+    record = handed.record or RunRecord()
     by_name: dict[str | None, list[File]] = {}
     for file in handed.files:
         by_name.setdefault(file.output.name, []).append(file)
@@ -208,7 +225,8 @@ async def register(ctx: Context, job: Mapping[str, Any], handed: Handed) -> JobR
                 geometry=first.info["footprint"],
                 bbox=first.info["bbox"],
                 gsd=first.info["gsd"],
-                properties={**processing(job), **made_by(files)},
+                properties={**made_by(files), **processing(job, record.recipe)},
+                statements={**of_platform(handed, files), **sources},
                 job_id=job["id"],
                 **times,
             ),
@@ -226,18 +244,64 @@ async def register(ctx: Context, job: Mapping[str, Any], handed: Handed) -> JobR
             ],
         )
         items.append(item)
-        pictures.soon(ctx, item.id)
-        ctx.edge(("item", item.id), "generated_by", node)
-        for source in job["source_item_ids"]:
-            ctx.edge(("item", item.id), "derived_from", ("item", source))
-        for asset in assets:
-            ctx.edge(("asset", asset.id), "generated_by", node)
+        made += [
+            {
+                "item_id": item.id,
+                "asset_key": file.output.asset_key,
+                "file_name": file.file_name,
+                "checksum": file.info["checksum"],
+            }
+            for file in files
+        ]
+        tell_lineage(ctx, job, item, assets)
     stored = sum(file.info["size_bytes"] for file in handed.files)
     if stored:
         await ctx.execute(sql.add_storage, bytes=stored)
-    charged = job["credits_reserved"]
+    receipt = receipts.made(
+        job,
+        job["credits_reserved"],
+        files=[file.info for file in handed.files],
+        work=record.work,
+        items=[item.id for item in items],
+    )
+    recipe = None
+    if record.recipe:
+        recipe = {**record.recipe, "seed": seed(handed.files), "outputs": made}
+    key = recipes.key(record.recipe) if record.recipe else None
+    return await complete(ctx, job, items, receipt, values=handed.values, recipe=recipe, key=key)
+
+
+def tell_lineage(
+    ctx: Context, job: Mapping[str, Any], item: ItemResponse, assets: Sequence[AssetOutput]
+) -> None:
+    """Where an output came from."""
+    node = ("processing_job", job["id"])
+    pictures.soon(ctx, item.id)
+    ctx.edge(("item", item.id), "generated_by", node)
+    for source in job["source_item_ids"]:
+        ctx.edge(("item", item.id), "derived_from", ("item", source))
+    for asset in assets:
+        ctx.edge(("asset", asset.id), "generated_by", node)
+
+
+async def complete(
+    ctx: Context,
+    job: Mapping[str, Any],
+    items: Sequence[ItemResponse],
+    receipt: Receipt,
+    *,
+    values: Mapping[str, Any],
+    recipe: Mapping[str, Any] | None,
+    key: str | None,
+) -> JobRegisterOutput:
+    """Settle the job as its receipt says, end it, and keep the answer for a repeat.
+
+    Args:
+        recipe: with its `outputs`; None where nobody knows what was computed.
+        key: of the recipe, where its outputs may answer other jobs.
+    """
     if job["hold_id"]:
-        ctx.settle(job["hold_id"], charged, job_id=job["id"])
+        ctx.settle(job["hold_id"], receipt.credits, job_id=job["id"])
     ctx.produced("processing_job", job["id"])
     ctx.project_id = job["project_id"]
     ctx.emit(
@@ -250,12 +314,26 @@ async def register(ctx: Context, job: Mapping[str, Any], handed: Handed) -> JobR
         )
     )
     fault("register.inside")
-    return JobRegisterOutput(
-        job=jobs.native(job),
-        items=items,
-        settlement={"charged": charged, "released": job["credits_reserved"] - charged},
-        values=handed.values,
+    await ctx.execute(
+        sql.complete,
+        id=job["id"],
+        items=[item.id for item in items],
+        outputs=Jsonb({}),
+        charged=receipt.credits,
+        receipt=Jsonb(receipt.model_dump(mode="json")),
+        recipe=None if recipe is None else Jsonb(dict(recipe)),
+        recipe_key=key,
+        cached_from=receipt.cached_from,
     )
+    done = await ctx.one("job", sql.job, id=job["id"])
+    answer = JobRegisterOutput(
+        job=jobs.native(done),
+        items=list(items),
+        settlement={"charged": receipt.credits, "released": receipt.released},
+        values=dict(values),
+    )
+    await ctx.execute(sql.keep_answer, id=job["id"], outputs=Jsonb(answer.model_dump(mode="json")))
+    return answer
 
 
 async def _times(ctx: Context, job: Mapping[str, Any]) -> dict[str, Any]:
@@ -267,7 +345,19 @@ async def _times(ctx: Context, job: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def processing(job: Mapping[str, Any]) -> dict[str, Any]:
+async def shown_sources(ctx: Context, job: Mapping[str, Any]) -> dict[str, Any]:
+    """The sources an item names: those that everybody who sees the item may see too."""
+    if not job["source_item_ids"]:
+        return {}
+    rows = await ctx.rows(
+        None, sql.items_of_project, ids=job["source_item_ids"], project_id=job["project_id"]
+    )
+    near = {row["id"] for row in rows}
+    shown = [source for source in job["source_item_ids"] if source in near]
+    return {"opstac:derived_from": shown} if shown else {}
+
+
+def processing(job: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[str, Any]:
     """What made an output, as STAC's processing extension says it; nothing of what others ran."""
     process = jobs.find_process(job["job_type_id"])
     if process.run is None:
@@ -275,12 +365,24 @@ def processing(job: Mapping[str, Any]) -> dict[str, Any]:
     sources = ", ".join(job["source_item_ids"])
     return {
         "processing:lineage": f"{process.title}" + (f" of {sources}" if sources else ""),
-        "processing:software": {f"opstac-{process.id}": process.version},
+        "processing:software": {
+            f"opstac-{process.id}": process.version,
+            **recipe.get("libraries", {}),
+        },
         "processing:datetime": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
     }
 
 
 def made_by(files: Sequence[File]) -> dict[str, Any]:
     """Properties the run set, a later file's over an earlier one's."""
-    merged = {name: v for file in files for name, v in file.output.properties.items()}
-    return merged
+    return {name: v for file in files for name, v in file.output.properties.items()}
+
+
+def seed(files: Sequence[File]) -> int | None:
+    """What the run's random numbers began with; None where it drew none."""
+    return made_by(files).get("opstac:seed")
+
+
+def of_platform(handed: Handed, files: Sequence[File]) -> dict[str, Any]:
+    """Those of them that have names of ours: what our own processes say, nobody else."""
+    return {} if handed.record is None else made_by(files)

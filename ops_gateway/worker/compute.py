@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from processes import engine
-from processes.process import JobError, Output, Source
+from processes.process import JobError, Source
 
 from .claim import ClaimedJob
-from .services import Compute, JobFailed, PassingError, Progress
+from .services import Compute, JobFailed, Made, PassingError, Progress
 
 # a child that ran out of memory may have had a big neighbour; once more, then it is the job's fault
 SECOND_CHANCE = 2
@@ -31,11 +32,12 @@ def make_compute(env: Mapping[str, str] | None = None) -> Compute:
         *,
         progress: Progress,
         seconds: float,
-    ) -> list[Output]:
+    ) -> Made:
         process = catalogue.get(job.job_type_id)
         bound = min(seconds, process.max_seconds) if process else seconds
+        took: list[engine.Work] = []
         try:
-            return await engine.run(
+            outputs = await engine.run(
                 job.job_type_id,
                 job.input_params,
                 sources,
@@ -43,11 +45,13 @@ def make_compute(env: Mapping[str, str] | None = None) -> Compute:
                 on_progress=progress,
                 seconds=bound,
                 env=env,
+                on_work=took.append,
             )
         except JobError as error:
             if engine.is_permanent(error):
                 raise JobFailed(error.code, error.message) from error
             attempts = None if error.code == "disk_full" else SECOND_CHANCE
             raise PassingError(error.message, code=error.code, attempts=attempts) from error
+        return Made(outputs, dataclasses.asdict(took[0]) if took else {})
 
     return compute

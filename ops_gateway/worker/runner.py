@@ -178,13 +178,16 @@ class Run:
         seconds = self._seconds_left()
         token = await self._services.mint_token(job)
         sources = await self._services.sources(job)
+        if await self._services.answer(job, sources):
+            fault("worker.after_commit")
+            return
         with tempfile.TemporaryDirectory(dir=self._limits.scratch, prefix="job-") as folder:
-            produced = await self._compute(
+            made = await self._compute(
                 job, sources, Path(folder), progress=self._note, seconds=seconds
             )
             self._note(1.0, "uploading")
             outputs = []
-            for output in produced:
+            for output in made.outputs:
                 registration = members(output)
                 if output.path is not None:
                     registration["object_path"] = await self._services.put_output(
@@ -193,7 +196,7 @@ class Run:
                 outputs.append(registration)
                 fault("worker.mid_upload")
         self._stage = "registering"
-        await self._services.register(token, job, outputs)
+        await self._services.register(token, job, sources, outputs, made.work)
         fault("worker.after_commit")
 
     def _seconds_left(self) -> float:

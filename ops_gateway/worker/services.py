@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -50,12 +51,21 @@ class WorkerServices(Protocol):
         """Every asset that the job's process asks for. Raises JobFailed if one is gone."""
         ...
 
+    async def answer(self, job: ClaimedJob, sources: Sequence[Source]) -> bool:
+        """Complete the job with what an earlier one of the same recipe made; whether there was."""
+        ...
+
     async def put_output(self, token: str, job: ClaimedJob, file_name: str, path: Path) -> str:
         """Store a file under `jobs/<id>/<epoch>/`; returns its object path."""
         ...
 
     async def register(
-        self, token: str, job: ClaimedJob, outputs: Sequence[dict[str, Any]]
+        self,
+        token: str,
+        job: ClaimedJob,
+        sources: Sequence[Source],
+        outputs: Sequence[dict[str, Any]],
+        work: Mapping[str, Any],
     ) -> None:
         """Complete the job: items, lineage, settlement and status in one transaction.
 
@@ -73,6 +83,14 @@ class WorkerServices(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Made:
+    """The outputs of a run, and what it took: the members of `processes.engine.Work`."""
+
+    outputs: Sequence[Output]
+    work: Mapping[str, Any] = field(default_factory=dict)
+
+
 Progress = Callable[[float, str], None]
 """Told the fraction done (0 to 1) and the stage's name."""
 
@@ -88,7 +106,7 @@ class Compute(Protocol):
         *,
         progress: Progress,
         seconds: float,
-    ) -> list[Output]:
+    ) -> Made:
         """The files made, inside `out_dir`. Raises JobFailed or PassingError."""
         ...
 

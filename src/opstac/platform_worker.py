@@ -12,7 +12,7 @@ from db.paths import StorageUnavailable
 from db.pool import Pool
 from db.queries import queries
 from ops_gateway.catalogue.sources import of_organization
-from ops_gateway.domains import jobs, uploads_complete
+from ops_gateway.domains import job_reuse, jobs, uploads_complete
 from ops_gateway.kernel.authenticate import Authenticator, issue_job_token
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import Conflict, Invalid, NotFound, OpError, Unauthenticated
@@ -21,7 +21,9 @@ from ops_gateway.kernel.pipeline import Call, Pipeline
 from ops_gateway.worker.claim import ClaimedJob, JobEnded, LeaseLost
 from ops_gateway.worker.relay import find_event
 from ops_gateway.worker.services import JobFailed, PassingError
+from opstac import __version__
 from processes.process import Source, discover
+from processes.recipe import recipe
 
 sql = queries(__file__)
 
@@ -101,14 +103,34 @@ class PlatformWorker:
         await self._pipeline.act("jobs.outputs", principal, note)
         return object_path
 
+    async def answer(self, job: ClaimedJob, sources: Sequence[Source]) -> bool:
+        """Complete the job with what an earlier one of the same recipe made; whether there was."""
+        recipe = recipe_of(job, sources)
+        try:
+            return await job_reuse.answer(
+                self._pipeline, job.organization_id, job.id, job.epoch, recipe
+            )
+        except jobs.StaleRun as error:
+            raise (JobEnded if error.ended else LeaseLost)(job.id) from error
+        except OpError:
+            return False  # the run goes on, and its registration says what is in the way
+
     async def register(
-        self, token: str, job: ClaimedJob, outputs: Sequence[dict[str, Any]]
+        self,
+        token: str,
+        job: ClaimedJob,
+        sources: Sequence[Source],
+        outputs: Sequence[dict[str, Any]],
+        work: Mapping[str, Any],
     ) -> None:
         """`processing.job.register` with the job's token, like any worker."""
+        record = {"recipe": recipe_of(job, sources), "work": dict(work)}
         call = Call(await self._principal(token), request_id=f"job-{job.id}-{job.epoch}")
         try:
             await self._pipeline.run(
-                "processing.job.register", {"job_id": job.id, "outputs": list(outputs)}, call
+                "processing.job.register",
+                {"job_id": job.id, "outputs": list(outputs), "record": record},
+                call,
             )
         except Conflict as error:
             raise LeaseLost(error.detail) from error
@@ -138,6 +160,11 @@ class PlatformWorker:
             return await self._authenticator.authenticate(token)
         except Unauthenticated as error:
             raise LeaseLost(str(error)) from error
+
+
+def recipe_of(job: ClaimedJob, sources: Sequence[Source]) -> dict[str, Any]:
+    """What the job's outputs are a function of, here and now."""
+    return recipe(discover()[job.job_type_id], job.input_params, sources, platform=__version__)
 
 
 def plain(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import errno
 import logging
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from ops_gateway.worker import worker
 from ops_gateway.worker.claim import ClaimedJob, JobEnded, LeaseLost
 from ops_gateway.worker.compute import make_compute
 from ops_gateway.worker.runner import Limits
-from ops_gateway.worker.services import JobFailed, PassingError, Progress
+from ops_gateway.worker.services import JobFailed, Made, PassingError, Progress
 from processes.process import Output, Source
 
 catalogue = make_compute()
@@ -53,8 +53,16 @@ class Services:
         shutil.copyfile(path, target)
         return f"jobs/{token}/{file_name}"
 
+    async def answer(self, job: ClaimedJob, sources: Sequence[Source]) -> bool:
+        return False
+
     async def register(
-        self, token: str, job: ClaimedJob, outputs: Sequence[dict[str, Any]]
+        self,
+        token: str,
+        job: ClaimedJob,
+        sources: Sequence[Source],
+        outputs: Sequence[dict[str, Any]],
+        work: Mapping[str, Any],
     ) -> None:
         made = [str(o.get("object_path") or o["value"]) for o in outputs]
         await self._end(job, "completed", made, None)
@@ -100,7 +108,7 @@ async def compute(
     *,
     progress: Progress,
     seconds: float,
-) -> list[Output]:
+) -> Made:
     if job.job_type_id == "echo":
         return await catalogue(job, sources, out_dir, progress=progress, seconds=seconds)
     wish = job.input_params
@@ -123,7 +131,7 @@ async def compute(
         path = out_dir / f"{key}.bin"
         path.write_bytes(b"x")
         made.append(Output(asset_key=key, path=path))
-    return made
+    return Made(made)
 
 
 async def main(stop: asyncio.Event, dsn: str, store: str, name: str) -> None:
