@@ -31,7 +31,7 @@ _OF_ITEM = (
     *("type", "geometry", "bbox", "datetime", "start_datetime", "end_datetime"),
     *("cloud_cover", "gsd", "properties"),
 )
-_OF_ASSET = ("media_type", "roles", "band_count", "band_names", "bands", "is_categorical")
+_OF_ASSET = ("media_type", "roles", "band_count", "band_names", "bands", "raster", "is_categorical")
 
 
 def recipe(
