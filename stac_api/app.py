@@ -61,6 +61,7 @@ from stac_api.search import Searcher
 from stac_api.sortables import Sortables
 from stac_api.tenancy import Visibility
 from stac_api.transactions import RunOperation
+from stac_api.versions import Versions
 from stac_api.writing import Transactions
 
 logger = logging.getLogger(__name__)
@@ -195,6 +196,14 @@ def create_app(
         name="Children",
         response_class=JSONResponse,
     )
+    versions = Versions(service)
+    for path, function in (("", versions.all), ("/{version}", versions.one)):
+        app.add_api_route(
+            f"{prefix}/collections/{{collection_id}}/items/{{item_id}}/versions{path}",
+            function,
+            name=f"Versions {function.__name__}",
+            response_class=JSONResponse,
+        )
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)
     app.user_middleware += [Middleware(_Private), Middleware(_Problems)]

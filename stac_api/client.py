@@ -18,6 +18,7 @@ from stac_api import collection_search, output
 from stac_api.collections import Collections, missing
 from stac_api.document import GEOJSON, STAC_VERSION, Document, Mount, quoted
 from stac_api.errors import BadRequest, TooLarge
+from stac_api.given import as_given, given_collection, given_item
 from stac_api.output import JSON, json_response, link
 from stac_api.request import SearchRequest, from_body, from_query, read_json
 from stac_api.search import Page, Searcher
@@ -65,6 +66,10 @@ class Service:
             raise missing(visibility, item)
         # an item whose own id is another's platform id comes first
         return next((feature for feature in found if feature["id"] == item), found[0])
+
+    async def given_item(self, visibility: Visibility, item: Document) -> Document:
+        """An item as its owner gave it; see `given`."""
+        return await given_item(self.searcher, visibility, item)
 
 
 @attr.s
@@ -178,7 +183,8 @@ class Client(CoreCrudClient):
         """GET /collections/{id}."""
         visibility = await self.service.visibility(request)
         mount = self.service.mount(request)
-        return json_response(await self.service.collections.one(visibility, collection_id, mount))
+        found = await self.service.collections.one(visibility, collection_id, mount)
+        return json_response(given_collection(found) if as_given(request) else found)
 
     async def item_collection(self, collection_id: str, request: Request, **kwargs: Any) -> Any:  # type: ignore[override]
         """GET /collections/{id}/items."""
@@ -200,6 +206,8 @@ class Client(CoreCrudClient):
         visibility = await self.service.visibility(request)
         mount = self.service.mount(request)
         found = await self.service.item(visibility, collection_id, item_id, mount)
+        if as_given(request):
+            found = await self.service.given_item(visibility, found)
         return Response(orjson.dumps(found), media_type=GEOJSON)
 
     async def get_search(self, request: Request, **kwargs: Any) -> Any:  # type: ignore[override]

@@ -9,10 +9,12 @@ the client came by.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote, urljoin
 
 from stac_api.renders import RENDER, renders
 from stac_api.sensors import wavelengths
@@ -37,6 +39,7 @@ _PLACE = ("id", "project", "collection", "stac_id", "type", "render", "provenanc
 RESERVED = frozenset(PRIVATE + name for name in _PLACE)
 """Names that say where an item is and who may see it; nothing else gives them."""
 CANONICAL = "/assets/stac"  # of the two mounts the one that a document is at home in
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _WEB_MAPS = frozenset(("tilejson", "wmts", "xyz"))
 
 # what the eo extension calls a band; a name beyond these would not validate
@@ -119,7 +122,8 @@ def item_document(
     Args:
         item: columns id, project_id, collection_id, stac_id, type, name, description, geometry,
             bbox, datetime, start_datetime, end_datetime, cloud_cover, gsd, properties,
-            stac_extensions, created_at, updated_at; times as datetime or RFC 3339 text.
+            stac_extensions, links, version, created_at, updated_at; times as datetime or RFC 3339
+            text.
         assets: columns id, key, title, media_type, roles, size_bytes, checksum (SHA-256, hex),
             epsg, width, height, transform (affine, row order), nodata, nodata_is_nan, bands,
             is_cog, datetime; of one that lies elsewhere href, and stac for the rest of it.
@@ -165,6 +169,8 @@ def item_document(
     properties["opstac:collection"] = item.get("collection_id") or item["project_id"]
     properties["opstac:stac_id"] = item["stac_id"]
     properties["opstac:type"] = item.get("type")
+    if (item.get("version") or 1) > 1:  # of which there is something to look back to
+        properties["opstac:version"] = item["version"]
     documents = {}
     centres = wavelengths(properties)
     for asset in assets:
@@ -177,7 +183,7 @@ def item_document(
         "properties": properties,
         "stac_extensions": sorted(extensions),
         "assets": documents,
-        "links": [],
+        "links": list(item.get("links") or ()),
     }
     if item.get("geometry") and item.get("bbox"):
         document["bbox"] = list(item["bbox"])
@@ -301,6 +307,9 @@ def feature(stored: Document, collection: str, mount: Mount) -> Document:
     if any(link["rel"] in _WEB_MAPS for link in links) and WEB_MAP_LINKS not in extensions:
         extensions = [*extensions, WEB_MAP_LINKS]
     address = f"collections/{quoted(collection)}/items/{quoted(id_)}"
+    here, version = f"{parent}/items/{quoted(id_)}", properties.get("opstac:version")
+    if version:
+        links = [*links, version_link("predecessor-version", here, version - 1)]
     document: Document = {
         "type": "Feature",
         "stac_version": stored.get("stac_version", STAC_VERSION),
@@ -311,18 +320,40 @@ def feature(stored: Document, collection: str, mount: Mount) -> Document:
         "bbox": stored.get("bbox"),
         "properties": properties,
         "links": [
-            {"rel": "self", "type": GEOJSON, "href": f"{parent}/items/{quoted(id_)}"},
+            {"rel": "self", "type": GEOJSON, "href": here},
             {"rel": "parent", "type": "application/json", "href": parent},
             {"rel": "collection", "type": "application/json", "href": parent},
             {"rel": "root", "type": "application/json", "href": mount.root},
             {"rel": "canonical", "type": GEOJSON, "href": f"{mount.base}{CANONICAL}/{address}"},
             *links,
+            *_given(stored, mount),
         ],
         "assets": stored["assets"],
     }
     if document["bbox"] is None:
         del document["bbox"]
     return document
+
+
+def version_link(rel: str, item: str, version: int) -> dict[str, Any]:
+    """A link to what the item at the address `item` said at a version that was replaced."""
+    href = f"{item}/versions/{version}"
+    return {"rel": rel, "type": GEOJSON, "href": href, "title": f"Version {version}"}
+
+
+def _given(stored: Mapping[str, Any], mount: Mount) -> list[dict[str, Any]]:
+    """The client's own links; a relative one is below the landing page."""
+    return [
+        link
+        if is_absolute(link["href"])
+        else {**link, "href": urljoin(f"{mount.root}/", link["href"])}
+        for link in stored.get("links") or ()
+    ]
+
+
+def is_absolute(href: str) -> bool:
+    """Whether an address begins with a scheme."""
+    return _SCHEME.match(href) is not None
 
 
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -332,8 +363,6 @@ def quoted(name: str) -> str:
     """`name` as one segment of a path. Most need nothing, which is ten times quicker to see."""
     if _PLAIN.issuperset(name):
         return name
-    from urllib.parse import quote
-
     return quote(name, safe="")
 
 

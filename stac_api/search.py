@@ -222,6 +222,14 @@ class Searcher:
             document = feature(item, shown, mount)
             if visibility.anonymous:  # whose project it is in is nobody else's business
                 document["properties"].pop("opstac:project", None)
+                # nor is what it said before it was made public
+                if document["properties"].pop("opstac:version", None):
+                    here = document["links"][0]["href"]
+                    document["links"] = [
+                        link
+                        for link in document["links"]
+                        if not link["href"].startswith(f"{here}/versions/")
+                    ]
             if request.include or request.exclude:
                 document = chosen(document, request.include, request.exclude)
             features.append(document)

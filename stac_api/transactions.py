@@ -6,7 +6,7 @@ words and handed to `run_op`; the answer is read back through search.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urljoin
 
@@ -43,6 +43,7 @@ OWN_RELATIONS = frozenset(
         "http://www.opengis.net/def/rel/ogc/1.0/queryables",
     )
 )
+_OWN_OF_ITEMS = OWN_RELATIONS | {"canonical", "next", "prev"}
 _COLLECTION_MEMBERS = frozenset(
     ("type", "stac_version", "id", "links", "title", "description", "created", "updated")
 )
@@ -68,10 +69,25 @@ def item_input(item: Any, collection_id: str | None) -> dict[str, Any]:
         **_item_fields(item),
         "stac_extensions": [str(uri) for uri in item.get("stac_extensions") or []],
         "assets": resolved(item),
+        "links": links_given(item),
     }
 
 
-def item_changes(stored: Document, item: Any) -> dict[str, Any]:
+def links_given(
+    item: Mapping[str, Any], made: Sequence[Mapping[str, Any]] = ()
+) -> list[dict[str, Any]]:
+    """The links of an item that are the client's: without those that place it in a catalogue, which
+    are ours to say, and without those that we made (`made`)."""
+    return [
+        dict(link)
+        for link in item.get("links") or ()
+        if link["rel"] not in _OWN_OF_ITEMS and link not in made
+    ]
+
+
+def item_changes(
+    stored: Document, item: Any, made: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
     """What makes `stored` the client's `item`, as the input of `items.update` without its id.
 
     Only what differs is changed: what the platform shows beside a client's own words, such as what
@@ -79,14 +95,16 @@ def item_changes(stored: Document, item: Any) -> dict[str, Any]:
 
     Args:
         stored: as clients see it.
-        item: the whole item wanted; without `assets` they stay.
+        item: the whole item wanted; without `assets` or `links` they stay.
+        made: those of its links that we made.
 
     Raises:
         Invalid: not a STAC item.
         Conflict: a file of ours would go.
     """
     given = _object(item)
-    document = {"links": [], "assets": stored["assets"], "stac_version": "1.0.0", **given}
+    kept = {"links": stored["links"], "assets": stored["assets"], "stac_version": "1.0.0"}
+    document = {**kept, **given}
     _validate(Item, {k: v for k, v in document.items() if k != "collection"})
     before, after = _item_fields(stored), _item_fields(document)
     own, wanted = before.pop("properties"), after.pop("properties")
@@ -104,6 +122,9 @@ def item_changes(stored: Document, item: Any) -> dict[str, Any]:
         changes["stac_extensions"] = extensions
     if document["assets"] != stored["assets"]:
         changes["assets"] = resolved(document)
+    links = links_given(document, made)
+    if links != links_given(stored, made):
+        changes["links"] = links
     return {**changes, "set_properties": said, "clear": emptied}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import attr
@@ -19,6 +20,7 @@ from stac_api import transactions
 from stac_api.client import Service, read_body
 from stac_api.document import GEOJSON, Document, quoted
 from stac_api.errors import BadRequest, Conflict, NotFound, Unauthorized
+from stac_api.given import as_given, given_collection, preferences
 from stac_api.output import JSON, json_response
 from stac_api.request import clean
 from stac_api.tenancy import Visibility
@@ -108,15 +110,15 @@ class Transactions(TransactionExtension):
 
     async def update_item(self, request: Request, collection_id: str, item_id: str) -> Response:
         """PUT: the item as it is to be; files of ours stay."""
-        stored = await self._stored(request, collection_id, item_id)
+        stored, made = await self._stored_and_made(request, collection_id, item_id)
         body = _mapping(await _body(request))
         _same("item", body, stored["id"], "id")
         _same("item", body, collection_id, "collection", stored["collection"])
-        return await self._change_item(request, stored, {"id": stored["id"], **body})
+        return await self._change_item(request, stored, {"id": stored["id"], **body}, made)
 
     async def patch_item(self, request: Request, collection_id: str, item_id: str) -> Response:
         """PATCH with a JSON Patch or a merge patch."""
-        stored = await self._stored(request, collection_id, item_id)
+        stored, made = await self._stored_and_made(request, collection_id, item_id)
         changed = transactions.patched(stored, await _body(request))
         _same("item", changed, collection_id, "collection", stored["collection"])
         kept = changed.get("assets")
@@ -125,7 +127,7 @@ class Transactions(TransactionExtension):
                 not isinstance(kept, Mapping) or key not in kept
             ):
                 raise Conflict(f"asset {key!r} is a file in our store; assets.delete deletes it")
-        return await self._change_item(request, stored, changed)
+        return await self._change_item(request, stored, changed, made)
 
     async def delete_item(self, request: Request, collection_id: str, item_id: str) -> Response:
         """DELETE an item. One that is not there is as good as deleted (RFC 9110, 9.2.2), unless
@@ -177,7 +179,7 @@ class Transactions(TransactionExtension):
         entry = {"project_id": stored["opstac:project"], "collection_id": stored["opstac:id"]}
         if stored["opstac:id"] == stored["opstac:project"]:
             raise Conflict("this shows the items that are in no collection; delete those")
-        items = request.query_params.get("items") or _preferences(request).get("items", "keep")
+        items = request.query_params.get("items") or preferences(request).get("items", "keep")
         if items not in ("keep", "delete"):
             raise BadRequest("items must be 'keep' or 'delete'")
         await self.service.run_op(request, "collections.delete", {**entry, "items": items})
@@ -193,13 +195,34 @@ class Transactions(TransactionExtension):
         visibility = await self._writer(request)
         return await self.service.item(visibility, collection, item, self.service.mount(request))
 
+    async def _stored_and_made(
+        self, request: Request, collection: str, item: str
+    ) -> tuple[Document, list[dict[str, Any]]]:
+        """An item as the caller sees it, and those of its links that we made."""
+        mount = self.service.mount(request)
+        made: list[dict[str, Any]] = []
+
+        def noting(stored: Mapping[str, Any], base: str) -> list[dict[str, Any]]:
+            links = mount.item_links(stored, base)
+            made.extend(links)
+            return links
+
+        noted = replace(mount, item_links=noting)
+        visibility = await self._writer(request)
+        found = await self.service.item(visibility, collection, item, noted)
+        here = found["links"][0]["href"]
+        earlier = [link for link in found["links"] if link["href"].startswith(f"{here}/versions/")]
+        return found, made + earlier
+
     async def _stored_collection(self, request: Request, collection: str) -> Document:
         visibility = await self._writer(request)
         mount = self.service.mount(request)
         return await self.service.collections.one(visibility, collection, mount)
 
-    async def _change_item(self, request: Request, stored: Document, wanted: Document) -> Response:
-        changes = transactions.item_changes(stored, wanted)
+    async def _change_item(
+        self, request: Request, stored: Document, wanted: Document, made: list[dict[str, Any]]
+    ) -> Response:
+        changes = transactions.item_changes(stored, wanted, made)
         entry = {"item_id": stored["properties"]["opstac:id"], **changes}
         await self.service.run_op(request, "items.update", entry)
         if not _wants_body(request):
@@ -219,6 +242,8 @@ class Transactions(TransactionExtension):
 
     async def _item(self, request: Request, collection: str, item: str, status: int) -> Response:
         found = await self._stored(request, collection, item)
+        if as_given(request):
+            found = await self.service.given_item(await self._writer(request), found)
         address = f"{self.service.mount(request).root}/collections/{quoted(collection)}"
         headers = {"Location": f"{address}/items/{quoted(found['id'])}"} if status == 201 else {}
         response = json_response(found, status, **headers)
@@ -227,6 +252,8 @@ class Transactions(TransactionExtension):
 
     async def _collection(self, request: Request, name: str, status: int) -> Response:
         found = await self._stored_collection(request, name)
+        if as_given(request):
+            found = given_collection(found)
         address = f"{self.service.mount(request).root}/collections/{quoted(name)}"
         return json_response(found, status, **({"Location": address} if status == 201 else {}))
 
@@ -269,15 +296,8 @@ def _same(kind: str, body: Mapping[str, Any], named: str, member: str, *also: st
         raise BadRequest(f"the {member} in the body is not the one in the address of the {kind}")
 
 
-def _preferences(request: Request) -> dict[str, str]:
-    """`Prefer` (RFC 7240), lower case."""
-    parts = ",".join(request.headers.getlist("prefer")).lower().split(",")
-    pairs = (part.split(";")[0].partition("=") for part in parts)
-    return {name.strip(): value.strip(' "') for name, _, value in pairs if name.strip()}
-
-
 def _wants_body(request: Request) -> bool:
-    return _preferences(request).get("return") == "representation"
+    return preferences(request).get("return") == "representation"
 
 
 def _applied(response: Response) -> Response:

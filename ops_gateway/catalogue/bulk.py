@@ -29,7 +29,7 @@ BATCH = 500
 # what an import says of an item anew
 CHANGED = (
     *("type", "name", "description", "geometry", "bbox", "datetime", "start_datetime"),
-    *("end_datetime", "cloud_cover", "gsd", "properties", "stac_extensions"),
+    *("end_datetime", "cloud_cover", "gsd", "properties", "stac_extensions", "links"),
 )
 
 

@@ -76,6 +76,7 @@ class ItemDraft:
     properties: Mapping[str, Any] = field(default_factory=dict)
     statements: Mapping[str, Any] = field(default_factory=dict)
     stac_extensions: Sequence[str] = ()
+    links: Sequence[Mapping[str, Any]] = ()
     order_id: str | None = None
     upload_id: str | None = None
     job_id: str | None = None

@@ -1,4 +1,4 @@
-"""Assets that lie elsewhere: the files of an item that another catalogue keeps.
+"""Assets that lie elsewhere, the files of an item that another catalogue keeps, and its links.
 
 Nothing here or after it opens an href. It is shown as it was given, and a download of the asset
 leads to it.
@@ -15,6 +15,7 @@ import orjson
 
 from ops_gateway.catalogue.drafts import AssetDraft
 from ops_gateway.kernel.errors import Conflict, Invalid
+from stac_api import document
 
 Row = dict[str, Any]
 
@@ -22,6 +23,8 @@ MAX_ASSETS = 500
 MAX_BYTES = 256 << 10  # of all assets of an item as JSON
 MAX_HREF = 4000
 MAX_KEY = 200
+MAX_LINKS = 200
+MAX_LINK_BYTES = 64 << 10  # of all links of an item as JSON
 SCHEMES = ("http", "https", "s3", "gs", "az", "abfs", "abfss", "ftp")
 _UNFIT = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\\<>\"]")
 _OURS = re.compile(r"/assets/(as_[0-9a-z]{1,64})$")
@@ -84,6 +87,12 @@ def _draft(key: str, asset: Any) -> AssetDraft:
     return AssetDraft(key=key, object_path=None, columns=columns)
 
 
+def _relative(href: Any) -> bool:
+    """A path, query or fragment: no scheme, and no host."""
+    known = _text(href, MAX_HREF) and href != "" and not href.startswith("//")
+    return known and not _UNFIT.search(href) and not document.is_absolute(href)
+
+
 def checked_href(value: Any, field: Sequence[str | int]) -> str:
     """An absolute address of a scheme that leads to a file elsewhere. Raises: Invalid."""
     if not isinstance(value, str) or not value or len(value) > MAX_HREF or _UNFIT.search(value):
@@ -100,6 +109,27 @@ def checked_href(value: Any, field: Sequence[str | int]) -> str:
     if parts.username is not None or parts.password is not None:
         raise Invalid.at(field, "the href holds a user name or password, which all would see")
     return value
+
+
+def related(links: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Links that a client gives an item; an href without a scheme is shown below the STAC API.
+
+    Raises:
+        Invalid: too many or too large, or one has no relation, or no href that could be followed.
+    """
+    if len(links) > MAX_LINKS:
+        raise Invalid.at("links", f"more than {MAX_LINKS} links", "too_long")
+    if len(orjson.dumps(links)) > MAX_LINK_BYTES:
+        raise Invalid.at("links", f"more than {MAX_LINK_BYTES} bytes as JSON", "too_long")
+    for n, link in enumerate(links):
+        if not _text(link.get("rel"), 200) or not link["rel"].strip():
+            raise Invalid.at(["links", n, "rel"], "a relation is a text of 1 to 200 characters")
+        for name in ("type", "title", "method"):
+            if link.get(name) is not None and not _text(link[name], 2000):
+                raise Invalid.at(["links", n, name], "a text of 2000 characters at most")
+        if not _relative(link.get("href")):
+            checked_href(link.get("href"), ["links", n, "href"])
+    return [dict(link) for link in links]
 
 
 def split(given: Mapping[str, Any], stored: Sequence[Row]) -> tuple[list[AssetDraft], list[str]]:

@@ -1,10 +1,10 @@
 -- name: insert_items
 -- No row comes back for an item whose stac_id is taken.
 insert into item (id, organization_id, project_id, collection_id, stac_id, type, name, description, geometry, bbox,
-                  datetime, start_datetime, end_datetime, cloud_cover, gsd, properties, stac_extensions,
+                  datetime, start_datetime, end_datetime, cloud_cover, gsd, properties, stac_extensions, links,
                   duplicated_from_id, order_id, upload_id, job_id, created_by, import_hash)
 select r.id, :org, r.project_id, r.collection_id, r.stac_id, r.type, r.name, r.description, r.geometry, r.bbox,
-       r.datetime, r.start_datetime, r.end_datetime, r.cloud_cover, r.gsd, r.properties, r.stac_extensions,
+       r.datetime, r.start_datetime, r.end_datetime, r.cloud_cover, r.gsd, r.properties, r.stac_extensions, coalesce(r.links, '[]'),
        r.duplicated_from_id, r.order_id, r.upload_id, r.job_id, r.created_by, r.import_hash
 from jsonb_populate_recordset(null::item, :rows::jsonb) r
 on conflict do nothing
@@ -56,7 +56,7 @@ update item set geometry = :geometry, bbox = :bbox where organization_id = :org 
 update item set updated_at = now(), import_hash = null
 where organization_id = :org and id = :id and deleted_at is null
 returning id, project_id, collection_id, stac_id, type, name, description, geometry, bbox, datetime, start_datetime,
-          end_datetime, cloud_cover, gsd, properties, stac_extensions, lifecycle_state, expires_at, archived_at,
+          end_datetime, cloud_cover, gsd, properties, stac_extensions, links, lifecycle_state, expires_at, archived_at,
           version, previous_version_id, duplicated_from_id, order_id, upload_id, job_id, deleted_at,
           created_by::text, created_at, updated_at;
 
@@ -92,6 +92,6 @@ where organization_id = :org and id = any (array(
   where i.organization_id = :org and i.document_format < 1 and i.deleted_at is null
   order by i.id limit :limit for update skip locked))
 returning id, project_id, collection_id, stac_id, type, name, description, geometry, bbox, datetime, start_datetime,
-          end_datetime, cloud_cover, gsd, properties, stac_extensions, lifecycle_state, expires_at, archived_at,
+          end_datetime, cloud_cover, gsd, properties, stac_extensions, links, lifecycle_state, expires_at, archived_at,
           version, previous_version_id, duplicated_from_id, order_id, upload_id, job_id, deleted_at,
           created_by::text, created_at, updated_at;

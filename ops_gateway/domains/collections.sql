@@ -60,8 +60,8 @@ update item i set collection_id = null, updated_at = now()
 from linked
 where i.organization_id = :org and i.id = linked.id
 returning i.id, i.project_id, i.collection_id, i.stac_id, i.type, i.name, i.description, i.geometry, i.bbox,
-          i.datetime, i.start_datetime, i.end_datetime, i.cloud_cover, i.gsd, i.properties, i.stac_extensions,
-          i.created_at, i.updated_at;
+          i.datetime, i.start_datetime, i.end_datetime, i.cloud_cover, i.gsd, i.properties, i.stac_extensions, i.links,
+          i.version, i.expires_at, i.created_at, i.updated_at;
 
 -- name: delete_items
 -- At most so many: the caller asks for one more than it takes.

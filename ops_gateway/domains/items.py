@@ -54,6 +54,9 @@ class ItemCreateInput(Input):
     assets: dict[str, Any] = Field(
         default_factory=dict, description="STAC assets whose files stay where they are"
     )
+    links: list[dict[str, Any]] = Field(
+        default_factory=list, description="STAC links, beside those that the platform makes"
+    )
     project_id: str
 
 
@@ -164,6 +167,7 @@ def draft_of(body: ItemCreateInput) -> ItemDraft:
         geometry=None if body.geometry is None else geometry.checked(body.geometry),
         bbox=None if body.bbox is None else geometry.checked_bbox(body.bbox),
         stac_extensions=checks.extensions(body.stac_extensions),
+        links=external.related(body.links),
         **given,
     )
 
@@ -291,7 +295,7 @@ async def duplicate_item(ctx: Context, body: ItemDuplicateInput) -> ItemResponse
     drawn = await pictures.assets_drawn(ctx, source["id"])  # the copy is drawn for itself
     same = (
         *("type", "description", "geometry", "bbox", "datetime", "start_datetime", "end_datetime"),
-        *("cloud_cover", "gsd", "properties", "stac_extensions"),
+        *("cloud_cover", "gsd", "properties", "stac_extensions", "links"),
     )
     made, _ = await items.insert_item(
         ctx,

@@ -22,7 +22,7 @@ sql = queries(__file__)
 
 class ItemUpdateInput(Input):
     """Input of items.update; what is absent or null stays, `properties` are replaced as a whole,
-    and so are those of `assets` whose files lie elsewhere.
+    and so are `links` and those of `assets` whose files lie elsewhere.
 
     `set_properties` changes properties one by one and leaves the others; `clear` names fields to be
     emptied, and properties to be taken away as `properties.<name>`.
@@ -42,6 +42,7 @@ class ItemUpdateInput(Input):
     lifecycle_state: LifecycleState | None = None
     stac_extensions: list[str] | None = None
     assets: dict[str, Any] | None = None
+    links: list[dict[str, Any]] | None = None
     set_properties: dict[str, Any] | None = None
     clear: list[str] = Field(default_factory=list)
     item_id: str
@@ -87,6 +88,8 @@ def changed(row: dict[str, Any], body: ItemUpdateInput) -> dict[str, Any]:
     new["properties"] = own | stated(row["properties"])
     if body.stac_extensions is not None:
         new["stac_extensions"] = checks.extensions(body.stac_extensions)
+    if body.links is not None:
+        new["links"] = external.related(body.links)
     if emptied and new["datetime"] is None and new["start_datetime"] is None:
         raise Invalid.at(
             "clear", "an item keeps its datetime, or a start_datetime and end_datetime"
@@ -128,7 +131,8 @@ CLEARABLE = {
 SAID_AS = {"cloud_cover": {"eo:cloud_cover"}, "gsd": {"gsd"}}
 UPDATED = (
     *("collection_id", "name", "description", "geometry", "bbox", "datetime", "start_datetime"),
-    *("end_datetime", "cloud_cover", "gsd", "properties", "stac_extensions", "lifecycle_state"),
+    *("end_datetime", "cloud_cover", "gsd", "properties", "stac_extensions", "links"),
+    "lifecycle_state",
 )
 
 
@@ -146,7 +150,7 @@ async def update_item(ctx: Context, body: ItemUpdateInput) -> ItemResponse:
         return item_response(row)
     await ctx.execute(sql.keep_version, id=row["id"])
     new["geometry"] = None if new["geometry"] is None else Jsonb(new["geometry"])
-    new["properties"] = Jsonb(new["properties"])
+    new["properties"], new["links"] = Jsonb(new["properties"]), Jsonb(new["links"])
     try:
         await items.hold_collections(ctx, [new["collection_id"]])
         await ctx.execute(sql.update_item, id=row["id"], **new)
