@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from processes.process import ERROR_CODES, JobError, Output, RunContext, Source, discover
+from processes.process import ERROR_CODES, JobError, Output, RunContext, Source, discover, find
 from raster.child import ChildFailed, run_child
 
 Progress = Callable[[float, str], None]
@@ -86,6 +86,7 @@ async def run(
             "processes.engine:measured",
             {
                 "process_id": process_id,
+                "module": process.module,
                 "inputs": dict(inputs),
                 "sources": [dataclasses.asdict(source) for source in sources],
                 "out_dir": str(out_dir),
@@ -138,12 +139,16 @@ def execute(
     sources: list[dict[str, Any]],
     out_dir: str,
     progress: Progress,
+    module: str = "",
 ) -> list[dict[str, Any]]:
     """Run a process here and now; JSON in, JSON out.
 
+    Given its `module`, no other process is imported: a child is bounded in time and memory, and
+    what is wrong with another one is not its business.
+
     Files are inspected before they are reported, so every output that is a file carries its `info`.
     """
-    process = discover().get(process_id)
+    process = find(process_id, module)
     if process is None or process.run is None:
         raise JobError("internal", f"nothing here runs process {process_id!r}")
     try:

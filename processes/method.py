@@ -16,20 +16,15 @@ A package of somebody else's names its module in the entry point group `opstac.m
 here has to know of it. A method reads items and answers with numbers; it knows nothing of who asks.
 """
 
-import importlib
-import importlib.metadata
 import inspect
-import logging
-import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
+from processes.packages import load_all
 from processes.process import Source
-
-logger = logging.getLogger(__name__)
 
 GROUP = "opstac.methods"
 ERROR_CODES = {
@@ -195,21 +190,7 @@ def discover() -> dict[str, Registered]:
     A package of somebody else's that cannot be imported, or whose name is taken, is left out with
     a line in the log: it does not stop the platform.
     """
-    if "processes.methods" not in _seen:
-        package = importlib.import_module("processes.methods")
-        for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
-            importlib.import_module(f"processes.methods.{module.name}")
-        _seen.add("processes.methods")
-        for point in importlib.metadata.entry_points(group=GROUP):
-            if point.value in _seen:
-                continue
-            _seen.add(point.value)
-            try:
-                point.load()
-            except Exception:
-                logger.exception(
-                    "a method's package is left out", extra={"entry_point": str(point)}
-                )
+    load_all("processes.methods", GROUP, METHODS, _seen)
     return METHODS
 
 

@@ -5,21 +5,26 @@ One file in `processes/jobs/` declares one process:
     @process(id="echo", title="Echo", inputs=EchoInputs, outputs={…})
     def run(ctx: RunContext[EchoInputs]) -> list[Output]: ...
 
-Nothing here knows an organization or a scope. A process states its price and how much of its unit
-a run will take (`quantity`); an operator's row in the database goes before the price.
+A package of somebody else's names its module in the entry point group `opstac.processes`; nothing
+here has to know of it. Nothing here knows an organization or a scope. A process states its price
+and how much of its unit a run will take (`quantity`); an operator's row in the database goes before
+the price.
 """
 
 import importlib
-import pkgutil
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 from pydantic import BaseModel
 
+from processes.packages import load_all
+
+GROUP = "opstac.processes"
 InputsT = TypeVar("InputsT", bound=BaseModel)
 Unit = Literal["SQ_KM", "JOB", "FREE"]
 Item = Mapping[str, Any]
@@ -243,6 +248,7 @@ class Process:
         sync_allowed: a client may wait for the answer (bounded by `max_seconds`).
         max_seconds, max_memory_bytes: the bounds a run is killed at.
         run: None for a process whose work is done by a worker outside.
+        module: whose import declares it, as `discover` found it.
     """
 
     id: str
@@ -262,6 +268,7 @@ class Process:
     run: Callable[[RunContext[Any]], list[Output]] | None
     check_sources: CheckSources = any_sources
     price: Price = NO_PRICE
+    module: str = ""
 
     @property
     def job_control_options(self) -> list[str]:
@@ -279,6 +286,9 @@ class Process:
 
 PROCESSES: dict[str, Process] = {}
 """Every declared process by id, filled by `discover`."""
+
+
+_ID = re.compile("[a-z][a-z0-9_]{0,63}")
 
 
 def no_sources(inputs: Any) -> tuple[SourceRef, ...]:
@@ -312,15 +322,18 @@ def process(
 ) -> Callable[[Callable[[RunContext[Any]], list[Output]]], Callable[..., list[Output]]]:
     """Declare a process; the decorated function's docstring is its description.
 
-    Raises: ValueError: a second declaration of an id, or a price of what is free.
+    Raises: ValueError: a second declaration of an id, one that cannot be an id, or a price of what
+        is free; TypeError: something else than what is asked for.
     """
     if unit == "FREE" and price != NO_PRICE:
         raise ValueError(f"process {id!r} has a price and no unit")
 
     def declare(run: Callable[[RunContext[Any]], list[Output]]) -> Callable[..., list[Output]]:
+        if not isinstance(id, str) or not _ID.fullmatch(id):
+            raise ValueError(f"{id!r} is no process id: lower-case letters, digits and _")
         if id in PROCESSES:
             raise ValueError(f"process {id!r} is declared twice")
-        PROCESSES[id] = Process(
+        made = Process(
             id=id,
             version=version,
             title=title,
@@ -338,18 +351,62 @@ def process(
             max_seconds=max_seconds,
             max_memory_bytes=max_memory_bytes,
             run=None if external else run,
+            module=getattr(run, "__module__", ""),
         )
+        _refuse_wrong_types(made)
+        PROCESSES[id] = made
         return run
 
     return declare
 
 
+def _refuse_wrong_types(made: Process) -> None:
+    """What a catalogue of all processes would otherwise stumble over. Raises: TypeError."""
+    texts = (made.version, made.title, made.category, *made.keywords, *made.outputs)
+    work = (made.sources, made.quantity, made.check_sources)
+    fits = {
+        "texts": all(isinstance(text, str) and text for text in texts),
+        "inputs": isinstance(made.inputs, type) and issubclass(made.inputs, BaseModel),
+        "outputs": all(isinstance(spec, OutputSpec) for spec in made.outputs.values()),
+        "unit": made.unit in get_args(Unit),
+        "price": isinstance(made.price, Price),
+        "functions": all(callable(f) for f in work) and (made.run is None or callable(made.run)),
+        "bounds": all(
+            isinstance(bound, int) and bound > 0
+            for bound in (made.max_seconds, made.max_memory_bytes)
+        ),
+    }
+    wrong = [name for name, good in fits.items() if not good]
+    if wrong:
+        raise TypeError(f"process {made.id!r} is declared with wrong {', '.join(wrong)}")
+    # both are published; a type that has no JSON Schema is refused here
+    json.dumps([made.input_schema(), [dict(spec.schema) for spec in made.outputs.values()]])
+
+
+_seen: set[str] = set()
+
+
 def discover() -> dict[str, Process]:
-    """Import every module of `processes/jobs/` and return the registry; cheap to repeat."""
-    package = importlib.import_module("processes.jobs")
-    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
-        importlib.import_module(f"processes.jobs.{module.name}")
+    """Every process: of `processes/jobs/`, and of packages that are installed; cheap to repeat.
+
+    A package that cannot be imported, or that declares what is wrong or taken, is left out whole
+    with a line in the log: it does not stop the platform.
+    """
+    load_all("processes.jobs", GROUP, PROCESSES, _seen)
     return PROCESSES
+
+
+def find(process_id: str, module: str = "") -> Process | None:
+    """One process, as a child looks for it that has no use for the others.
+
+    Args:
+        module: of the process, where known; nothing else is imported then.
+
+    Raises: whatever importing the module raises.
+    """
+    if module and process_id not in PROCESSES:
+        importlib.import_module(module)
+    return (PROCESSES if module else discover()).get(process_id)
 
 
 def decimal_km2(square_metres: float) -> Decimal:

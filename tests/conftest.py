@@ -7,6 +7,7 @@ import os
 os.environ["OPSTAC_TESTING"] = "1"
 
 import asyncio
+import importlib.util
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -200,3 +201,13 @@ async def live(dsn: str, tmp_path: Path, service: str) -> AsyncIterator[Api]:
                 yield Api(platform, client)
             server.should_exit = True
             await serving
+
+
+@pytest.fixture(scope="session")
+def packages() -> Any:
+    """The module `tests/packages.py`: packages of other people, installed for a test."""
+    spec = importlib.util.spec_from_file_location("packages", Path(__file__).parent / "packages.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

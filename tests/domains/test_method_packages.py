@@ -6,12 +6,10 @@ import asyncio
 import importlib
 import json
 import os
-import re
 import subprocess
 import sys
-import textwrap
-import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,54 +19,25 @@ from processes import method as methods
 from raster import child
 
 ROOT = Path(__file__).parents[2]
-GUIDE = ROOT / "docs/how-to/write-a-method.md"
-
-
-def blocks() -> list[str]:
-    """The Python and TOML blocks of the guide, in order."""
-    return re.findall(r"```(?:python|toml)\n(.*?)```", GUIDE.read_text(), re.S)
-
-
-def wheel(folder: Path) -> Path:
-    """A wheel of the guide's module, as `pip wheel` makes it of the guide's project file."""
-    code = next(b for b in blocks() if "@method" in b)
-    project = next(b for b in blocks() if "opstac.methods" in b)
-    point = re.search(r'^(\w+) = "(\w+)"', project.split("opstac.methods")[1], re.M)
-    assert point is not None
-    info = "value_range-1.0.dist-info"
-    files = {
-        f"{point[2]}.py": code,
-        f"{info}/METADATA": "Metadata-Version: 2.1\nName: value-range\nVersion: 1.0\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/entry_points.txt": f"[opstac.methods]\n{point[1]} = {point[2]}\n",
-    }
-    files[f"{info}/RECORD"] = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
-    made = folder / "value_range-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(made, "w") as out:
-        for name, text in files.items():
-            out.writestr(name, text)
-    return made
+GUIDE = "write-a-method.md"
 
 
 @pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def installed(packages: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The guide's package, installed where this process and its children find it."""
-    target = tmp_path / "site"
-    command = [sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps"]
-    subprocess.run([*command, "--target", target, wheel(tmp_path)], check=True, timeout=120)
-    monkeypatch.syspath_prepend(str(target))
+    site, module = packages.install(GUIDE, "@method", methods.GROUP, tmp_path)
+    monkeypatch.syspath_prepend(str(site))
     monkeypatch.setattr(methods, "METHODS", dict(methods.discover()))
     monkeypatch.setattr(methods, "_seen", set())
     importlib.invalidate_caches()
     child.shut_down()  # the next one starts with the new path
     yield
     child.shut_down()
-    for name in [n for n in sys.modules if n == "value_range"]:
-        del sys.modules[name]
+    sys.modules.pop(module, None)
 
 
-def test_the_guide_shows_a_method_in_thirty_lines():
-    code = next(b for b in blocks() if "@method" in b)
+def test_the_guide_shows_a_method_in_thirty_lines(packages: Any):
+    code = packages.code_of(GUIDE, "@method")
     assert len(code.strip().splitlines()) <= 30
 
 
@@ -108,18 +77,11 @@ async def test_an_installed_package_answers_by_rest_and_from_the_command_line(
     assert json.loads(called.stdout)["range"] == answer["range"]
 
 
-def test_a_package_that_cannot_be_imported_stops_nothing(tmp_path, monkeypatch, caplog):
+def test_a_package_that_cannot_be_imported_stops_nothing(
+    packages: Any, tmp_path: Path, monkeypatch, caplog
+):
     site = tmp_path / "site"
-    info = site / "broken-1.0.dist-info"
-    info.mkdir(parents=True)
-    (site / "broken_method.py").write_text("raise RuntimeError('broken')\n")
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        textwrap.dedent("""\
-        [opstac.methods]
-        broken = broken_method
-        """)
-    )
+    packages.put(site, methods.GROUP, "broken_method", "raise RuntimeError('broken')\n")
     known = set(methods.discover())
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setattr(methods, "_seen", set())

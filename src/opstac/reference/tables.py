@@ -70,9 +70,11 @@ def processes() -> str:
         "# Processes",
         "Run one with `processing.execute`, or by OGC API Processes under `/ogc/processes/{id}`. "
         "What a run costs is below: a rate for each unit, and a least amount. An operator's row in "
-        "the table `price` of the database goes before it.",
+        "the table `price` of the database goes before it. "
+        "[Write one](../how-to/write-a-process.md) in about 30 lines.",
     ]
-    for found in sorted(discover().values(), key=lambda p: p.id):
+    ours = [p for p in discover().values() if p.module.startswith("processes.")]
+    for found in sorted(ours, key=lambda p: p.id):
         parts += process(found)
     return "\n\n".join(parts)
 
