@@ -217,7 +217,9 @@ async def test_one_job_is_seen_from_every_door(astra, workers, until):
         assert done["operation"] == info["processID"] == native["job_type_id"] == "ndvi"
         assert done["scene_ids"] == native["source_item_ids"] == [scene.item["id"]]
         assert info["finished"] == done["completed_at"] == provider["finished"]
-        assert native["credits_charged"] == native["credits_reserved"] > 0
+        # a later one may be given what an earlier one made, which costs nothing
+        paid = 0 if native["cached_from"] else native["credits_reserved"]
+        assert native["credits_reserved"] > 0 and native["credits_charged"] == paid
     listed = await scene.ok("processing.jobs.list", {"workspaceId": scene.project})
     assert set(ids) <= {job["jobID"] for job in listed["jobs"]}
 
