@@ -31,11 +31,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from rasterio.enums import ColorInterp
 
+from processes import on_dask
+from processes.calls import BlockFunction, Call, Pending, Place
 from processes.files import Files, forget
 from processes.grid import Block, Grid
 from processes.process import Source
@@ -43,46 +45,10 @@ from raster import cog
 
 __all__ = ["Block", "BlockFunction", "Files", "Grid", "results", "write"]
 
-BlockFunction = Callable[[Block, Files, Any], Any]
 Progress = Callable[[float, str], None]
 
 THREADS = "OPSTAC_BLOCK_THREADS"
 _COMPUTED = 0.8  # part of the work that is done when all blocks are written
-
-
-@dataclass(frozen=True)
-class Call:
-    """What a block function is called with, beside the block; made to travel.
-
-    Attributes:
-        run: a name for the handles that are kept open between blocks.
-    """
-
-    run: str
-    function: BlockFunction
-    sources: Mapping[str, Source]
-    params: Any
-
-    def __call__(self, block: Block) -> Any:
-        """Compute one block."""
-        with Files(self.run, self.sources) as files:
-            return self.function(block, files, self.params)
-
-
-class Pending(Protocol):
-    """A block under way."""
-
-    def result(self) -> Any:
-        """What the function returned, once it has. Raises: what it raised."""
-        ...
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where blocks are computed: how to start one, and how many may be under way."""
-
-    start: Callable[[Block], Pending]
-    under_way: int
 
 
 def results(
@@ -132,6 +98,8 @@ def _threads() -> int:
 
 
 def _place(call: Call, threads: int) -> AbstractContextManager[Place]:
+    if address := os.environ.get(on_dask.SCHEDULER):
+        return on_dask.place(call, address)
     return _here(call) if threads == 1 else _pool(call, threads)
 
 

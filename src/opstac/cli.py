@@ -24,6 +24,7 @@ COMMANDS = (
     "op",
     "ingest",
     "worker-token",
+    "dask-worker",
     "webhook-secret",
     "keys",
     "docs",

@@ -158,6 +158,16 @@ JOB_TIMEOUT_SECONDS = Variable(
 WORKER_NAME = Variable(
     "OPSTAC_WORKER_NAME", None, "The name of a worker process.", "host name and process id"
 )
+BLOCK_THREADS = Variable(
+    "OPSTAC_BLOCK_THREADS", 2, "Threads that one job computes with, at most a processor each."
+)
+DASK_SCHEDULER = Variable(
+    "OPSTAC_DASK_SCHEDULER",
+    None,
+    "The Dask scheduler, as `tcp://host:8786`, whose workers compute the rasters of jobs. What "
+    "Dask itself reads, such as `DASK_DISTRIBUTED__COMM__TLS__*`, is passed on.",
+    "this machine computes them",
+)
 SHARE_PORT = Variable(
     "OPSTAC_SHARE_PORT",
     False,
@@ -237,8 +247,8 @@ GROUPS: dict[str, tuple[Variable[object], ...]] = {
         CONVERT_INLINE_BYTES, STORAGE_QUOTA_BYTES, SIGNUP_CREDITS,
     ),
     "Work": (
-        ORG_RUNNING, WORKER_CONCURRENCY, JOB_TIMEOUT_SECONDS, WORKER_NAME, WEBHOOK_ALLOW,
-        CRON_TOKEN,
+        ORG_RUNNING, WORKER_CONCURRENCY, JOB_TIMEOUT_SECONDS, WORKER_NAME, BLOCK_THREADS,
+        DASK_SCHEDULER, WEBHOOK_ALLOW, CRON_TOKEN,
     ),
     "The command line": (SERVER, SERVER_SDK, TOKEN, TOKEN_SDK),
     "Installing": (PYTHON, VENV, YES),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Mapping
 
 from db.pool import make_pool
 from ops_gateway.worker import worker
@@ -14,7 +16,17 @@ from opstac.compose import core
 from opstac.deliveries import deliveries
 from opstac.matching import match_forever
 from opstac.settings import Settings
+from opstac.variables import BLOCK_THREADS, DASK_SCHEDULER
 from processes.process import discover
+
+
+def blocks_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The part of the environment that a job's child needs for it; see `processes.blocks`."""
+    kept = {BLOCK_THREADS.name: str(BLOCK_THREADS.number(environ))}
+    if address := DASK_SCHEDULER.text(environ):
+        kept[DASK_SCHEDULER.name] = address
+        kept |= {name: value for name, value in environ.items() if name.startswith("DASK_")}
+    return kept
 
 
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
@@ -38,7 +50,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             await worker.work(
                 system,
                 services,
-                make_compute(platform.services.objects.gdal_options()),
+                make_compute(platform.services.objects.gdal_options() | blocks_environment()),
                 worker.Settings(
                     types=types,
                     slots=settings.worker_concurrency,
