@@ -109,10 +109,11 @@ def measured(
     sources: list[dict[str, Any]],
     out_dir: str,
     progress: Progress,
+    module: str = "",
 ) -> dict[str, Any]:
     """`execute`, and what it took: `{"outputs": …, "work": members of Work}`."""
     begun, processor, read = time.monotonic(), time.process_time(), _bytes_read()
-    outputs = execute(process_id, inputs, sources, out_dir, progress)
+    outputs = execute(process_id, inputs, sources, out_dir, progress, module)
     counts = read is not None and not any(s["path"].startswith("/vsi") for s in sources)
     return {
         "outputs": outputs,
