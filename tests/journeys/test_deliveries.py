@@ -231,7 +231,7 @@ async def test_a_worker_killed_while_sending_loses_nothing(scene, workers, until
     async with receiving() as receiver:
         job_id = await cancelled(scene, receiver.url)
         killed = await workers.start(fault=f"{point}:kill", name="killed")
-        await asyncio.wait_for(killed.wait(), 60)
+        await asyncio.wait_for(killed.wait(), 180)
         assert killed.returncode == -signal.SIGKILL
         assert rows(scene.api, job_id)[0]["state"] == "due"
         scene.api.sql("update delivery set claimed_until = now() where subject = %s", job_id)

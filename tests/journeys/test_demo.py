@@ -41,6 +41,8 @@ def demo(home: Path) -> Demo:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,  # so that Ctrl-C reaches all of it, as from a terminal
+            # a suite in the background of a shell has Ctrl-C ignored, and so its children
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
 
     return start

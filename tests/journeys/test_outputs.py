@@ -106,7 +106,8 @@ async def test_a_change_map_has_its_classes_in_the_catalogue(scene, workers, unt
     inputs = {"before_item_id": scene.item["id"], "after_item_id": scene.item["id"]}
     body = {"process_id": "change_detection", "workspaceId": scene.project, "inputs": inputs}
     await workers.start()
-    await until(lambda: scene.api.sql("select 1 from registered_worker where job_type_id = %s",
+    await until(lambda: scene.api.sql("select 1 from registered_worker where job_type_id = %s"
+                                      " and active and heartbeat_at > now() - interval '9 seconds'",
                                       "change_detection"))  # fmt: skip
     job = await scene.ended((await scene.ok("processing.execute", body))["jobID"])
     assert job["status"] == "completed", job["error"]

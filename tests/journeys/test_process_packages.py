@@ -116,7 +116,8 @@ async def test_an_installed_process_answers_at_every_door(
     for door in (by_rest, by_command, by_ogc):
         job = await scene.ended(await door(scene, inputs))
         assert job["status"] == "completed", (door, job["error"])
-        assert job["credits_charged"] == estimate["totalCredits"] >= 3
+        # the first is paid; the same asked at another door answers from it
+        assert job["credits_charged"] == (estimate["totalCredits"] if door is by_rest else 0)
         (made,) = job["output_item_ids"]
         item = (await scene.ok("items.get", {"item_id": made}))["item"]
         link = await scene.ok(

@@ -41,7 +41,7 @@ def whole(scene, job_id):
 async def test_a_killed_worker_leaves_one_set_of_outputs(scene, workers, point):
     doomed = await workers.start(fault=f"{point}:kill")
     job_id = await scene.clip()
-    assert await asyncio.wait_for(doomed.wait(), 60) == -signal.SIGKILL
+    assert await asyncio.wait_for(doomed.wait(), 180) == -signal.SIGKILL
     await workers.start()  # the next process under the same name
     job = await scene.ended(job_id)
     assert job["status"] == "completed"
@@ -66,7 +66,7 @@ async def test_a_paused_worker_that_wakes_again_writes_nothing(scene, workers, u
     job = await scene.ended(job_id)
     assert job["status"] == "completed"
     sleeper.send_signal(signal.SIGCONT)
-    assert await asyncio.wait_for(sleeper.wait(), 60) == 75  # it lost its lease and ended itself
+    assert await asyncio.wait_for(sleeper.wait(), 180) == 75  # it lost its lease and ended itself
     assert whole(scene, job_id) == (1, ["settle"], "settled", 1)
 
 

@@ -128,7 +128,6 @@ def test_without_a_credential_only_what_is_public(server: Any, orgs: Any) -> Non
             assert http.get(path).status_code == 200
         for path in (
             f"/search?collections={acme.collection}",
-            "/search?collections=scenes",
             f"/search?collections={uuid.uuid4().hex}",
             f"/collections/{acme.collection}",
             f"/collections/{acme.collection}/items",
