@@ -313,6 +313,16 @@ class Objects:
             return ""
         return f"{found.st_ino:x}-{found.st_size:x}-{found.st_mtime_ns:x}"
 
+    async def version(self, path: str) -> str:
+        """As `stamp`, but of a bucket's objects too.
+
+        Raises StorageUnavailable.
+        """
+        if self._root is not None:
+            return self.stamp(path)
+        found = await self.head(path)
+        return "" if found is None else f"{found.etag}-{found.size:x}-{found.mtime.timestamp()}"
+
     def gdal_path(self, path: str) -> str:
         """What GDAL opens it by."""
         file = self.local_file(path)

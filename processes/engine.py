@@ -14,8 +14,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from processes.process import ERROR_CODES, JobError, Output, RunContext, Source, discover, find
-from raster.child import ChildFailed, run_child
+from processes.process import JobError, Output, RunContext, Source, discover, find
+from raster.child import ChildFailed, Log, run_child
 
 Progress = Callable[[float, str], None]
 
@@ -51,8 +51,6 @@ _CODES = {
     "not_georeferenced": "scene_unreadable",
     "crashed": "scene_unreadable",
 }
-RETRIABLE = frozenset(("internal", "disk_full", "out_of_memory"))
-"""Error codes after which another attempt may succeed."""
 
 
 async def run(
@@ -62,6 +60,7 @@ async def run(
     out_dir: Path,
     *,
     on_progress: Progress | None = None,
+    on_log: Log | None = None,
     seconds: float | None = None,
     memory_bytes: int | None = None,
     env: Mapping[str, str] | None = None,
@@ -72,11 +71,13 @@ async def run(
     Args:
         sources: every asset that the process's `sources` asked for.
         out_dir: an existing folder for this attempt only.
+        on_log: given the end of what the child printed, also where it failed.
         seconds, memory_bytes: default to what the process declares.
         env: for the child, e.g. read-only storage keys.
         on_work: told at the end what the run took.
 
-    Raises: JobError: `code` one of `processes.process.ERROR_CODES`, or `disk_full`.
+    Raises: JobError: `code` one of `processes.process.ERROR_CODES`, or one that passes:
+        `disk_full`, `storage_unavailable`, and `unavailable` where no child could be had.
     """
     process = discover().get(process_id)
     if process is None or process.run is None:
@@ -94,6 +95,7 @@ async def run(
             seconds=seconds or process.max_seconds,
             memory_bytes=memory_bytes or process.max_memory_bytes,
             on_progress=on_progress,
+            on_log=on_log,
             env=env,
         )
     except ChildFailed as failure:
@@ -201,8 +203,3 @@ def _output(fields: dict[str, Any]) -> Output:
             "roles": tuple(fields["roles"]),
         }
     )
-
-
-def is_permanent(error: JobError) -> bool:
-    """Whether trying again is pointless."""
-    return error.code in ERROR_CODES and error.code not in RETRIABLE

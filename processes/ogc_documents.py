@@ -154,6 +154,8 @@ def status_info(base: str, job: Mapping[str, Any]) -> dict[str, Any]:
         "finished": instant(job.get("completed_at")),
         "updated": instant(job.get("updated_at")),
     }
+    if status == "failed" and job.get("log"):
+        info["log"] = job["log"]
     return {name: value for name, value in info.items() if value is not None} | {"links": links}
 
 

@@ -88,7 +88,7 @@ class _Awaited:
         try:
             made = self.future.result()
         except (KilledWorker, CancelledError) as error:
-            raise JobError("internal", f"the Dask workers failed: {error}"[:300]) from None
+            raise JobError("workers_lost", f"the Dask workers failed: {error}"[:300]) from None
         if isinstance(made, Refusal):
             raise JobError(made.code, made.message)
         return made
@@ -98,7 +98,7 @@ class _Awaited:
 def place(call: Call, address: str) -> Iterator[Place]:
     """The workers of a scheduler.
 
-    Raises: JobError("internal"): the scheduler does not answer, or has no worker of this code.
+    Raises: JobError("unavailable"): the scheduler does not answer, or has no worker of this code.
     """
     from distributed import Client
 
@@ -106,7 +106,7 @@ def place(call: Call, address: str) -> Iterator[Place]:
         client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False, name="opstac")
     except (OSError, ValueError) as error:
         message = f"the Dask scheduler does not answer: {type(error).__name__}"
-        raise JobError("internal", message) from None
+        raise JobError("unavailable", message) from None
     try:
         threads = _threads_of(client)
 
@@ -139,7 +139,7 @@ def _threads_of(client: Any) -> int:
             return sum(int(w["nthreads"]) for w in fitting)
         if time.monotonic() > end:
             raise JobError(
-                "internal",
+                "unavailable",
                 f"none of the {len(workers)} Dask workers runs this version with these libraries",
             )
         time.sleep(0.5)

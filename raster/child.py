@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Progress = Callable[[float, str], None]
+Log = Callable[[str], None]
 
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "HOME", "GDAL_DATA", "PROJ_DATA", "PROJ_LIB")
 _MAX_LINE = 64 * 1024**2
@@ -30,14 +31,16 @@ _MESSAGES = {
     "timeout": "the work took longer than it may",
     "crashed": "the work ended unexpectedly; the file may be damaged",
     "cancelled": "the work was cancelled",
+    "unavailable": "the process that computes was lost",
 }
 
 
 class ChildFailed(Exception):
     """The child gave no result.
 
-    `code` is `out_of_memory`, `timeout`, `crashed`, `internal`, or the `code` of the exception that
-    the function raised, such as `truncated`; `message` is for people.
+    `code` is `out_of_memory`, `timeout`, `crashed`, `internal` (a mistake of ours), `unavailable`
+    (no child could be had, or it was lost: not the work's fault), or the `code` of the exception
+    that the function raised, such as `truncated`; `message` is for people.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -53,6 +56,7 @@ async def run_child(
     memory_bytes: int = 2 * 1024**3,
     seconds: float = 60,
     on_progress: Progress | None = None,
+    on_log: Log | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Any:
     """Call `package.module:function` with JSON arguments in a child and return its JSON result.
@@ -63,6 +67,7 @@ async def run_child(
     Args:
         memory_bytes: address space the child may take beyond what it starts with.
         seconds: wall time, and processor time on each of two cores.
+        on_log: given the last 16 KiB of what the child printed or logged, when it has ended.
         env: added to the child's environment, e.g. read-only storage keys.
 
     Raises: ChildFailed.
@@ -75,11 +80,13 @@ async def run_child(
         async for line in reader:
             end.take(line, on_progress)
     except (ConnectionError, ValueError) as error:
-        raise ChildFailed("internal", f"the child's answer cannot be read: {error}") from None
+        raise ChildFailed("unavailable", f"the child's answer cannot be read: {error}") from None
     finally:
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
+    if end.log and on_log is not None:
+        on_log(end.log)
     return end.result()
 
 
@@ -119,22 +126,27 @@ class _End:
     def __init__(self) -> None:
         self._answer: dict[str, Any] | None = None
         self._status: dict[str, Any] | None = None
+        self.log = ""
 
     def take(self, line: bytes, on_progress: Progress | None) -> None:
         message = json.loads(line)
-        if "progress" in message and on_progress is not None:
-            on_progress(message["progress"], message["stage"])
+        if "progress" in message:
+            if on_progress is not None:
+                on_progress(message["progress"], message["stage"])
         elif "result" in message or "code" in message:
             self._answer = message
-        elif "status" in message:
-            self._status = message
+        else:
+            self.log = message.get("log", "")
+            if "status" in message:
+                self._status = message
 
     def result(self) -> Any:
         if self._answer is not None and "result" in self._answer:
             return self._answer["result"]
         if self._answer is not None:
             raise ChildFailed(self._answer["code"], self._answer["message"])
-        code = (self._status or {}).get("status", "crashed")
+        # without a word of its minder, that was killed and took the child with it
+        code = (self._status or {}).get("status", "unavailable")
         raise ChildFailed(code, _MESSAGES.get(code, _MESSAGES["crashed"]))
 
 
@@ -181,7 +193,7 @@ class _Nursery:
             except OSError:
                 # it died between the look and the call
                 if attempt == 2:
-                    raise ChildFailed("internal", "no child process can be started") from None
+                    raise ChildFailed("unavailable", "no child process can be started") from None
                 self.close()
 
     def _start(self) -> socket.socket:

@@ -11,6 +11,7 @@ import ctypes
 import importlib
 import inspect
 import json
+import logging
 import os
 import resource
 import select
@@ -18,11 +19,12 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 _NICE = 10
-_STDERR_BYTES = 4096
+_LOG_BYTES = 16 << 10  # the last that a child wrote
 _PR_SET_PDEATHSIG = 1
 _PRELOADED = (
     "raster.cog",
@@ -77,10 +79,26 @@ def _mind(caller: socket.socket) -> int:
     os.close(written)
     late, tail = _watch(pid, caller, complaints, deadline)
     _, status = os.waitpid(pid, 0)
+    tail = (tail + _rest(complaints))[-_LOG_BYTES:]
+    said: dict[str, str] = {}
+    if tail:
+        said["log"] = tail.decode(errors="replace")
     if status != 0:
+        said["status"] = _reason(status, late, tail)
+    if said:
         with contextlib.suppress(OSError):
-            caller.sendall(json.dumps({"status": _reason(status, late, tail)}).encode() + b"\n")
+            caller.sendall(json.dumps(said).encode() + b"\n")
     return 0
+
+
+def _rest(complaints: int) -> bytes:
+    """What is left in the pipe of a child that ended; nobody else who has it open is waited for."""
+    os.set_blocking(complaints, False)
+    rest = b""
+    with contextlib.suppress(BlockingIOError):
+        while piece := os.read(complaints, _LOG_BYTES):
+            rest = (rest + piece)[-_LOG_BYTES:]
+    return rest
 
 
 def _request(caller: socket.socket) -> dict[str, Any] | None:
@@ -110,8 +128,8 @@ def _watch(pid: int, caller: socket.socket, complaints: int, deadline: float) ->
             left = 5
         ready = dict(poll.poll(left * 1000))
         if complaints in ready:
-            piece = os.read(complaints, _STDERR_BYTES)
-            tail = (tail + piece)[-_STDERR_BYTES:]
+            piece = os.read(complaints, _LOG_BYTES)
+            tail = (tail + piece)[-_LOG_BYTES:]
             if not piece:
                 poll.unregister(complaints)
         if caller.fileno() in ready:
@@ -132,7 +150,12 @@ def _reason(status: int, late: bool, tail: bytes) -> str:
 
 def _be_child(caller: socket.socket, request: dict[str, Any], stderr_fd: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # what it prints, in Python or in C, is its log
+    os.dup2(stderr_fd, 1)
     os.dup2(stderr_fd, 2)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    for name in ("processes", "raster"):
+        logging.getLogger(name).setLevel(logging.INFO)
     os.environ.update(request["env"])
     os.nice(_NICE)
     _bound(request["memory_bytes"], request["seconds"])
@@ -159,7 +182,11 @@ def _be_child(caller: socket.socket, request: dict[str, Any], stderr_fd: int) ->
     except MemoryError:
         line = json.dumps({"code": "out_of_memory", "message": "the work needs too much memory"})
     except Exception as error:
-        line = json.dumps(_failure(error))
+        failed = _failure(error)
+        if failed["code"] == "internal":
+            print(_trace(error), file=sys.stderr)
+        line = json.dumps(failed)
+    sys.stdout.flush()
     caller.sendall(line.encode() + b"\n")
 
 
@@ -176,6 +203,15 @@ def _failure(error: Exception) -> dict[str, str]:
     if isinstance(code, str):
         return {"code": code, "message": str(getattr(error, "message", error))}
     return {"code": "internal", "message": f"{type(error).__name__}: {error}"[:500]}
+
+
+def _trace(error: Exception) -> str:
+    """Where an error came from, by functions and lines: places of files are nobody's business."""
+    frames = []
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        name = f"{frame.f_globals.get('__name__', '?')}.{frame.f_code.co_name}"
+        frames.append(f"  in {name}, line {line}")
+    return "\n".join(["Traceback:", *frames[-20:], f"{type(error).__name__}: {error}"[:1000]])
 
 
 def _function(target: str) -> Callable[..., Any]:

@@ -80,7 +80,7 @@ def refusal(error: ChildRefused, found: Registered) -> OpError:
     if error.code in ERROR_CODES:
         errors = [{"loc": ["body", "params"], "msg": error.message, "type": error.code}]
         return Invalid(errors, extra=schema_of(found))
-    if error.code == "busy":
+    if error.code in ("busy", "unavailable", "storage_unavailable"):
         return Unavailable(error.message, 5)
     if error.code in ("timeout", "out_of_memory"):
         message = f"{error.message}: choose a smaller geometry or fewer items, or run a process"

@@ -129,7 +129,7 @@ async def create_clip(
     """Clip a source item to an AOI as a processing job."""
     row = await jobs.create(ctx, order)
     # the answer shows the pending job; a task queued by this very transaction dispatches it
-    await ctx.services.defer(await ctx.connection(), jobs.DISPATCH_REACTION, row["id"])
+    await jobs.ask_dispatch(ctx, row["id"])
     keys = [asset["key"] for source in order.sources for asset in source.assets]
     return ClipCreateOutput(job=jobs.native(row), assets_to_clip=len(keys), asset_keys=keys)
 

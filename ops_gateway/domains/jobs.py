@@ -42,6 +42,7 @@ PROVIDER_STATUS = {
     "cancelled": "rejected",
 }
 DISPATCH_REACTION = "jobs.dispatch"
+LOG = "What its failed runs said last, oldest first; empty where none failed, and in lists."
 LIFETIME = timedelta(days=7)
 """A job that has not ended by then fails, and its credits are free again."""
 
@@ -76,6 +77,7 @@ class Job(Output):
     cached_from: str | None = Field(
         default=None, description="the job whose outputs this one was given"
     )
+    log: list[str] = Field(default=[], description=LOG)
     worker: str | None
     version: str
     created_by: str | None
@@ -103,6 +105,7 @@ class ProviderJob(Output):
     updated: str
     progress: float
     stage: str | None
+    log: list[str] = Field(default=[], description=LOG)
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,7 @@ def provider(row: Mapping[str, Any], base_url: str) -> ProviderJob:
         updated=milliseconds(row["updated_at"]) or "",
         progress=row["progress"],
         stage=row["stage"],
+        log=row.get("log", []),
     )
 
 
@@ -456,8 +460,12 @@ async def end(
     *,
     code: str | None = None,
     message: str = "",
+    log: Sequence[str] = (),
 ) -> None:
     """The worker's side: end the run `epoch` as failed (`code`) or, without one, as cancelled.
+
+    Args:
+        log: lines to add to the job's.
 
     Raises StaleRun where the job does not run at `epoch`.
     """
@@ -472,7 +480,7 @@ async def end(
             await cancel(ctx, row)
             return
         void_hold(ctx, row)
-        await ctx.execute(sql.fail, id=job_id, code=code, message=message[:2000])
+        await ctx.execute(sql.fail, id=job_id, code=code, message=message[:2000], log=list(log))
         ctx.produced("processing_job", job_id)
         ctx.emit(
             Event(
@@ -510,8 +518,17 @@ async def expire(pipeline: Pipeline, system: Pool, *, limit: int = 100) -> int:
     return ended
 
 
-async def dispatch_pending(pipeline: Pipeline, organization_id: str, job_id: str) -> None:
-    """The queued task behind doors that answer with a pending job; safe to repeat."""
+async def ask_dispatch(ctx: Context, job_id: str) -> None:
+    """Have the pending job dispatched once this transaction commits, however long that takes."""
+    await ctx.execute(sql.ask_dispatch, id=job_id)
+    await ctx.services.defer(await ctx.connection(), DISPATCH_REACTION, job_id)
+
+
+async def dispatch_pending(pipeline: Pipeline, organization_id: str, job_id: str) -> bool:
+    """The queued task behind doors that answer with a pending job; safe to repeat.
+
+    Returns: False where there is no worker for it. `dispatch_waiting` finds it when there is.
+    """
 
     async def work(ctx: Context) -> None:
         row = await ctx.row(None, sql.job_for_update, id=job_id)
@@ -519,4 +536,25 @@ async def dispatch_pending(pipeline: Pipeline, organization_id: str, job_id: str
             await dispatch(ctx, row, row["version"])
             ctx.produced("processing_job", job_id)
 
-    await pipeline.act("jobs.dispatch", platform_for(organization_id, "queue"), work)
+    try:
+        await pipeline.act("jobs.dispatch", platform_for(organization_id, "queue"), work)
+    except NoRegisteredWorker:
+        return False
+    return True
+
+
+async def dispatch_waiting(
+    pipeline: Pipeline, system: Pool, *, after_seconds: float = 30, limit: int = 200
+) -> int:
+    """Dispatch the jobs that nothing came of `after_seconds` after it was asked; how many.
+
+    Args:
+        system: a pool of role opstac_system, which sees every tenant.
+    """
+    async with system.connection() as connection:
+        cursor = await connection.execute(
+            sql.undispatched, {"seconds": after_seconds, "limit": limit}
+        )
+        rows = await cursor.fetchall()
+    done = [await dispatch_pending(pipeline, row["organization_id"], row["id"]) for row in rows]
+    return sum(done)

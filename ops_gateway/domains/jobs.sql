@@ -5,6 +5,29 @@ from hold h join job j on j.hold_id = h.id
 where h.state = 'open' and h.expires_at < now() and j.status in ('pending', 'dispatched', 'running')
 order by h.expires_at limit :limit;
 
+-- name: undispatched
+-- Across tenants: pending jobs whose door promised to dispatch them, of which nothing came. There was
+-- no worker then and is one now, or the task was lost.
+update job
+set dispatch_asked_at = now()
+from (
+  select j.id as job_id
+  from job j
+  where j.status = 'pending'
+    and j.dispatch_asked_at < now() - make_interval(secs => :seconds)
+    and j.deleted_at is null
+    and exists (select 1 from registered_worker w
+                where w.job_type_id = j.job_type_id and w.version = j.version and w.active)
+  order by j.dispatch_asked_at
+  limit :limit
+  for no key update skip locked
+) due
+where job.id = due.job_id
+returning job.id, job.organization_id;
+
+-- name: ask_dispatch
+update job set dispatch_asked_at = now() where organization_id = :org and id = :id;
+
 -- name: raster_assets
 select id, key, title, file_name, object_path, media_type, roles, size_bytes, checksum, band_count, band_names,
        bands, is_categorical, datetime, epsg, width, height, transform, dtype
@@ -32,14 +55,14 @@ values (:id, :org, :project_id, :job_type_id, :version, :input_params, :target_c
 select id, organization_id, project_id, job_type_id, version, status, progress, stage, input_params,
        target_collection_id, source_item_ids, output_item_ids, outputs, hold_id, credits_reserved, credits_charged,
        terms, receipt, recipe, cached_from, reuse_from, error_code, error_message, worker, epoch, created_by::text, created_at, dispatched_at, started_at,
-       completed_at, updated_at, deadline
+       completed_at, updated_at, deadline, log
 from job where organization_id = :org and id = :id and deleted_at is null;
 
 -- name: job_for_update
 select id, organization_id, project_id, job_type_id, version, status, progress, stage, input_params,
        target_collection_id, source_item_ids, output_item_ids, outputs, hold_id, credits_reserved, credits_charged,
        terms, receipt, recipe, cached_from, reuse_from, error_code, error_message, worker, epoch, created_by::text, created_at, dispatched_at, started_at,
-       completed_at, updated_at, deadline
+       completed_at, updated_at, deadline, log
 from job where organization_id = :org and id = :id and deleted_at is null
 for update;
 
@@ -83,7 +106,7 @@ where organization_id = :org and id = :id;
 -- name: fail
 update job
 set status = 'failed', error_code = :code, error_message = :message, credits_charged = 0, stage = null,
-    lease_until = null, completed_at = now(), updated_at = now()
+    log = log_tail(log, :log::text[]), lease_until = null, completed_at = now(), updated_at = now()
 where organization_id = :org and id = :id;
 
 -- name: cancel

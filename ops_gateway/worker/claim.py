@@ -58,12 +58,18 @@ def backoff(attempts: int) -> int:
 
 
 async def claim(
-    pool: Pool, worker: str, *, types: Sequence[str], running_limit: int, lease_seconds: float
+    pool: Pool,
+    worker: str,
+    *,
+    types: Sequence[tuple[str, str]],
+    running_limit: int,
+    lease_seconds: float,
 ) -> ClaimedJob | None:
     """Start the fair next job of one of `types`; None where none may start now.
 
     Args:
-        running_limit: jobs of one organization that may run at once.
+        types: (job type, version): a job of another version is left to a worker that has it.
+        running_limit: jobs of one organization that may run at once, where it has no own limit.
     """
     async with pool.connection() as connection, connection.transaction():
         # a statement of its own: the claim's snapshot must be taken after the lock
@@ -71,7 +77,8 @@ async def claim(
         cursor = await connection.execute(
             sql.claim_job,
             {
-                "types": list(types),
+                "types": [name for name, _ in types],
+                "versions": [version for _, version in types],
                 "running_limit": running_limit,
                 "worker": worker,
                 "lease_seconds": lease_seconds,
@@ -115,11 +122,19 @@ async def extend(
     raise LeaseLost(f"{job.id} at epoch {job.epoch}")
 
 
-async def release(pool: Pool, job: ClaimedJob, *, delay_seconds: float, refund: bool) -> bool:
+async def release(
+    pool: Pool,
+    job: ClaimedJob,
+    *,
+    delay_seconds: float,
+    refund: bool,
+    log: Sequence[str] = (),
+) -> bool:
     """Put the job back in line after `delay_seconds`, and wake somebody then.
 
     Args:
         refund: the attempt does not count (the worker stops, the job did nothing wrong).
+        log: lines of this run, added to the job's.
 
     Returns: False where the job was not this run's any more.
     """
@@ -131,6 +146,7 @@ async def release(pool: Pool, job: ClaimedJob, *, delay_seconds: float, refund: 
                 "epoch": job.epoch,
                 "delay_seconds": delay_seconds,
                 "refund": int(refund),
+                "log": list(log),
             },
         )
         row = await cursor.fetchone()

@@ -3,8 +3,10 @@
 select pg_advisory_xact_lock(:key)
 
 -- name: claim_job
--- Start the next job: of the organizations below their limit the one with the fewest running, then
--- the one longest without a turn; within it by priority, then by age.
+-- Start the next job: of the organizations below their limit the one with the fewest running for its
+-- weight, then the one whose turn it is; within it by priority, then by age. Turns are start-time fair
+-- queueing: a turn costs 1/weight of virtual time, and who was idle begins at the present (`now_turn`),
+-- with no credit for the time before.
 with recursive waiting (organization_id) as (
   (select organization_id from job where status = 'dispatched' order by organization_id limit 1)
   union all
@@ -16,9 +18,20 @@ with recursive waiting (organization_id) as (
   from waiting w
   where w.organization_id is not null
 ),
+runs (job_type_id, version) as (
+  select * from unnest(:types::text[], :versions::text[])
+),
+present as (
+  -- when the job started last had its turn
+  select coalesce(max(s.turn - 1.0 / s.weight), 0) as now_turn from job_share s
+),
 turn as materialized (
-  select w.organization_id
+  select w.organization_id,
+    greatest(coalesce(s.turn, 0), present.now_turn) as starts,
+    1.0 / coalesce(s.weight, 1) as costs
   from waiting w
+  cross join present
+  left join job_share s on s.organization_id = w.organization_id
   cross join lateral (
     select count(*) as jobs
     from job j
@@ -29,35 +42,35 @@ turn as materialized (
     from job j
     where j.organization_id = w.organization_id
       and j.status = 'dispatched'
-      and j.job_type_id = any(:types)
+      and (j.job_type_id, j.version) in (select * from runs)
       and (j.retry_at is null or j.retry_at <= statement_timestamp())
     order by j.priority desc, j.dispatched_at
     limit 1
   ) next
-  cross join lateral (
-    -- an organization whose job just ended has had its turn
-    select max(j.completed_at) as ended_at
-    from job j
-    where j.organization_id = w.organization_id and j.started_at is not null
-  ) last
-  where running.jobs < :running_limit
-  order by running.jobs, greatest(next.dispatched_at, last.ended_at), w.organization_id
+  where running.jobs < coalesce(s.running_limit, :running_limit)
+  order by running.jobs::float8 / coalesce(s.weight, 1),
+    greatest(coalesce(s.turn, 0), present.now_turn), next.dispatched_at, w.organization_id
 ),
 picked as (
-  select j.id
+  select j.id, t.organization_id, t.starts + t.costs as ends
   from turn t
   cross join lateral (
     select j.id
     from job j
     where j.organization_id = t.organization_id
       and j.status = 'dispatched'
-      and j.job_type_id = any(:types)
+      and (j.job_type_id, j.version) in (select * from runs)
       and (j.retry_at is null or j.retry_at <= statement_timestamp())
     order by j.priority desc, j.dispatched_at, j.id
     limit 1
     for no key update skip locked
   ) j
   limit 1
+),
+taken as (
+  insert into job_share (organization_id, turn)
+  select organization_id, ends from picked
+  on conflict (organization_id) do update set turn = excluded.turn
 )
 update job
 set status = 'running',
@@ -98,6 +111,7 @@ set status = 'dispatched',
     stage = null,
     progress = 0,
     retry_at = statement_timestamp() + make_interval(secs => :delay_seconds),
+    log = log_tail(log, :log::text[]),
     updated_at = statement_timestamp()
 where id = :job_id and epoch = :epoch and status = 'running'
 returning retry_at

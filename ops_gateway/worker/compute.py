@@ -10,10 +10,8 @@ from processes import engine
 from processes.process import JobError, Source
 
 from .claim import ClaimedJob
-from .services import Compute, JobFailed, Made, PassingError, Progress
-
-# a child that ran out of memory may have had a big neighbour; once more, then it is the job's fault
-SECOND_CHANCE = 2
+from .services import Compute, JobFailed, Log, Made, PassingError, Progress
+from .transient import TRANSIENT
 
 
 def make_compute(env: Mapping[str, str] | None = None) -> Compute:
@@ -31,6 +29,7 @@ def make_compute(env: Mapping[str, str] | None = None) -> Compute:
         out_dir: Path,
         *,
         progress: Progress,
+        log: Log,
         seconds: float,
     ) -> Made:
         process = catalogue.get(job.job_type_id)
@@ -43,15 +42,15 @@ def make_compute(env: Mapping[str, str] | None = None) -> Compute:
                 sources,
                 out_dir,
                 on_progress=progress,
+                on_log=log,
                 seconds=bound,
                 env=env,
                 on_work=took.append,
             )
         except JobError as error:
-            if engine.is_permanent(error):
-                raise JobFailed(error.code, error.message) from error
-            attempts = None if error.code == "disk_full" else SECOND_CHANCE
-            raise PassingError(error.message, code=error.code, attempts=attempts) from error
+            if error.code in TRANSIENT:
+                raise PassingError(error.code, error.message) from error
+            raise JobFailed(error.code, error.message) from error
         return Made(outputs, dataclasses.asdict(took[0]) if took else {})
 
     return compute

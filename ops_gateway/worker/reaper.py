@@ -111,6 +111,7 @@ async def reap(pool: Pool, services: WorkerServices, *, running_limit: int) -> d
         async with connection.transaction():
             found["rows"] = await _clean_queue(connection)
         async with connection.transaction():
+            await connection.execute(sql.tell_unserved)
             found["woken"] = await _wake(connection, running_limit)
         cursor = await connection.execute(
             sql.exhausted, {"max_kills": MAX_KILLS, "max_attempts": MAX_ATTEMPTS}
@@ -166,7 +167,7 @@ async def _end(services: WorkerServices, job: ClaimedJob, *, kills: int) -> int:
             await services.cancel(job)
         else:
             message = f"gave up after {job.attempts} attempts; its worker was lost {kills} times"
-            await services.fail(job, "attempts_exhausted", message)
+            await services.fail(job, "attempts_exhausted", message, [message])
     except (JobEnded, LeaseLost):
         return 0
     return 1

@@ -25,6 +25,10 @@ set status = 'dispatched',
     progress = 0,
     retry_at = statement_timestamp()
       + make_interval(secs => (:backoff::float8[])[least(attempts, cardinality(:backoff))]),
+    log = log_tail(log, array[format(
+      '%s attempt %s was lost with its worker%s',
+      to_char(statement_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), attempts,
+      ' at ' || progress::integer || ' %, ' || stage)]),
     updated_at = statement_timestamp()
 from expired
 where job.id = expired.id
@@ -43,14 +47,17 @@ limit 100
 
 -- name: unwoken
 -- How many jobs may start now, if no row is there to wake anybody.
-select least(coalesce(sum(least(waiting.jobs, :running_limit - running.jobs)), 0), 8)::integer as jobs
+select least(coalesce(sum(least(waiting.jobs, waiting.allowed - running.jobs)), 0), 8)::integer as jobs
 from (
-  select j.organization_id, count(*) as jobs
+  select j.organization_id, count(*) as jobs,
+    coalesce((select s.running_limit from job_share s where s.organization_id = j.organization_id),
+             :running_limit) as allowed
   from job j
   where j.status = 'dispatched'
     and (j.retry_at is null or j.retry_at <= statement_timestamp())
     and exists (select 1 from registered_worker w
-                where w.job_type_id = j.job_type_id and w.queue = 'jobs' and w.active)
+                where w.job_type_id = j.job_type_id and w.version = j.version
+                  and w.queue = 'jobs' and w.active)
   group by j.organization_id
 ) waiting
 cross join lateral (
@@ -58,13 +65,32 @@ cross join lateral (
   from job j
   where j.organization_id = waiting.organization_id and j.status = 'running'
 ) running
-where running.jobs < :running_limit
+where running.jobs < waiting.allowed
   and not exists (
     select 1
     from procrastinate_jobs q
     where q.queue_name = 'jobs' and q.task_name = 'wake' and q.status = 'todo'
       and (q.scheduled_at is null or q.scheduled_at <= statement_timestamp())
   )
+
+-- name: tell_unserved
+-- What a job waits for is said in its stage: no worker has its version, until one comes.
+with told as (
+  select j.id, w.name is null as unserved
+  from job j
+  left join lateral (
+    select w.name from registered_worker w
+    where w.job_type_id = j.job_type_id and w.version = j.version and w.active limit 1
+  ) w on true
+  where j.status = 'dispatched'
+    and (w.name is null) is distinct from coalesce(j.stage = 'no-registered-worker', false)
+  limit 500
+  for no key update of j skip locked
+)
+update job
+set stage = case when told.unserved then 'no-registered-worker' end, updated_at = statement_timestamp()
+from told
+where job.id = told.id
 
 -- name: stalled_rows
 -- Queue rows in the hands of a reader that is gone.

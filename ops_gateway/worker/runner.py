@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
-import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-import psycopg
-from psycopg_pool import PoolClosed, PoolTimeout
-
 from db.pool import Pool
 from ops_gateway.kernel.fault import fault
-from processes.process import Output
+from processes.process import Output, Source
 
-from . import claim
+from . import claim, transient
 from .claim import ClaimedJob, JobEnded, LeaseLost
-from .services import Compute, JobFailed, PassingError, WorkerServices
+from .joblog import JobLog
+from .scratch import Scratch
+from .services import Compute, JobFailed, Made, PassingError, WorkerServices
+from .transient import DATABASE_AWAY, TRANSIENT
 
 logger = logging.getLogger(__name__)
 
 STALE_EXIT = 75
-PASSING_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
-DATABASE_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed)
+# the parts of the percentage: computing, then uploading; 100 is a job that is registered
+COMPUTED, UPLOADED = 90.0, 98.0
 
 
 class CancelRequested(Exception):
@@ -66,6 +65,8 @@ class Run:
         self._limits = limits
         self._progress = 0.0
         self._stage: str | None = None
+        self._scratch = Scratch(limits.scratch)
+        self._log = JobLog()
 
     async def __call__(self) -> str:
         """Carry the job out; returns how it went, for the log. Exits the process on a stale epoch.
@@ -78,8 +79,11 @@ class Run:
             outcome = await self._until_ended()
         except asyncio.CancelledError:
             outcome = "released"
+            self._log.note("given back: the worker stopped")
             with suppress(*DATABASE_AWAY):  # else its lease runs out
-                await claim.release(self._pool, self.job, delay_seconds=0, refund=True)
+                await claim.release(
+                    self._pool, self.job, delay_seconds=0, refund=True, log=self._log.lines
+                )
             raise
         except JobEnded:
             outcome = "ended elsewhere"
@@ -103,19 +107,23 @@ class Run:
             await self._services.cancel(self.job)
             return "cancelled"
         except JobFailed as error:
-            await self._services.fail(self.job, error.code, error.message)
-            return f"failed: {error.code}"
-        except (*DATABASE_AWAY, PassingError, OSError) as error:
-            if isinstance(error, OSError) and not _passes(error):
-                return await self._fail_internal(error)
-            return await self._later(error)
+            return await self._fail(error.code, error.message)
         except JobEnded:
             raise
         except LeaseLost as error:
             # what the platform refuses may also be the output of a job that was just cancelled
             return await self._fail_internal(await self._unless_lost(error))
         except Exception as error:
-            return await self._fail_internal(error)
+            passing = transient.reason(error)
+            if passing is None:
+                return await self._fail_internal(error)
+            return await self._later(passing, error)
+
+    async def _fail(self, code: str, message: str) -> str:
+        message = self._log.clean(message)
+        self._log.note(f"failed: {code}: {message}")
+        await self._services.fail(self.job, code, message, self._log.lines)
+        return f"failed: {code}"
 
     async def _unless_lost(self, error: LeaseLost) -> LeaseLost:
         """The error, where the lease is still ours. Exits the process where it is not.
@@ -139,19 +147,20 @@ class Run:
 
     async def _fail_internal(self, error: Exception) -> str:
         logger.error("job failed", exc_info=error, extra=self._extra("internal_error"))
-        await self._services.fail(self.job, "internal_error", "the platform made a mistake")
-        return "failed: internal_error"
+        return await self._fail("internal_error", "the platform made a mistake")
 
-    async def _later(self, error: Exception) -> str:
+    async def _later(self, reason: str, error: Exception) -> str:
         """Another attempt after a pause, or none if there have been enough."""
-        known = error if isinstance(error, PassingError) else PassingError(_public(error))
-        logger.warning("attempt failed: %s", error, extra=self._extra("retry"))
-        if self.job.attempts >= min(known.attempts or claim.MAX_ATTEMPTS, claim.MAX_ATTEMPTS):
-            message = f"gave up after {self.job.attempts} attempts: {known}"
-            await self._services.fail(self.job, known.code, message)
-            return f"failed: {known.code}"
-        pause = claim.backoff(self.job.attempts)
-        if not await claim.release(self._pool, self.job, delay_seconds=pause, refund=False):
+        logger.warning("attempt failed: %s", error, extra=self._extra(reason))
+        passing, attempt = TRANSIENT[reason], self.job.attempts
+        if attempt >= min(passing.attempts, claim.MAX_ATTEMPTS):
+            message = f"gave up after {attempt} attempts: {passing.message}"
+            return await self._fail(passing.ends_as, message)
+        pause = claim.backoff(attempt)
+        self._log.note(f"{reason}: {passing.message}; again in {pause} s at the earliest")
+        if not await claim.release(
+            self._pool, self.job, delay_seconds=pause, refund=False, log=self._log.lines
+        ):
             raise JobEnded(self.job.id)
         return "retry"
 
@@ -174,6 +183,7 @@ class Run:
         job = self.job
         if job.cancel_requested:
             raise CancelRequested
+        self._log.note(f"attempt {job.attempts} by {job.job_type_id} {job.version}")
         fault("worker.after_epoch")
         seconds = self._seconds_left()
         token = await self._services.mint_token(job)
@@ -181,13 +191,13 @@ class Run:
         if await self._services.answer(job, sources):
             fault("worker.after_commit")
             return
-        with tempfile.TemporaryDirectory(dir=self._limits.scratch, prefix="job-") as folder:
-            made = await self._compute(
-                job, sources, Path(folder), progress=self._note, seconds=seconds
-            )
-            self._note(1.0, "uploading")
+        with self._scratch.folder(f"{job.id}-{job.epoch}") as folder:
+            self._log.hide(str(folder), "…")
+            made = await self._produce(sources, folder, seconds)
             outputs = []
-            for output in made.outputs:
+            for number, output in enumerate(made.outputs):
+                done = COMPUTED + (UPLOADED - COMPUTED) * number / len(made.outputs)
+                self._show(done, "uploading")
                 registration = members(output)
                 if output.path is not None:
                     registration["object_path"] = await self._services.put_output(
@@ -195,9 +205,41 @@ class Run:
                     )
                 outputs.append(registration)
                 fault("worker.mid_upload")
-        self._stage = "registering"
+        self._show(UPLOADED, "registering")
+        fault("worker.before_register")
         await self._services.register(token, job, sources, outputs, made.work)
         fault("worker.after_commit")
+
+    async def _produce(
+        self, sources: Sequence[Source], folder: Path, seconds: float
+    ) -> Made:
+        """Compute, from sources that are the same files before and after.
+
+        A reader that meets two versions of a file may fail in any way, or give a mix of both.
+        """
+        before = await self._services.stamps(sources)
+        self._show(0.0, "reading")
+        fault("worker.reading")
+        failure: JobFailed | None = None
+        made = Made(())
+        for source in sources:
+            self._log.hide(source.path, f"{source.item_id}/{source.asset_key}")
+        try:
+            made = await self._compute(
+                self.job,
+                sources,
+                folder,
+                progress=self._note,
+                log=self._log.add,
+                seconds=seconds,
+            )
+        except JobFailed as error:
+            failure = error
+        if await self._services.stamps(sources) != before:
+            raise PassingError("source_changed") from failure
+        if failure is not None:
+            raise failure
+        return made
 
     def _seconds_left(self) -> float:
         if self.job.deadline is None:
@@ -208,9 +250,17 @@ class Run:
         return min(left, self._limits.job_seconds)
 
     def _note(self, fraction: float, stage: str | None) -> None:
-        self._progress = round(100 * min(max(fraction, 0.0), 1.0), 1)
-        self._stage = stage
+        self._show(COMPUTED * min(max(fraction, 0.0), 1.0), stage)
         fault("worker.mid_compute")
+
+    def _show(self, percent: float, stage: str | None) -> None:
+        """What the next heartbeat writes; the percentage of a run never falls."""
+        self._progress = max(self._progress, round(percent, 1))
+        if stage is not None:
+            stage = self._log.clean(stage)[:100]
+            if stage != self._stage:
+                self._log.note(stage)
+        self._stage = stage
 
     async def _beat(self) -> None:
         """Extend the lease and write progress until the job is cancelled, ended or lost."""
@@ -252,14 +302,3 @@ def stop_failed(error: LeaseLost) -> NoReturn:
     logger.critical("lease lost, stopping: %s", error)
     logging.shutdown()
     os._exit(STALE_EXIT)
-
-
-def _passes(error: OSError) -> bool:
-    return isinstance(error, ConnectionError | TimeoutError) or error.errno in PASSING_ERRNO
-
-
-def _public(error: Exception) -> str:
-    """What an owner may read of an error that passes."""
-    if isinstance(error, OSError):
-        return os.strerror(error.errno) if error.errno else "a connection was lost"
-    return "the database was not available"

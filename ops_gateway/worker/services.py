@@ -15,16 +15,12 @@ from .claim import ClaimedJob
 class PassingError(Exception):
     """Worth another attempt later: storage or database away, disk full, a child killed by others.
 
-    The message is kept with the job should all attempts fail, so it says nothing of paths or hosts.
+    `reason` is a row of `transient.TRANSIENT`; the message says more of it for the log.
     """
 
-    def __init__(
-        self, message: str, *, code: str = "attempts_exhausted", attempts: int | None = None
-    ) -> None:
-        """After `attempts` attempts (None: as many as any job has) the job fails with `code`."""
-        super().__init__(message)
-        self.code = code
-        self.attempts = attempts
+    def __init__(self, reason: str, message: str = "") -> None:
+        super().__init__(message or reason)
+        self.reason = reason
 
 
 class JobFailed(Exception):
@@ -55,6 +51,10 @@ class WorkerServices(Protocol):
         """Complete the job with what an earlier one of the same recipe made; whether there was."""
         ...
 
+    async def stamps(self, sources: Sequence[Source]) -> Sequence[str]:
+        """What changes when the file of a source does; the same twice means nobody replaced it."""
+        ...
+
     async def put_output(self, token: str, job: ClaimedJob, file_name: str, path: Path) -> str:
         """Store a file under `jobs/<id>/<epoch>/`; returns its object path."""
         ...
@@ -74,8 +74,8 @@ class WorkerServices(Protocol):
         """
         ...
 
-    async def fail(self, job: ClaimedJob, code: str, message: str) -> None:
-        """End the job as failed and void its hold."""
+    async def fail(self, job: ClaimedJob, code: str, message: str, log: Sequence[str] = ()) -> None:
+        """End the job as failed, void its hold and keep the end of its log."""
         ...
 
     async def cancel(self, job: ClaimedJob) -> None:
@@ -94,6 +94,9 @@ class Made:
 Progress = Callable[[float, str], None]
 """Told the fraction done (0 to 1) and the stage's name."""
 
+Log = Callable[[str], None]
+"""Told what a child printed."""
+
 
 class Compute(Protocol):
     """Runs a process in a bounded child. Cancelling the coroutine kills the child."""
@@ -105,6 +108,7 @@ class Compute(Protocol):
         out_dir: Path,
         *,
         progress: Progress,
+        log: Log,
         seconds: float,
     ) -> Made:
         """The files made, inside `out_dir`. Raises JobFailed or PassingError."""

@@ -23,13 +23,16 @@ from ops_gateway.kernel.fault import fault
 
 from . import claim, queue
 from .reaper import Chore, reap_forever
-from .runner import DATABASE_AWAY, Limits, Run
+from .runner import Limits, Run
+from .scratch import Scratch
 from .services import Compute, React, WorkerServices
+from .transient import DATABASE_AWAY
 
 logger = logging.getLogger(__name__)
 sql = queries(__file__)
 
 PR_SET_PDEATHSIG = 1
+SWEEP_SECONDS = 600
 HARD_STOP_SECONDS = 40  # longer than a stop in order may take
 
 
@@ -105,7 +108,7 @@ class Worker:
                 job = await claim.claim(
                     self._pool,
                     self._settings.name,
-                    types=[name for name, _ in self._settings.types],
+                    types=self._settings.types,
                     running_limit=self._settings.limits.running_per_organization,
                     lease_seconds=self._settings.limits.lease_seconds,
                 )
@@ -155,6 +158,7 @@ async def work(
         tasks = [
             asyncio.create_task(_consume(rows, queue.JOBS, worker, settings.slots, settings)),
             asyncio.create_task(_stay_registered(pool, settings)),
+            asyncio.create_task(_sweep_scratch(Scratch(settings.limits.scratch))),
             asyncio.create_task(
                 reap_forever(
                     pool,
@@ -237,6 +241,15 @@ async def _stay_registered(pool: Pool, settings: Settings) -> None:
             await asyncio.sleep(1)
             continue
         await asyncio.sleep(10)
+
+
+async def _sweep_scratch(scratch: Scratch) -> None:
+    """Remove what killed workers of this machine left, at the start and now and then."""
+    while True:
+        swept = await asyncio.to_thread(scratch.sweep)
+        if swept:
+            logger.info("scratch folders of dead workers removed", extra={"count": swept})
+        await asyncio.sleep(SWEEP_SECONDS)
 
 
 async def _unregister(pool: Pool, settings: Settings) -> None:

@@ -98,6 +98,9 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
 
     return [
         Chore("expire uploads", 60, expire_uploads),
+        Chore(
+            "dispatch waiting jobs", 10, partial(jobs.dispatch_waiting, platform.pipeline, system)
+        ),
         Chore("expire jobs", 60, expire_jobs),
         Chore("expire items", 3600, expire_items),
         Chore("draw pictures", 20, partial(draw_pictures, platform, system)),

@@ -26,13 +26,15 @@ from (select organization_id, sum(held) as held from stale group by organization
 where o.organization_id = t.organization_id;
 
 -- name: sweep_outputs
--- Files of jobs that ended a day ago; the sweeper leaves those that are assets.
+-- Files of jobs that ended a day ago, and of runs that another run has replaced since an hour; the
+-- sweeper leaves those that are assets.
 with gone as (
   delete from job_output o
   where o.object_path = any (array(
     select f.object_path
     from job_output f join job j on j.organization_id = f.organization_id and j.id = f.job_id
-    where j.status in ('completed', 'failed', 'cancelled') and j.completed_at < now() - interval '1 day'
+    where (j.status in ('completed', 'failed', 'cancelled') and j.completed_at < now() - interval '1 day')
+      or (f.epoch < j.epoch and f.created_at < now() - interval '1 hour')
     limit 1000))
   returning o.object_path, o.organization_id
 )

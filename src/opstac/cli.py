@@ -21,6 +21,7 @@ COMMANDS = (
     "verify",
     "export",
     "grant",
+    "share",
     "op",
     "ingest",
     "worker-token",

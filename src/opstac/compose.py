@@ -60,7 +60,7 @@ CHILD_SECONDS = {
 # at once: each may take two gibibytes and a core
 CHILDREN = max(2, os.cpu_count() or 2)
 CHILD_WAIT_SECONDS = 60.0
-PASSING = ("timeout", "internal", "disk_full")
+PASSING = ("timeout", "internal", "unavailable", "storage_unavailable", "disk_full")
 
 
 @dataclass(frozen=True)

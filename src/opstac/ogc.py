@@ -163,6 +163,7 @@ def shape(row: Mapping[str, Any]) -> dict[str, Any]:
         "status": row["status"],
         "progress": row["progress"],
         "message": row["error_message"] or row["stage"],
+        "log": row.get("log") or [],
         "error": {"code": row["error_code"], "message": row["error_message"]}
         if row["error_code"]
         else None,

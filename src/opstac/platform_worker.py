@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from db.paths import StorageUnavailable
 from db.pool import Pool
 from db.queries import queries
 from ops_gateway.catalogue.sources import of_organization
@@ -75,15 +75,18 @@ class PlatformWorker:
         principal = jobs.platform_for(job.organization_id, "worker")
         return await self._pipeline.look("jobs.sources", principal, find)
 
+    async def stamps(self, sources: Sequence[Source]) -> Sequence[str]:
+        """Size and time, or the store's tag, of each source's file."""
+        objects = self._pipeline.services.objects
+        return await asyncio.gather(
+            *(objects.version(source.asset["object_path"]) for source in sources)
+        )
+
     async def put_output(self, token: str, job: ClaimedJob, file_name: str, path: Path) -> str:
         """Store a file under the run's own prefix and note it as the job's."""
         principal = await self._principal(token)
         object_path = f"jobs/{job.id}/{job.epoch}/{file_name}"
         size = path.stat().st_size
-        try:
-            await self._pipeline.services.objects.put(object_path, path)
-        except StorageUnavailable as error:
-            raise PassingError("the object store could not take the output") from error
 
         async def note(ctx: Context) -> None:
             row = await ctx.row(None, jobs.sql.job_for_update, id=job.id)
@@ -100,7 +103,9 @@ class PlatformWorker:
                 size=size,
             )
 
+        # noted first: a file whose worker dies here is known to the sweeper
         await self._pipeline.act("jobs.outputs", principal, note)
+        await self._pipeline.services.objects.put(object_path, path)
         return object_path
 
     async def answer(self, job: ClaimedJob, sources: Sequence[Source]) -> bool:
@@ -138,18 +143,18 @@ class PlatformWorker:
             raise JobFailed("internal", error.detail) from error
         except OpError as error:
             if error.status == 503:
-                raise PassingError(error.detail) from error
+                raise PassingError("busy", error.detail) from error
             raise
 
-    async def fail(self, job: ClaimedJob, code: str, message: str) -> None:
-        """End the run as failed and give the credits back."""
-        await self._end(job, code=code, message=message)
+    async def fail(self, job: ClaimedJob, code: str, message: str, log: Sequence[str] = ()) -> None:
+        """End the run as failed, keep the end of its log and give the credits back."""
+        await self._end(job, code=code, message=message, log=log)
 
     async def cancel(self, job: ClaimedJob) -> None:
         """End the run as cancelled and give the credits back."""
         await self._end(job)
 
-    async def _end(self, job: ClaimedJob, **how: str) -> None:
+    async def _end(self, job: ClaimedJob, **how: Any) -> None:
         try:
             await jobs.end(self._pipeline, job.organization_id, job.id, job.epoch, **how)
         except jobs.StaleRun as error:

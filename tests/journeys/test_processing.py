@@ -139,6 +139,35 @@ async def registered(scene, job_type):
     return False
 
 
+async def test_a_failed_job_says_why_and_what_its_run_said_last(scene, workers):
+    api, owner = scene.api, scene.owner
+    place = api.sql("select object_path from asset where item_id = %s", scene.item["id"])
+    objects = api.platform.services.objects
+    file = objects.local_file(place[0]["object_path"])
+    file.write_bytes(file.read_bytes()[:20_000])  # a scene that was damaged after it came in
+    job_id = await scene.clip()
+    await workers.start()
+    job = await scene.ended(job_id)
+    assert (job["status"], job["error"]["code"]) == ("failed", "scene_unreadable")
+    log = job["log"]
+    assert [line.split(" ", 1)[1] for line in log[:2]] == ["attempt 1 by clip 1.0", "reading"]
+    assert "failed: scene_unreadable" in log[-1]
+    assert api.sql("select attempts from job where id = %s", job_id)[0]["attempts"] == 1
+    # nothing of the machine is in it
+    said = "\n".join([*log, job["error"]["message"]])
+    assert str(file.parent) not in said and str(objects.local_file("x").parent) not in said
+    shown = await scene.ok("processing.job.get", {"job_id": job_id})
+    assert (shown["status"], shown["log"]) == ("failed", log)
+    assert shown["results"]["errors"][0]["name"] == "scene_unreadable"
+    status = await api.client.get(
+        f"/ogc/jobs/{job_id}", headers={"Authorization": f"Bearer {owner.token}"}
+    )
+    assert (status.json()["status"], status.json()["log"]) == ("failed", log)
+    assert (await scene.ok("billing.credits.balance"))["available"] == 1000
+    other = await api.organization()
+    await api.refused(404, "processing.job.get", {"job_id": job_id}, as_=other)
+
+
 async def test_without_a_worker_a_job_stays_pending_and_keeps_its_hold(scene, workers):
     job = await start(scene, job_type_id="ndvi", input_params={"source_item_id": scene.item["id"]})
     problem = await scene.api.refused(
@@ -147,6 +176,36 @@ async def test_without_a_worker_a_job_stays_pending_and_keeps_its_hold(scene, wo
     assert problem["type"].endswith("/problems/no-registered-worker")
     assert (await scene.job(job["id"]))["status"] == "pending"
     assert (await scene.ok("billing.credits.balance"))["reserved"] == job["credits_reserved"]
+
+
+async def test_a_clip_that_no_worker_was_there_for_is_dispatched_when_one_comes(scene, workers):
+    from db.pool import make_pool
+    from ops_gateway.domains import jobs
+
+    api = scene.api
+    api.sql("delete from registered_worker where queue = 'jobs'")
+    job_id = await scene.clip()
+    pipeline, org = api.platform.pipeline, scene.owner.organization_id
+    assert await jobs.dispatch_pending(pipeline, org, job_id) is False  # what its queued task does
+    api.sql("delete from queue.procrastinate_jobs")
+    async with make_pool(api.platform.settings.dsn, "opstac_system", max_size=1) as system:
+
+        async def waiting() -> int:
+            return await jobs.dispatch_waiting(pipeline, system, after_seconds=0)
+
+        assert await waiting() == 0
+        assert (await scene.job(job_id))["status"] == "pending"
+        for version, found in (("0.9", 0), ("1.0", 1)):  # one of another version is none
+            api.sql(
+                "insert into registered_worker (job_type_id, version, name) "
+                "values ('clip', %s, 'one')",
+                version,
+            )
+            assert await waiting() == found
+        assert (await scene.job(job_id))["status"] == "dispatched"
+        assert await waiting() == 0
+    await workers.start()
+    assert (await scene.ended(job_id))["status"] == "completed"
 
 
 async def test_too_few_credits_make_no_job(scene, workers):

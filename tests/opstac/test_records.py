@@ -41,6 +41,34 @@ async def test_credits_are_granted_from_the_command_line(api, cli):
         assert status == 1 and err.startswith("opstac: ")
 
 
+async def test_an_operator_says_how_much_of_the_workers_an_organization_gets(api, cli):
+    org = (await api.organization()).organization_id
+    assert (await cli("share", org))[1] == f"{org}: weight 1, running default\n"
+    for arguments, said in [
+        (("--weight", "3", "--running", "5"), "weight 3, running 5"),
+        (("--running", "0"), "weight 3, running 0"),
+        (("--weight", "1", "--running", "default"), "weight 1, running default"),
+        ((), "weight 1, running default"),
+    ]:
+        assert await cli("share", org, *arguments) == (0, f"{org}: {said}\n", "")
+    audited = api.sql(
+        "select count(*) as n from audit where organization_id = %s and operation = %s",
+        org,
+        "jobs.set_share",
+    )
+    assert audited[0]["n"] == 3
+    for arguments in (
+        (org, "--weight", "0"),
+        (org, "--running", "1001"),
+        ("org_missing", "--weight", "2"),
+        ("org_missing",),
+    ):
+        status, _, err = await cli("share", *arguments)
+        assert status == 1 and err.startswith("opstac: ")
+    with pytest.raises(SystemExit):
+        await cli("share", org, "--running", "many")
+
+
 async def test_an_export_is_checked_offline_and_shows_what_was_done_to_it(
     api, cli, tmp_path, monkeypatch
 ):

@@ -20,6 +20,7 @@ import rasterio
 from distributed import Client
 from rasterio.transform import from_origin
 
+from ops_gateway.worker.transient import TRANSIENT
 from processes import engine, on_dask
 from processes.process import JobError, Source
 
@@ -203,4 +204,4 @@ async def test_a_scheduler_that_is_not_there_is_said(scene: Path, tmp_path: Path
     address = f"tcp://127.0.0.1:{free_port()}"
     with pytest.raises(JobError, match="scheduler does not answer") as error:
         await math_on(scene, tmp_path / "out", address)
-    assert error.value.code == "internal" and error.value.code in engine.RETRIABLE
+    assert error.value.code == "unavailable" and error.value.code in TRANSIENT

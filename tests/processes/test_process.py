@@ -147,7 +147,6 @@ async def test_failures_carry_the_codes_of_jobs(data: Path, tmp_path: Path) -> N
     with pytest.raises(JobError) as error:
         await engine.run("clip", inputs, damaged, tmp_path)
     assert error.value.code == "scene_unreadable"
-    assert engine.is_permanent(error.value)
     with pytest.raises(JobError) as error:
         await engine.run("echo", {"pause": 60}, [], tmp_path, seconds=0.2)
     assert error.value.code == "timeout"

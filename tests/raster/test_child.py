@@ -28,6 +28,9 @@ def eat():
     while True: kept.append(bytearray(8 << 20))
 def crash(): ctypes.string_at(0)
 def killed(): os.kill(os.getpid(), 9)
+def orphaned():
+    os.kill(os.getppid(), 9)
+    time.sleep(60)
 def steps(progress):
     progress(0.5, "half")
     progress(1, "all")
@@ -36,6 +39,15 @@ class Odd(Exception):
     code, message = "odd", "very odd"
 def odd(): raise Odd
 def nan(): return float("nan")
+def talk():
+    import logging, sys
+    print("out"); print("err", file=sys.stderr); os.system("echo from C")
+    logging.getLogger("processes.jobs").info("told"); logging.getLogger("other").info("not told")
+    return 1
+def much():
+    for n in range(5000): print("line", n)
+def talk_and_die():
+    print("last words", flush=True); os.kill(os.getpid(), 11)
 def long(): return "x" * 5_000_000
 """
 
@@ -57,6 +69,41 @@ def failure(name: str, **bounds: float) -> ChildFailed:
     with pytest.raises(ChildFailed) as failed:
         run(f"child_cases:{name}", {}, **bounds)
     return failed.value
+
+
+async def test_what_a_child_prints_is_its_log() -> None:
+    said: list[str] = []
+    assert await run_child("child_cases:talk", {}, on_log=said.append) == 1
+    (log,) = said
+    assert {"out", "err", "from C", "INFO processes.jobs: told"} <= set(log.splitlines())
+    assert "not told" not in log.replace("INFO processes.jobs: told", "")
+
+
+async def test_a_long_log_keeps_its_end() -> None:
+    said: list[str] = []
+    await run_child("child_cases:much", {}, on_log=said.append)
+    assert said[0].endswith("line 4999\n") and len(said[0]) <= 16 << 10
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("talk_and_die", "last words"),
+        ("nan", "ValueError: Out of range float"),
+    ],
+)
+async def test_a_failed_child_leaves_its_log(name: str, words: str) -> None:
+    said: list[str] = []
+    with pytest.raises(ChildFailed):
+        await run_child(f"child_cases:{name}", {}, on_log=said.append)
+    assert words in said[0]
+    assert "/" not in said[0]  # no place of a file
+
+
+async def test_a_child_lost_with_its_minder_is_nobodys_fault() -> None:
+    with pytest.raises(ChildFailed) as failed:
+        await run_child("child_cases:orphaned", {})
+    assert failed.value.code == "unavailable"
 
 
 async def test_a_result_comes_back() -> None:

@@ -42,6 +42,7 @@ def platform(dsn: str) -> Platform:
     platform.sql("delete from queue.procrastinate_jobs")
     platform.sql("delete from queue.procrastinate_workers")
     platform.sql("delete from registered_worker where queue = 'jobs'")
+    platform.sql("delete from job_share")
     platform.sql("update job set status = 'cancelled' where status in ('dispatched', 'running')")
     return platform
 

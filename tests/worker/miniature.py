@@ -24,7 +24,7 @@ from ops_gateway.worker import worker
 from ops_gateway.worker.claim import ClaimedJob, JobEnded, LeaseLost
 from ops_gateway.worker.compute import make_compute
 from ops_gateway.worker.runner import Limits
-from ops_gateway.worker.services import JobFailed, Made, PassingError, Progress
+from ops_gateway.worker.services import JobFailed, Log, Made, PassingError, Progress
 from processes.process import Output, Source
 
 catalogue = make_compute()
@@ -67,7 +67,10 @@ class Services:
         made = [str(o.get("object_path") or o["value"]) for o in outputs]
         await self._end(job, "completed", made, None)
 
-    async def fail(self, job: ClaimedJob, code: str, message: str) -> None:
+    async def stamps(self, sources: Sequence[Source]) -> Sequence[str]:
+        return []
+
+    async def fail(self, job: ClaimedJob, code: str, message: str, log: Sequence[str] = ()) -> None:
         await self._end(job, "failed", [], code)
 
     async def cancel(self, job: ClaimedJob) -> None:
@@ -107,10 +110,11 @@ async def compute(
     out_dir: Path,
     *,
     progress: Progress,
+    log: Log,
     seconds: float,
 ) -> Made:
     if job.job_type_id == "echo":
-        return await catalogue(job, sources, out_dir, progress=progress, seconds=seconds)
+        return await catalogue(job, sources, out_dir, progress=progress, log=log, seconds=seconds)
     wish = job.input_params
     for step in range(4):
         await asyncio.sleep(wish.get("seconds", 0.2) / 4)
@@ -119,7 +123,7 @@ async def compute(
         case "domain":
             raise JobFailed("no_overlap", "the area lies outside the image")
         case "once" if job.attempts == 1:
-            raise PassingError("storage was away")
+            raise PassingError("storage_unavailable")
         case "disk":
             raise OSError(errno.ENOSPC, "no space")
         case "bug":

@@ -12,7 +12,9 @@ from ops_gateway.worker.claim import ClaimedJob, JobEnded, LeaseLost
 
 
 async def take(pool: Pool, worker: str = "w", *, limit: int = 2) -> ClaimedJob | None:
-    return await claim.claim(pool, worker, types=["test"], running_limit=limit, lease_seconds=30)
+    return await claim.claim(
+        pool, worker, types=[("test", "1.0")], running_limit=limit, lease_seconds=30
+    )
 
 
 def end(platform, job: ClaimedJob) -> None:
@@ -23,11 +25,11 @@ def end(platform, job: ClaimedJob) -> None:
 
 
 @pytest.mark.parametrize("slots", [1, 2, 4])
-async def test_200_jobs_of_one_organization_delay_a_job_of_another_by_one_job(
+async def test_1000_jobs_of_one_organization_delay_a_job_of_another_by_one_job(
     pool, platform, slots
 ) -> None:
     many, few = platform.organization(), platform.organization()
-    platform.jobs(many, 200)
+    platform.jobs(many, 1000)
     running = [await take(pool) for _ in range(slots)]
     running = [job for job in running if job]
     assert len(running) == min(slots, 2)  # never more than the organization's limit
@@ -54,6 +56,88 @@ async def test_organizations_take_turns_on_one_slot(pool, platform) -> None:
         end(platform, job)
     for turn in range(4):
         assert set(served[3 * turn : 3 * turn + 3]) == set(orgs)
+
+
+def set_share(platform, org: str, *, weight: int = 1, running_limit: int | None = None) -> None:
+    platform.sql(
+        "insert into job_share (organization_id, weight, running_limit) values (%s, %s, %s)",
+        org,
+        weight,
+        running_limit,
+    )
+
+
+async def turns(pool, platform, count: int, *, limit: int = 2) -> list[str]:
+    """The organizations of the next jobs on one slot."""
+    served = []
+    for _ in range(count):
+        job = await take(pool, limit=limit)
+        assert job is not None
+        served.append(job.organization_id)
+        end(platform, job)
+    return served
+
+
+async def test_turns_go_by_weight(pool, platform) -> None:
+    heavy, light = platform.organization(), platform.organization()
+    set_share(platform, heavy, weight=3)
+    for org in (heavy, light):
+        platform.jobs(org, 20)
+    served = await turns(pool, platform, 16)
+    assert (served.count(heavy), served.count(light)) == (12, 4)
+    # never more than its weight between two turns of the other
+    longest = max(
+        len(run) for run in "".join("h" if o == heavy else "l" for o in served).split("l")
+    )
+    assert longest <= 3 + 1
+
+
+async def test_slots_are_shared_by_weight(pool, platform) -> None:
+    heavy, light = platform.organization(), platform.organization()
+    set_share(platform, heavy, weight=3)
+    for org in (heavy, light):
+        platform.jobs(org, 10)
+    jobs = [await take(pool, limit=10) for _ in range(8)]
+    running = [job.organization_id for job in jobs if job]
+    assert (running.count(heavy), running.count(light)) == (6, 2)
+
+
+async def test_who_was_idle_gets_no_credit_for_it(pool, platform) -> None:
+    busy, idle = platform.organization(), platform.organization()
+    platform.jobs(busy, 40)
+    await turns(pool, platform, 20)
+    platform.jobs(idle, 20)
+    served = await turns(pool, platform, 10)
+    assert served[0] == idle
+    assert served.count(busy) == 5
+
+
+async def test_an_organization_may_have_a_limit_of_its_own(pool, platform) -> None:
+    wide, closed = platform.organization(), platform.organization()
+    set_share(platform, wide, running_limit=3)
+    set_share(platform, closed, running_limit=0)
+    for org in (wide, closed):
+        platform.jobs(org, 5)
+    taken = [await take(pool, limit=1) for _ in range(5)]
+    assert [job and job.organization_id for job in taken] == [wide, wide, wide, None, None]
+
+
+async def test_a_job_of_another_version_is_left_to_a_worker_that_has_it(pool, platform) -> None:
+    org = platform.organization()
+    old = platform.job(org, version="1.0")
+    new = platform.job(org, version="1.1")
+
+    async def take_of(version: str) -> ClaimedJob | None:
+        return await claim.claim(
+            pool, "w", types=[("test", version)], running_limit=2, lease_seconds=30
+        )
+
+    job = await take_of("1.1")
+    assert job is not None and job.id == new
+    assert await take_of("1.1") is None
+    assert platform.state(old)["status"] == "dispatched"
+    job = await take_of("1.0")
+    assert job is not None and (job.id, job.version) == (old, "1.0")
 
 
 async def test_within_an_organization_priority_goes_before_age(pool, platform) -> None:

@@ -14,7 +14,7 @@ class Endings:
     def __init__(self) -> None:
         self.calls: list[tuple[str, ...]] = []
 
-    async def fail(self, job, code, message) -> None:
+    async def fail(self, job, code, message, log=()) -> None:
         self.calls.append(("fail", job.id, code))
 
     async def cancel(self, job) -> None:
@@ -61,7 +61,7 @@ async def test_a_job_that_ended_meanwhile_is_left(pool, platform) -> None:
     running(platform, attempts=5)
 
     class Late(Endings):
-        async def fail(self, job, code, message) -> None:
+        async def fail(self, job, code, message, log=()) -> None:
             raise JobEnded(job.id)
 
     assert (await reap(pool, Late(), running_limit=2))["ended"] == 0
@@ -79,6 +79,30 @@ async def test_somebody_is_woken_for_what_may_start_and_no_more(pool, platform) 
     assert (await reap(pool, Endings(), running_limit=2))["woken"] == 2
     # the rows are there now
     assert (await reap(pool, Endings(), running_limit=2))["woken"] == 0
+
+
+async def test_a_job_says_that_no_worker_has_its_version(pool, platform) -> None:
+    register = "insert into registered_worker (job_type_id, version, name) values ('test', %s, 'w')"
+    platform.sql(register, "1.1")
+    job = platform.job(platform.organization(), version="1.0")
+    assert (await reap(pool, Endings(), running_limit=2))["woken"] == 0
+    state = platform.state(job)
+    assert (state["status"], state["stage"]) == ("dispatched", "no-registered-worker")
+    platform.sql(register, "1.0")
+    assert (await reap(pool, Endings(), running_limit=2))["woken"] == 1
+    assert platform.state(job)["stage"] is None
+
+
+async def test_nobody_is_woken_beyond_an_organizations_own_limit(pool, platform) -> None:
+    platform.sql(
+        "insert into registered_worker (job_type_id, version, name) values ('test', '1.0', 'w')"
+    )
+    org = platform.organization()
+    platform.jobs(org, 5)
+    platform.sql("insert into job_share (organization_id, running_limit) values (%s, 0)", org)
+    assert (await reap(pool, Endings(), running_limit=2))["woken"] == 0
+    platform.sql("update job_share set running_limit = 3 where organization_id = %s", org)
+    assert (await reap(pool, Endings(), running_limit=2))["woken"] == 3
 
 
 async def test_queue_rows_of_dead_readers_are_dropped_or_retried(pool, platform) -> None:
