@@ -8,7 +8,8 @@ call can later travel to a scheduler.
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ async def run(
     seconds: float | None = None,
     memory_bytes: int | None = None,
     env: Mapping[str, str] | None = None,
+    links: Mapping[str, str] | None = None,
     on_work: Callable[[Work], None] | None = None,
 ) -> list[Output]:
     """Run a process in a bounded child; cancelling the awaiting task kills it.
@@ -73,7 +75,8 @@ async def run(
         out_dir: an existing folder for this attempt only.
         on_log: given the end of what the child printed, also where it failed.
         seconds, memory_bytes: default to what the process declares.
-        env: for the child, e.g. read-only storage keys.
+        env: for the child: settings, never a key or a secret.
+        links: path of a source in a bucket → a signed link that the child reads it by.
         on_work: told at the end what the run took.
 
     Raises: JobError: `code` one of `processes.process.ERROR_CODES`, or one that passes:
@@ -91,6 +94,7 @@ async def run(
                 "inputs": dict(inputs),
                 "sources": [dataclasses.asdict(source) for source in sources],
                 "out_dir": str(out_dir),
+                "links": dict(links or {}),
             },
             seconds=seconds or process.max_seconds,
             memory_bytes=memory_bytes or process.max_memory_bytes,
@@ -112,10 +116,11 @@ def measured(
     out_dir: str,
     progress: Progress,
     module: str = "",
+    links: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """`execute`, and what it took: `{"outputs": …, "work": members of Work}`."""
     begun, processor, read = time.monotonic(), time.process_time(), _bytes_read()
-    outputs = execute(process_id, inputs, sources, out_dir, progress, module)
+    outputs = execute(process_id, inputs, sources, out_dir, progress, module, links)
     counts = read is not None and not any(s["path"].startswith("/vsi") for s in sources)
     return {
         "outputs": outputs,
@@ -143,6 +148,7 @@ def execute(
     out_dir: str,
     progress: Progress,
     module: str = "",
+    links: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Run a process here and now; JSON in, JSON out.
 
@@ -161,10 +167,35 @@ def execute(
         place = ".".join(map(str, first["loc"]))
         raise JobError("invalid_inputs", f"{place}: {first['msg']}") from None
     given = [Source(**fields) for fields in sources]
-    several = len({source.item_id for source in given}) > 1
-    named = {f"{s.item_id}/{s.asset_key}" if several else s.asset_key: s for s in given}
-    outputs = process.run(RunContext(typed, named, Path(out_dir), progress))
+    with _opened(links or {}) as paths:
+        given = [_by_link(source, paths) for source in given]
+        several = len({source.item_id for source in given}) > 1
+        named = {f"{s.item_id}/{s.asset_key}" if several else s.asset_key: s for s in given}
+        outputs = process.run(RunContext(typed, named, Path(out_dir), progress))
     return [_json(_inspected(output)) for output in outputs]
+
+
+def _by_link(source: Source, paths: Mapping[str, str]) -> Source:
+    if source.path not in paths:
+        return source
+    return dataclasses.replace(source, path=paths[source.path], elsewhere=source.path)
+
+
+@contextmanager
+def _opened(links: Mapping[str, str]) -> Generator[Mapping[str, str]]:
+    """What opens each source that has a link; where one could not be read nothing else counts."""
+    if not links:
+        yield {}
+        return
+    from raster.signed import SignedFiles
+
+    files = SignedFiles(links)
+    try:
+        with files:
+            yield files.paths
+    finally:
+        if files.failed is not None:
+            raise JobError("storage_unavailable", files.failed) from None
 
 
 def _inspected(output: Output) -> Output:

@@ -15,7 +15,7 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,8 @@ def place(call: Call, address: str) -> Iterator[Place]:
     """
     from distributed import Client
 
+    there = {key: replace(s, path=s.elsewhere or s.path) for key, s in call.sources.items()}
+    call = replace(call, sources=there)
     try:
         client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False, name="opstac")
     except (OSError, ValueError) as error:

@@ -98,8 +98,9 @@ class Source:
     """One asset of one item, ready to be opened.
 
     Attributes:
-        path: absolute, or `/vsis3/…`.
+        path: what GDAL opens it by in this process.
         item: the STAC item.
+        elsewhere: what another machine opens it by, where that is something else.
         asset: of the platform: `key`, `band_names`, `bands`, `is_categorical`, `title` …
     """
 
@@ -108,6 +109,7 @@ class Source:
     path: str
     item: Mapping[str, Any] = field(default_factory=dict)
     asset: Mapping[str, Any] = field(default_factory=dict)
+    elsewhere: str = ""
 
     @property
     def band_names(self) -> list[str] | None:

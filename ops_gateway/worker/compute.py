@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from processes import engine
@@ -13,12 +13,18 @@ from .claim import ClaimedJob
 from .services import Compute, JobFailed, Log, Made, PassingError, Progress
 from .transient import TRANSIENT
 
+Link = Callable[[Source, float], Awaitable[str | None]]
+"""A signed link to read a source by, good for so many seconds; None for a file of this machine."""
 
-def make_compute(env: Mapping[str, str] | None = None) -> Compute:
+LINK_MARGIN_SECONDS = 60
+
+
+def make_compute(link: Link | None = None, env: Mapping[str, str] | None = None) -> Compute:
     """The `Compute` that runs `processes.engine`.
 
     Args:
-        env: for the children, e.g. read-only storage keys; never a signing or database secret.
+        link: for sources in a bucket: a child holds no key, and reads only what its job may.
+        env: settings for the children, never a key or a secret.
     """
     # importing the processes takes seconds, in which no heartbeat could be sent: not during a job
     catalogue = engine.discover()
@@ -35,6 +41,11 @@ def make_compute(env: Mapping[str, str] | None = None) -> Compute:
         process = catalogue.get(job.job_type_id)
         bound = min(seconds, process.max_seconds) if process else seconds
         took: list[engine.Work] = []
+        links: dict[str, str] = {}
+        if link is not None:
+            for source in sources:
+                if signed := await link(source, bound + LINK_MARGIN_SECONDS):
+                    links[source.path] = signed
         try:
             outputs = await engine.run(
                 job.job_type_id,
@@ -45,6 +56,7 @@ def make_compute(env: Mapping[str, str] | None = None) -> Compute:
                 on_log=log,
                 seconds=bound,
                 env=env,
+                links=links,
                 on_work=took.append,
             )
         except JobError as error:

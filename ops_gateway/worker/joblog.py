@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from ops_gateway.kernel.logs import HIDDEN, redact
@@ -12,7 +11,6 @@ from ops_gateway.kernel.logs import HIDDEN, redact
 LINES = 40
 LONGEST_LINE = 400
 
-_SECRET_NAMES = ("KEY", "SECRET", "TOKEN", "PASSWORD")
 # beyond what `redact` knows: keys of object stores, addresses, and places of files
 _HIDDEN = (
     (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{12,}"), HIDDEN),
@@ -35,12 +33,6 @@ class JobLog:
         """From now on say `shown` for `text`, such as a folder whose name has spaces."""
         if text:
             self._literals[text] = shown
-
-    def hide_secrets(self, env: Mapping[str, str]) -> None:
-        """Never say a value of `env` whose name says that it is secret."""
-        for name, value in env.items():
-            if len(value) >= 6 and any(word in name.upper() for word in _SECRET_NAMES):
-                self.hide(value, HIDDEN)
 
     def note(self, text: str) -> None:
         """Add a line with the time."""

@@ -210,9 +210,7 @@ class Run:
         await self._services.register(token, job, sources, outputs, made.work)
         fault("worker.after_commit")
 
-    async def _produce(
-        self, sources: Sequence[Source], folder: Path, seconds: float
-    ) -> Made:
+    async def _produce(self, sources: Sequence[Source], folder: Path, seconds: float) -> Made:
         """Compute, from sources that are the same files before and after.
 
         A reader that meets two versions of a file may fail in any way, or give a mix of both.

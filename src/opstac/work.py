@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import Mapping
 
@@ -17,7 +18,7 @@ from opstac.deliveries import deliveries
 from opstac.matching import match_forever
 from opstac.settings import Settings
 from opstac.variables import BLOCK_THREADS, DASK_SCHEDULER
-from processes.process import discover
+from processes.process import Source, discover
 
 
 def blocks_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -43,6 +44,10 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         async def react(subject: str, reaction: str) -> None:
             await platform_worker.react(platform.pipeline, system, subject, reaction)
 
+        async def link(source: Source, seconds: float) -> str | None:
+            objects = platform.services.objects
+            return await objects.signed_download(source.asset["object_path"], math.ceil(seconds))
+
         async with asyncio.TaskGroup() as side:
             relaying = side.create_task(relay_forever(system))
             matching = side.create_task(match_forever(platform.pipeline, system))
@@ -50,7 +55,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             await worker.work(
                 system,
                 services,
-                make_compute(platform.services.objects.gdal_options() | blocks_environment()),
+                make_compute(link, blocks_environment()),
                 worker.Settings(
                     types=types,
                     slots=settings.worker_concurrency,

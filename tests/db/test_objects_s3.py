@@ -15,13 +15,17 @@ from xml.sax.saxutils import escape
 
 import httpx
 import pytest
+import rasterio
 import uvicorn
+from rasterio.warp import transform_bounds
 from starlette.requests import Request
 from starlette.responses import Response
 
 from db.objects import Objects
 from db.parts import Announced
 from db.paths import ObjectMissing, StorageUnavailable
+from processes import engine
+from processes.process import JobError, Source
 
 
 class Bucket:
@@ -31,6 +35,8 @@ class Bucket:
         self.objects: dict[str, bytes] = {}
         self.uploads: dict[str, dict[int, bytes]] = {}
         self.down = False
+        self.broken_reads = False
+        self.read: list[Request] = []
 
     async def __call__(self, scope, receive, send) -> None:
         if scope["type"] == "http":
@@ -69,6 +75,9 @@ class Bucket:
             start, end = int(match[1]), min(int(match[2]) + 1, len(data))
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(data)}"
             data, status = data[start:end], 206
+            self.read.append(request)
+            if self.broken_reads and start > 0:
+                return Response(status_code=503)
         headers["Content-Length"] = str(len(data))
         return Response(None if request.method == "HEAD" else data, status, headers)
 
@@ -195,3 +204,51 @@ async def test_a_bucket_that_refuses_us_is_told(objects: Objects, bucket: Bucket
         await objects.put("a/x", b"")
     with pytest.raises(StorageUnavailable):
         await objects.check()
+
+
+SCENE = Path(__file__).parents[1] / "data" / "rasters" / "s2-flanders_ndvi_2020-11_2021-10_10m.tif"
+
+
+async def clip(path: str, out: Path, link: str | None) -> bytes:
+    """The file of a clip by nearly the whole scene, made in a child as a worker does."""
+    with rasterio.open(SCENE) as file:
+        west, south, east, north = transform_bounds(file.crs, "EPSG:4326", *file.bounds)
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    out.mkdir()
+    (made,) = await engine.run(
+        "clip",
+        {"source_item_id": "it_1", "aoi_geometry": {"type": "Polygon", "coordinates": [ring]}},
+        [Source("it_1", "data", path)],
+        out,
+        links={path: link} if link else None,
+    )
+    assert made.path is not None
+    return made.path.read_bytes()
+
+
+async def test_a_job_reads_its_source_in_the_bucket_by_a_signed_link_alone(
+    objects: Objects, bucket: Bucket, tmp_path: Path
+):
+    await objects.put("a/scene.tif", SCENE)
+    link = await objects.signed_download("a/scene.tif", 600)
+    found = await clip(objects.gdal_path("a/scene.tif"), tmp_path / "bucket", link)
+    assert found == await clip(str(SCENE), tmp_path / "local", None)
+    assert len(bucket.read) > 1
+    assert all("X-Amz-Signature" in request.query_params for request in bucket.read)
+    assert not any("authorization" in request.headers for request in bucket.read)
+
+
+async def test_a_bucket_that_fails_a_job_is_not_taken_for_a_damaged_scene(
+    objects: Objects, bucket: Bucket, tmp_path: Path
+):
+    await objects.put("a/scene.tif", SCENE)
+    path, bucket.broken_reads = objects.gdal_path("a/scene.tif"), True
+    link = await objects.signed_download("a/scene.tif", 600)
+    with pytest.raises(JobError) as error:
+        await clip(path, tmp_path / "broken", link)
+    assert error.value.code == "storage_unavailable" and "X-Amz" not in error.value.message
+    bucket.broken_reads = False
+    gone = await objects.signed_download("a/gone.tif", 600)
+    with pytest.raises(JobError) as error:
+        await clip(path, tmp_path / "gone", gone)
+    assert error.value.code == "scene_unreadable"

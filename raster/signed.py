@@ -1,0 +1,118 @@
+"""Files of a bucket, read by its own signed links: what reads them needs no key.
+
+A link opens one object, to read, for a time. So a child that a hostile file took over can reach the
+sources of its own run and nothing else of the bucket. GDAL sees bytes, never the link.
+"""
+
+import hashlib
+import re
+import ssl
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from raster.errors import RasterError
+from raster.remote import BLOCK_BYTES, Mounted, RangeFile
+
+_ATTEMPTS = 3
+_PAUSE_SECONDS = 0.5
+_TIMEOUT = httpx.Timeout(30, connect=5)
+_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
+_EMPTY = 416  # of a file without a byte
+
+
+class SignedFiles:
+    """The files of `links`, mounted for GDAL until the end of the `with`.
+
+    Attributes:
+        paths: name of each link → what GDAL opens it by.
+        failed: why a range could not be had, in words without addresses; None where none failed.
+            GDAL may take it for a damaged file, or for no data: a result is good only without.
+    """
+
+    def __init__(self, links: Mapping[str, str]) -> None:
+        """Nothing is opened before the `with`.
+
+        Args:
+            links: a name → the signed link of its object.
+        """
+        self._links = dict(links)
+        self._mounted: list[Mounted] = []
+        self.paths: dict[str, str] = {}
+        self.failed: str | None = None
+
+    def __enter__(self) -> Self:
+        """Raises: RasterError: `not_found`; OSError: the bucket does not answer."""
+        # neither proxies nor passwords of a `.netrc`: a link has all that it needs
+        self._client = httpx.Client(
+            verify=ssl.create_default_context(), timeout=_TIMEOUT, trust_env=False
+        )
+        try:
+            for name, link in self._links.items():
+                self.paths[name] = self._mount(link)
+        except BaseException as error:
+            if isinstance(error, OSError):
+                self.failed = str(error)
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        for mounted in self._mounted:
+            mounted.close()
+        self._client.close()
+
+    def _mount(self, link: str) -> str:
+        first = self._get(link, 0, BLOCK_BYTES)
+        found = _RANGE.fullmatch(first.headers.get("content-range", ""))
+        if first.status_code == _EMPTY or found is None:
+            raise RasterError("not_a_geotiff", "the file is empty, or not to be read in ranges")
+        size, tag = int(found[3]), first.headers.get("etag", "")
+
+        def fetch(start: int, end: int) -> bytes:
+            try:
+                answer = self._get(link, start, end)
+                if answer.headers.get("etag", "") != tag:
+                    raise OSError("the object was replaced while it was read")
+            except (OSError, RasterError) as error:
+                self.failed = str(error)
+                raise OSError(self.failed) from None
+            return answer.content
+
+        version = hashlib.blake2b(f"{link}\n{tag}".encode(), digest_size=16).hexdigest()
+        file = RangeFile(version, size, fetch)
+        file.keep(first.content)
+        mounted = Mounted(file)
+        self._mounted.append(mounted)
+        return mounted.path
+
+    def _get(self, link: str, start: int, end: int) -> httpx.Response:
+        """Raises: RasterError: `not_found`; OSError: no answer, after some attempts."""
+        problem = ""
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                time.sleep(_PAUSE_SECONDS * 2**attempt)
+            try:
+                answer = self._client.get(link, headers={"Range": f"bytes={start}-{end - 1}"})
+            except httpx.HTTPError as error:
+                problem = f"the object store does not answer: {type(error).__name__}"
+                continue
+            if answer.status_code in (206, _EMPTY):
+                return answer
+            if answer.status_code == 404:
+                raise RasterError("not_found", "the file is gone from the object store")
+            problem = f"the object store answered with status {answer.status_code}"
+            if answer.status_code < 500 and answer.status_code != 429:
+                break
+        raise OSError(problem)
