@@ -19,10 +19,9 @@ from processes.blocks import Block, Files, Grid, Progress, write
 from processes.geometry import Polygonal
 from processes.process import JobError, Source, SourceRef
 from processes.scene import Band
-from raster import bands
+from raster import bands, reflectance
 from raster.errors import RasterError
-from raster.formula import parse
-from raster.reader import Layout
+from raster.formula import Formula, parse
 
 _NAMED = 1000  # number of the first band that a formula calls by a name
 _NUMBER = re.compile(r"[bB]([1-9][0-9]{0,3})")
@@ -101,7 +100,7 @@ def compute(
     sources: Mapping[str, Source],
     *,
     band_names: Sequence[str],
-    reflectance: bool = False,
+    presupposed: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write a formula's values as float32, NaN where an input or the result is not a number.
@@ -110,8 +109,9 @@ def compute(
         text: in the grammar of `raster.formula`.
         names: the bands in it.
         band_names: one for each part of the formula.
-        reflectance: whole numbers without scale and offset are divided, bytes by 255, others by
-            10,000.
+        presupposed: the formula is of reflectance, and whole numbers without scale and offset are
+            divided as `raster.reflectance.divisor` has it; else only the parts that compute an
+            index of reflectance see them so.
 
     Returns: properties that say what was read: `opstac:bands` (name → asset and band), and where it
         was done `opstac:resampling` and `opstac:reflectance`.
@@ -133,9 +133,8 @@ def compute(
             grid = align.coarser(grid, band.dataset)
         kinds = [align.resampling_for(band.dataset, grid) for band in opened.values()]
         divisors = {
-            name: _divisor(band.dataset.dtypes[band.index - 1], band.layout, band.index)
+            name: reflectance.divisors(band.dataset, band.layout, [band.index])[band.index]
             for name, band in opened.items()
-            if reflectance
         }
         try:
             target = Grid.of(grid, inputs.geometry)
@@ -153,10 +152,11 @@ def compute(
                 "key": keys[id(found[name].source)],
                 "index": found[name].index,
                 "number": numbers[name],
-                "factor": 1.0 / (divisors.get(name) or 1),
+                "divisor": divisors[name],
             }
             for name in names
         ],
+        "presupposed": presupposed,
     }
     write(
         path,
@@ -178,7 +178,8 @@ def compute(
     }
     if (kind := max(kinds, key=_RESAMPLINGS.index)) != "none":
         said["opstac:resampling"] = kind
-    if used := sorted({d for d in divisors.values() if d}):
+    used = sorted({d for d in divisors.values() if d})
+    if used and (presupposed or reflectance.presupposed(_parsed(params))):
         said["opstac:reflectance"] = f"stored values divided by {used[0]}"
     return said
 
@@ -192,13 +193,8 @@ def number(names: Sequence[str]) -> dict[str, int]:
     return made
 
 
-def _divisor(dtype: str, layout: Layout, index: int) -> int:
-    """What a stored number is divided by to be reflectance; 0 where it is taken as it is."""
-    at = layout.data.index(index)
-    kind = np.dtype(dtype)
-    if (layout.scales[at], layout.offsets[at]) != (1.0, 0.0) or kind.kind not in "iu":
-        return 0
-    return 255 if kind.itemsize == 1 else 10_000
+def _parsed(params: Mapping[str, Any]) -> Formula:
+    return parse(params["formula"], mapping=params["mapping"], band_count=2 * _NAMED)
 
 
 def evaluate(block: Block, files: Files, params: Mapping[str, Any]) -> np.ma.MaskedArray:
@@ -212,8 +208,11 @@ def evaluate(block: Block, files: Files, params: Mapping[str, Any]) -> np.ma.Mas
         indexes = list(dict.fromkeys(band["index"] for band in group))
         values = files.read(key, block, indexes)
         for band in group:
-            layer = values[indexes.index(band["index"])]
-            factor = band["factor"]
-            arrays[band["number"]] = layer if factor == 1 else layer * np.float32(factor)
-    formula = parse(params["formula"], mapping=params["mapping"], band_count=2 * _NAMED)
-    return formula.evaluate(arrays)
+            arrays[band["number"]] = values[indexes.index(band["index"])]
+    formula = _parsed(params)
+    divisors = {band["number"]: band["divisor"] for band in params["bands"]}
+    if not params["presupposed"]:
+        return reflectance.evaluate(formula, arrays, divisors)
+    return formula.evaluate(
+        {number: reflectance.divided(layer, divisors[number]) for number, layer in arrays.items()}
+    )

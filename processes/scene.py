@@ -5,15 +5,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-import numpy as np
 from rasterio.io import DatasetReader
 
 from processes.process import JobError, Source
 from raster import bands, reader
 from raster.reader import Layout
-
-STORED_REFLECTANCE = 1e-4
-"""What whole numbers without scale and offset are multiplied with to be reflectance."""
+from raster.reflectance import divisor
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,8 @@ class OpenBand:
 
     Attributes:
         scale, offset: value = stored * scale + offset.
-        assumed: True where `scale` is no word of the file or the item but `STORED_REFLECTANCE`.
+        assumed: True where `scale` is no word of the file or the item but that of
+            `raster.reflectance`.
     """
 
     dataset: DatasetReader
@@ -105,7 +103,7 @@ def open_bands(
     """Open the files of some bands, each once, until `stack` closes.
 
     Args:
-        reflectance: whole numbers without scale and offset are taken times `STORED_REFLECTANCE`.
+        reflectance: whole numbers without scale and offset are taken as by `raster.reflectance`.
 
     Raises: JobError("band_missing"): the file has no such data band; RasterError.
     """
@@ -125,9 +123,7 @@ def open_bands(
             raise JobError("band_missing", f"{source.asset_key} has no data band {band.index}")
         at = layout.data.index(band.index)
         scale, offset = layout.scales[at], layout.offsets[at]
-        whole = np.dtype(dataset.dtypes[band.index - 1]).kind in "iu"
-        assumed = reflectance and whole and (scale, offset) == (1.0, 0.0)
-        made[name] = OpenBand(
-            dataset, layout, band.index, STORED_REFLECTANCE if assumed else scale, offset, assumed
-        )
+        by = divisor(dataset.dtypes[band.index - 1], scale, offset) if reflectance else None
+        scale = scale if by is None else 1.0 / by
+        made[name] = OpenBand(dataset, layout, band.index, scale, offset, by is not None)
     return made

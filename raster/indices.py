@@ -14,13 +14,15 @@ import functools
 import importlib.util
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from raster import bands
 from raster.bands import BandMissing, Index
+from raster.formula import Formula
+from raster.formula import parse as parse_formula
 
 ROLE_OF = {
     "A": "coastal",
@@ -123,6 +125,25 @@ def formula_of(index: Index, constants: Mapping[str, float] | None = None) -> st
         return match[0] if value is None else f"({value!r})" if value < 0 else f"{value:.10g}"
 
     return _WORD.sub(put, index.formula)
+
+
+def parse(
+    index: Index,
+    band_names: Sequence[str | None],
+    mapping: Mapping[str, int] | None = None,
+    constants: Mapping[str, float] | None = None,
+) -> tuple[Formula, dict[str, int]]:
+    """An index's formula over a raster's bands, and the bands it takes: role → 1-based number.
+
+    Args:
+        mapping: own names, e.g. `{"RED": 1, "NIR": 4}`; wins over `band_names`.
+        constants: as `formula_of`.
+
+    Raises: BandMissing, FormulaError.
+    """
+    found = {role: bands.require(role, band_names, mapping) for role in index.roles}
+    count = max(len(band_names), *found.values())
+    return parse_formula(formula_of(index, constants), mapping=found, band_count=count), found
 
 
 def roles_from(mapping: Mapping[str, int] | None) -> dict[str, int] | None:

@@ -8,7 +8,7 @@ import math
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -23,7 +23,7 @@ from rasterio.io import DatasetReader
 from rasterio.transform import from_gcps
 from rasterio.windows import Window
 
-from raster import reader
+from raster import reader, reflectance
 from raster.errors import RasterError
 from tiler.cache import MEMORY_BYTES, known
 from tiler.control_points import ControlPoints, fit
@@ -160,6 +160,14 @@ def _with_scaling(found: Header, told: tuple[tuple[Any, Any], ...]) -> Header:
     if (tuple(scales), tuple(offsets)) == (found.scales, found.offsets):
         return found
     return replace(found, scales=tuple(scales), offsets=tuple(offsets))
+
+
+def divisors(found: Header, bidx: Sequence[int]) -> dict[int, int | None]:
+    """1-based band → what makes reflectance of it, as `raster.reflectance.divisor`."""
+    return {
+        index: reflectance.divisor(found.dtype, found.scales[index - 1], found.offsets[index - 1])
+        for index in bidx
+    }
 
 
 def _header(path: str, version: str, dataset: DatasetReader) -> Header:

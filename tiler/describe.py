@@ -1,32 +1,18 @@
 """What a raster is and what it holds at a place or in an area, as numbers."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import shapely
-from affine import Affine
-from rasterio.errors import RasterioError
-from rasterio.features import rasterize
-from rasterio.io import DatasetReader
-from rasterio.windows import Window
 
 from raster import reader
-from raster.errors import RasterError
-from raster.formula import Formula
-from tiler import datasets
+from tiler import datasets, sample
 from tiler.datasets import Header
-from tiler.errors import InvalidParameter, TileError
+from tiler.errors import InvalidParameter
 from tiler.source import AssetSource
-from tiler.style import band_index, names_of, parse_expression
+from tiler.style import names_of
 from tiler.target import GEOGRAPHIC, to_pixel, transformer
-from tiler.work import checkpoint
-
-MAX_VALUES = 32_000_000
-"""Values held at once; a raster with more is described from its overviews."""
-
-MAX_BANDS = 16
 
 
 def info(source: AssetSource) -> dict[str, Any]:
@@ -115,16 +101,16 @@ def point(
     Raises: InvalidParameter, Unreadable.
     """
     header = datasets.header_of(source)
-    indexes, formula, labels = _wanted(source, header, bands, expression)
+    indexes, formula, labels = sample.wanted(source, header, bands, expression)
     column, row = _pixel(header, x, y, crs)
     values: list[float | None] = [None] * len(labels)
     if 0 <= column < header.width and 0 <= row < header.height:
         handle = datasets.dataset(header, 0)
-        layout = _layout(handle, source)
+        layout = sample.layout_of(handle, source)
         window = reader.pixels(int(column), int(row), 1, 1)
-        read = _read(handle, layout, indexes, window, scaled=unscale or formula is not None)
+        read = sample.read(handle, layout, indexes, window, scaled=unscale or formula is not None)
         if formula is not None:
-            read = formula.evaluate({index: read[i] for i, index in enumerate(indexes)})
+            read = sample.evaluated(formula, handle, layout, read)
         hidden = np.ma.getmaskarray(read)
         values = [
             None if hidden[i, 0, 0] else _number(read.data[i, 0, 0]) for i in range(len(labels))
@@ -132,7 +118,7 @@ def point(
     return {
         "coordinates": [x, y],
         "values": values,
-        "band_names": [f"b{number}" for number in _numbers(indexes, formula)],
+        "band_names": [f"b{number}" for number in sample.numbers(indexes, formula)],
         "band_descriptions": labels,
     }
 
@@ -174,128 +160,24 @@ def statistics(
         categorical: the histogram counts each value; at most 1,024 of them.
         value_range: of the histogram; default the extremes.
 
-    `exact` says whether every pixel was read: above `MAX_VALUES` an overview is.
+    `exact` says whether every pixel was read: above `sample.MAX_VALUES` an overview is.
     Raises: InvalidParameter, Unreadable, TileError (422: the polygon misses the raster).
     """
     if value_range is not None and not value_range[0] < value_range[1]:
         raise InvalidParameter.of("histogram_range", "must be low,high")
     header = datasets.header_of(source)
-    indexes, formula, labels = _wanted(source, header, bands, expression)
-    handle = datasets.dataset(header, 0)
-    try:
-        area = (
-            reader.area(handle, geometry)
-            if geometry is not None
-            else reader.Area(
-                reader.pixels(0, 0, header.width, header.height),
-                shapely.box(0, 0, header.width, header.height),
-            )
-        )
-    except RasterError as error:
-        if error.code == "no_overlap":
-            raise TileError(422, "Unprocessable Content", error.message) from None
-        raise datasets.unreadable(f"the asset cannot be read: {error.message}") from None
-    layout = _layout(handle, source)
-    exact = area.window.width * area.window.height * len(indexes) <= MAX_VALUES
-    found: list[list[np.ndarray]] = [[] for _ in labels]
-    pixels = 0
-    scaled = unscale or formula is not None
-    for inside, read in _pieces(handle, layout, area, indexes, scaled=scaled, exact=exact):
-        checkpoint()
-        if formula is not None:
-            read = formula.evaluate({index: read[i] for i, index in enumerate(indexes)})
-        pixels += int(inside.sum())
-        keep = inside & ~np.ma.getmaskarray(read)
-        for position, values in enumerate(found):
-            values.append(read.data[position][keep[position]])
+    indexes, formula, labels = sample.wanted(source, header, bands, expression)
+    found = sample.sample(source, header, geometry, indexes, formula, unscale=unscale)
     described = {}
-    for number, label, parts in zip(_numbers(indexes, formula), labels, found, strict=True):
-        values = np.concatenate(parts) if parts else np.empty(0, np.float32)
+    numbers = sample.numbers(indexes, formula)
+    for number, label, values in zip(numbers, labels, found.values, strict=True):
         described[f"b{number}"] = {
-            **_summary(values, pixels, percentiles),
+            **_summary(values, found.pixels, percentiles),
             "histogram": _histogram(values, categorical, bins, value_range),
             "description": label,
-            "exact": exact,
+            "exact": found.exact,
         }
     return described
-
-
-def _wanted(
-    source: AssetSource, header: Header, bands: str | None, expression: str | None
-) -> tuple[tuple[int, ...], Formula | None, list[str]]:
-    """(bands to read, formula, a label for each value)."""
-    names = names_of(source.band_names, header)
-    if expression:
-        if bands:
-            raise InvalidParameter.of("expression", "is not combined with bands")
-        formula = parse_expression(expression, names, header)
-        labels = [text.strip() for text in expression.split(";")][: len(formula.blocks)]
-        return formula.bands, formula, labels
-    layout = _layout(datasets.dataset(header, 0), source)
-    indexes = layout.data[:MAX_BANDS]
-    if bands:
-        wanted = [part.strip() for part in bands.split(",")]
-        if len(wanted) > MAX_BANDS:
-            raise InvalidParameter.of("bands", f"at most {MAX_BANDS} at once")
-        indexes = tuple(dict.fromkeys(band_index(band, names, header) for band in wanted))
-        if layout.alpha in indexes:
-            raise InvalidParameter.of("bands", f"band {layout.alpha} is the alpha band")
-    return indexes, None, [names[index - 1] or f"b{index}" for index in indexes]
-
-
-def _numbers(indexes: Sequence[int], formula: Formula | None) -> Sequence[int]:
-    return indexes if formula is None else range(1, len(formula.blocks) + 1)
-
-
-def _layout(handle: DatasetReader, source: AssetSource) -> reader.Layout:
-    return reader.layout(handle, band_names=list(source.band_names), metadata=source.bands)
-
-
-def _read(
-    handle: DatasetReader,
-    layout: reader.Layout,
-    indexes: Sequence[int],
-    window: Window,
-    *,
-    scaled: bool,
-    out_shape: tuple[int, int] | None = None,
-) -> np.ma.MaskedArray:
-    try:
-        return reader.read(
-            handle, indexes, window=window, layout=layout, scaled=scaled, out_shape=out_shape
-        )
-    except (RasterError, RasterioError, ValueError) as error:
-        raise datasets.unreadable("the asset's pixels cannot be read") from error
-
-
-def _pieces(
-    handle: DatasetReader,
-    layout: reader.Layout,
-    area: reader.Area,
-    indexes: Sequence[int],
-    *,
-    scaled: bool,
-    exact: bool,
-) -> Iterator[tuple[np.ndarray, np.ma.MaskedArray]]:
-    """(True where a pixel is meant, the bands' values), piece by piece."""
-    if exact:
-        for piece in reader.windows(handle, area.window):
-            inside = area.inside(piece)
-            if inside.any():
-                yield inside, _read(handle, layout, indexes, piece, scaled=scaled)
-        return
-    width, height = area.window.width, area.window.height
-    shrink = math.sqrt(width * height * len(indexes) / MAX_VALUES)
-    shape = max(1, int(height / shrink)), max(1, int(width / shrink))
-    steps = Affine.scale(width / shape[1], height / shape[0])
-    inside = rasterize(
-        [(area.geometry, 1)],
-        out_shape=shape,
-        transform=Affine.translation(area.window.col_off, area.window.row_off) * steps,
-        dtype="uint8",
-    )
-    read = _read(handle, layout, indexes, area.window, scaled=scaled, out_shape=shape)
-    yield np.asarray(inside, dtype=bool), read
 
 
 def _summary(values: np.ndarray, pixels: int, percentiles: Sequence[float]) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
+from raster import reflectance
+from raster.formula import Formula
 from tiler import datasets
 from tiler.datasets import Header
 from tiler.errors import TileError
@@ -394,6 +396,12 @@ def overview(
     except RasterioError:
         datasets.forget(header)
         raise datasets.unreadable("the asset's pixels cannot be read") from None
+
+
+def evaluate(formula: Formula, header: Header, pixels: Pixels) -> np.ma.MaskedArray:
+    """A formula of pixels whose bands are `formula.bands`: float32, (blocks, rows, columns)."""
+    bands = scaled_bands(header, formula.bands, pixels)
+    return reflectance.evaluate(formula, bands, datasets.divisors(header, formula.bands))
 
 
 def scaled_bands(header: Header, bidx: tuple[int, ...], pixels: Pixels) -> dict[int, np.ndarray]:

@@ -47,7 +47,7 @@ def _paint(pixels: Pixels, header: Header, style: Style) -> tuple[np.ndarray, np
 def _paint_formula(
     pixels: Pixels, header: Header, style: Style, formula: Formula
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    values = formula.evaluate(fast.scaled_bands(header, style.bidx, pixels))
+    values = fast.evaluate(formula, header, pixels)
     alpha = pixels.alpha
     hidden = np.ma.getmaskarray(values).any(axis=0)
     if hidden.any():
@@ -68,7 +68,7 @@ def values(pixels: Pixels, header: Header, style: Style, *, unscale: bool) -> np
     offset applied.
     """
     if style.formula is not None:
-        found = style.formula.evaluate(fast.scaled_bands(header, style.bidx, pixels))
+        found = fast.evaluate(style.formula, header, pixels)
         hidden = np.ma.getmaskarray(found)
         if pixels.alpha is not None:
             hidden = hidden | (pixels.alpha == 0)[None]

@@ -95,7 +95,7 @@ def overview_values(
     pixels = fast.overview(
         header, formula.bands, STATISTICS_SIDE, nodata=nodata, alpha_bidx=alpha_bidx
     )
-    return formula.evaluate(fast.scaled_bands(header, formula.bands, pixels))
+    return fast.evaluate(formula, header, pixels)
 
 
 def formula_statistics(

@@ -13,7 +13,7 @@ from processes.analysis import align
 from processes.analysis.params import Mask, Measure
 from processes.method import Item, MethodError
 from processes.process import Source
-from raster import bands, indices
+from raster import bands, indices, reflectance
 from raster.bands import BandMissing
 from raster.formula import Formula, FormulaError, parse
 from raster.reader import Layout
@@ -264,20 +264,18 @@ def _resolve(
     by_index: Mapping[int, _Candidate],
 ) -> Quantity:
     mapping = indices.roles_from(measure.band_mapping) or None
-    reflectance = False
     try:
         if measure.index_name is not None:
             index = indices.find(measure.index_name)
-            found = {role: bands.require(role, names, mapping) for role in index.roles}
-            text = indices.formula_of(index, measure.index_constants)
-            formula = parse(text, mapping=found, band_count=max(len(names), *found.values()))
+            formula, found = indices.parse(index, names, mapping, measure.index_constants)
             label: dict[str, Any] = {"index_name": index.name}
-            reflectance = index.reflectance
+            presupposed = index.reflectance
         elif measure.expression is not None:
             formula = parse(
                 measure.expression, band_names=names, mapping=mapping, band_count=len(names)
             )
             label = {"expression": measure.expression}
+            presupposed = reflectance.presupposed(formula)
             found = {}
         else:
             return _single(item, measure.band, names, mapping, by_index)
@@ -294,7 +292,7 @@ def _resolve(
             found.setdefault(name, number)
     inputs = tuple(Band(c.source, c.dataset, c.layout, c.index) for c in used)
     note = None
-    if reflectance:
+    if presupposed:
         inputs, note = _as_reflectance(inputs)
     renumbered = _renumber(formula)
     return Quantity(
@@ -369,22 +367,11 @@ def _grid(inputs: Sequence[Band]) -> DatasetReader:
     return grid
 
 
-def reflectance_divisor(dataset: DatasetReader, layout: Layout, index: int) -> int | None:
-    """What makes reflectance of a band's whole numbers where nothing says how: 10,000, or 255 of
-    8 bits; None for a band with a scale, or of fractions.
-    """
-    at = layout.data.index(index)
-    dtype = np.dtype(dataset.dtypes[index - 1])
-    if (layout.scales[at], layout.offsets[at]) != (1.0, 0.0) or dtype.kind not in "iu":
-        return None
-    return 255 if dtype.itemsize == 1 else 10_000
-
-
 def _as_reflectance(inputs: tuple[Band, ...]) -> tuple[tuple[Band, ...], str | None]:
     """Whole numbers without a scale as reflectance: the index's constants presuppose it."""
     made, notes = [], []
     for band in inputs:
-        divisor = reflectance_divisor(band.dataset, band.layout, band.index)
+        divisor = reflectance.divisors(band.dataset, band.layout, [band.index])[band.index]
         if divisor is None:
             made.append(band)
             continue

@@ -11,7 +11,7 @@ from rasterio.transform import Affine
 
 from processes.analysis.summary import Summary
 from processes.method import MethodError
-from raster import bands, indices, reader
+from raster import bands, indices, reader, reflectance
 from raster.bands import BandMissing
 from raster.formula import FormulaError, parse
 from raster.indices import Sensor
@@ -68,13 +68,13 @@ def compute(
         try:
             if index_name is not None:
                 found = indices.find(index_name)
-                roles = {role: bands.require(role, names, mapping) for role in found.roles}
-                text = indices.formula_of(found)
-                parsed = parse(text, mapping=roles, band_count=dataset.count)
+                parsed, _ = indices.parse(found, names, mapping)
+                presupposed = found.reflectance
             else:
                 parsed = parse(
                     formula or "", band_names=names, mapping=mapping, band_count=dataset.count
                 )
+                presupposed = reflectance.presupposed(parsed)
         except BandMissing as error:
             raise MethodError("band_missing", str(error)) from None
         except FormulaError as error:
@@ -90,7 +90,11 @@ def compute(
             dataset, parsed.bands, window=area.window, layout=layout, scaled=True, out_shape=shape
         )
         inside = _inside(area, shape, height, width)
-    values = parsed.evaluate(dict(zip(parsed.bands, read, strict=True)))[0]
+        divisors = reflectance.divisors(dataset, layout, parsed.bands)
+    given = dict(zip(parsed.bands, read, strict=True))
+    if presupposed:
+        given = {n: reflectance.divided(given[n], divisors[n]) for n in parsed.bands}
+    values = parsed.evaluate(given)[0]
     values = np.ma.MaskedArray(values.data, mask=np.ma.getmaskarray(values) | ~inside)
     used = {names[n - 1] or f"b{n}": n for n in parsed.bands}
     return Window(values, used)

@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 
 from processes import blocks, choose
 from processes.analysis import align
-from processes.analysis.quantity import reflectance_divisor
 from processes.blocks import Block, Files
 from processes.choose import OneItem
 from processes.geometry import area_km2
@@ -22,6 +21,7 @@ from processes.process import (
     Source,
     process,
 )
+from raster import reflectance
 
 ROLES = ("blue", "green")
 PUBLISHED = (
@@ -113,7 +113,7 @@ def run(ctx: RunContext[BathymetryInputs]) -> list[Output]:
             dataset, layout = datasets[band.source.asset_key]
             if band.index not in layout.data:
                 raise JobError("band_missing", f"the raster has no data band {band.index}")
-            divisors.append(reflectance_divisor(dataset, layout, band.index))
+            divisors += reflectance.divisors(dataset, layout, [band.index]).values()
         first, second = (datasets[band.source.asset_key][0] for band in (blue, green))
         with choose.refusals():
             grid = blocks.Grid.of(align.coarser(first, second), inputs.geometry)

@@ -175,8 +175,8 @@ def check_sources(inputs: ChangeInputs, sources: Mapping[str, Source]) -> None:
 def run(ctx: RunContext[ChangeInputs]) -> list[Output]:
     """Compares two items of one place and gives each pixel a class: no change, vegetation gain,
     vegetation loss, built-up gain or water change. Reflectance is scale and offset of the band;
-    whole numbers without them are divided by 10,000. The later item is brought onto the grid of the
-    earlier one (bilinear); pixels that are not valid on both dates have no data."""
+    whole numbers without them are divided by 10,000, bytes by 255. The later item is brought onto
+    the grid of the earlier one (bilinear); pixels that are not valid on both dates have no data."""
     path = ctx.out_dir / "change_detection_output.tif"
     temporary = path.with_suffix(".part.tif")
     wanted = ctx.inputs.wanted()
@@ -396,10 +396,10 @@ def _tags(
     """What the file says of itself."""
 
     def how(found: Mapping[str, OpenBand]) -> str:
-        assumed = [name for name, band in found.items() if band.assumed]
+        assumed = {name: round(1 / band.scale) for name, band in found.items() if band.assumed}
         if not assumed:
             return "scale and offset of the bands"
-        return f"stored integers / 10000 ({', '.join(assumed)})"
+        return f"stored integers / {next(iter(assumed.values()))} ({', '.join(assumed)})"
 
     return {
         "THRESHOLD": repr(inputs.threshold),

@@ -90,7 +90,7 @@ def run(ctx: RunContext[IndexInputs]) -> list[Output]:
         ctx.inputs.model_copy(update={"band_mapping": mapping}),
         ctx.sources,
         band_names=[index.name.lower()],
-        reflectance=index.reflectance,
+        presupposed=index.reflectance,
         progress=ctx.progress,
     )
     return [

@@ -175,10 +175,12 @@ class Catalogue:
         body = {"name": "scene", "type": "user_raster", "project_id": project_id, **fields}
         return await self.api.ok("items.create", body, as_=owner)
 
-    async def scene(self, owner, project_id: str, *, key: str = "data", **draft):
-        """An item whose file is a small Sentinel-2 COG in the store: (item, assets) as answered."""
+    async def scene(
+        self, owner, project_id: str, *, key: str = "data", file: Path | None = None, **draft
+    ):
+        """An item whose file is in the store, by default a small Sentinel-2 COG: (item, assets)."""
         rasters = Path(__file__).parent.parent / "data" / "rasters"
-        file = rasters / "s2-flanders_2021-06_10m.tif"
+        file = file or rasters / "s2-flanders_2021-06_10m.tif"
         info = inspect(file)
         path = f"{owner.organization_id}/{new_id('f')}.tif"
         await self.api.platform.services.objects.put(path, file)

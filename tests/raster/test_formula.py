@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raster import bands
-from raster.formula import Formula, FormulaError, parse, parse_index
+from raster import bands, indices
+from raster.formula import Formula, FormulaError, parse
 
 RGBN = ["red", "green", "blue", "nir"]
 
@@ -106,15 +106,15 @@ def test_unsigned_bands_do_not_wrap() -> None:
 def test_every_catalogue_index_computes() -> None:
     pixels = {i: np.full((1, 1), 0.1 + i / 50) for i in range(1, len(bands.ROLES) + 1)}
     for name in bands.INDICES:
-        value = parse_index(name, band_names=bands.ROLES).evaluate(pixels)
+        value = indices.parse(bands.INDICES[name], bands.ROLES)[0].evaluate(pixels)
         assert value.count() == 1, name
 
 
 def test_an_index_without_its_bands_says_which() -> None:
     with pytest.raises(bands.BandMissing, match="swir22"):
-        parse_index("nbr", band_names=RGBN)
+        indices.parse(indices.find("nbr"), RGBN)
     with pytest.raises(bands.BandMissing, match="unknown index"):
-        parse_index("xyz", band_names=RGBN)
+        indices.find("xyz")
 
 
 def test_threads_do_not_disturb_each_other() -> None:

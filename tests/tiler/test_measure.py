@@ -3,7 +3,7 @@ import pytest
 import rasterio
 
 from raster import reader
-from tiler import datasets, measure
+from tiler import datasets, measure, sample
 from tiler.errors import InvalidParameter, TileError
 from tiler.style import style
 
@@ -78,7 +78,7 @@ def test_statistics_of_an_expression_within_a_polygon(scene):
 def test_a_large_area_is_read_from_overviews(scene, monkeypatch):
     area = part_of(scene, 0.9)
     exact = measure.cog_statistics(scene, area, bands="4")["bands"]["4"]
-    monkeypatch.setattr(measure, "MAX_VALUES", 100_000)
+    monkeypatch.setattr(sample, "MAX_VALUES", 100_000)
     rough = measure.cog_statistics(scene, area, bands="4")["bands"]["4"]
     assert rough["count"] <= 100_000 < exact["count"]
     assert rough["mean"] == pytest.approx(exact["mean"], rel=0.02)

@@ -347,7 +347,7 @@ def read(asset: AssetSource, layer: Layer, target: Target) -> Pixels | str | Non
 
 def _computed(chosen: Style, header: Header, pixels: Pixels) -> Pixels:
     assert chosen.formula is not None
-    values = chosen.formula.evaluate(fast.scaled_bands(header, chosen.bidx, pixels))
+    values = fast.evaluate(chosen.formula, header, pixels)
     hidden = np.asarray(np.ma.getmaskarray(values).any(axis=0))
     data = np.ascontiguousarray(values.data.transpose(1, 2, 0).astype(np.float32))
     masked = np.stack([hidden] * data.shape[2], axis=2) if hidden.any() else None

@@ -104,8 +104,7 @@ def _values(means: np.ndarray, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
     chosen = layer.style
     if chosen.formula is None:
         return means, np.asarray(np.isfinite(means).all(axis=1))
-    bands = fast.scaled_bands(layer.header, chosen.bidx, Pixels(means[None]))
-    found = chosen.formula.evaluate(bands)[:, 0]
+    found = fast.evaluate(chosen.formula, layer.header, Pixels(means[None]))[:, 0]
     return found.data.T, ~np.asarray(np.ma.getmaskarray(found).any(axis=0))
 
 
