@@ -399,11 +399,18 @@ async def listed(
     types: Sequence[str] | None = None,
     statuses: Sequence[str] | None = None,
     ids: Sequence[str] | None = None,
+    created: tuple[datetime | None, datetime | None] = (None, None),
+    seconds: tuple[float | None, float | None] = (None, None),
     sort: str = "created,desc",
     limit: int,
     offset: int,
 ) -> tuple[list[dict[str, Any]], int]:
-    """(rows of the page, how many there are) of what the caller sees."""
+    """(rows of the page, how many there are) of what the caller sees.
+
+    Args:
+        created: from when to when it was made, both included; None: open.
+        seconds: shortest and longest time it has run, until now if it still runs.
+    """
     if offset > 1_000_000:
         raise BadRequest("an offset goes up to 1,000,000")
     which = {
@@ -412,6 +419,10 @@ async def listed(
         "types": list(types) if types is not None else None,
         "statuses": list(statuses) if statuses is not None else None,
         "ids": list(ids) if ids is not None else None,
+        "since": created[0],
+        "until": created[1],
+        "shortest": seconds[0],
+        "longest": seconds[1],
         "sort": sort,
     }
     rows = await ctx.rows(None, sql.list_jobs, **which, limit=limit, offset=offset)

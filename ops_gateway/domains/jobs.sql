@@ -90,9 +90,21 @@ where organization_id = :org and deleted_at is null
   and (:types::text[] is null or job_type_id = any (:types))
   and (:statuses::text[] is null or status = any (:statuses))
   and (:ids::text[] is null or id = any (:ids))
+  and (:since::timestamptz is null or created_at >= :since)
+  and (:until::timestamptz is null or created_at <= :until)
+  and (:shortest::float8 is null
+       or extract(epoch from coalesce(completed_at, now()) - started_at) >= :shortest)
+  and (:longest::float8 is null
+       or extract(epoch from coalesce(completed_at, now()) - started_at) <= :longest)
 order by case when :sort = 'created,asc' then created_at end asc,
          case when :sort = 'updated,desc' then updated_at end desc,
          case when :sort = 'updated,asc' then updated_at end asc,
+         case when :sort = 'processID,desc' then job_type_id end desc,
+         case when :sort = 'processID,asc' then job_type_id end asc,
+         case when :sort = 'status,desc' then status end desc,
+         case when :sort = 'status,asc' then status end asc,
+         case when :sort = 'creditConsumption.credits,desc' then credits_charged end desc nulls last,
+         case when :sort = 'creditConsumption.credits,asc' then credits_charged end asc nulls last,
          created_at desc, id desc
 limit :limit offset :offset;
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from db.queries import queries
-from ops_gateway.domains import jobs, prices, registration
+from ops_gateway.domains import job_callbacks, jobs, prices, registration
 from ops_gateway.domains.jobs import Job, ProviderJob
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import Conflict, Forbidden, Invalid, NotFound
@@ -20,7 +20,17 @@ WORKERS = frozenset({"user", "api_key", "service", "worker"})
 USE_CACHE: bool = Field(
     default=True, description="false computes even what an earlier job of yours has computed"
 )
-SORTS = ("created,desc", "created,asc", "updated,desc", "updated,asc")
+SORTS = tuple(
+    f"{name},{order}"
+    for name in ("created", "updated", "processID", "status", "creditConsumption.credits")
+    for order in ("desc", "asc")
+)
+SUBSCRIBED = {
+    "successUri": "ogc.success",
+    "inProgressUri": "ogc.progress",
+    "failedUri": "ogc.failed",
+}
+MOST_SECONDS = 10**9
 
 
 class ProcessingCreateInput(Input):
@@ -33,6 +43,18 @@ class ProcessingCreateInput(Input):
     use_cache: bool = USE_CACHE
 
 
+class Subscriber(Input):
+    """Where to POST what becomes of a job, in the words of OGC API - Processes."""
+
+    successUri: str | None = Field(default=None, min_length=1, max_length=2048)
+    inProgressUri: str | None = Field(default=None, min_length=1, max_length=2048)
+    failedUri: str | None = Field(default=None, min_length=1, max_length=2048)
+
+    def addresses(self) -> dict[str, str]:
+        """Member → address, of those that are given."""
+        return {name: url for name, url in self.model_dump().items() if url is not None}
+
+
 class ProcessExecuteInput(Input):
     """Input of processing.execute."""
 
@@ -40,6 +62,7 @@ class ProcessExecuteInput(Input):
     workspaceId: str
     inputs: dict[str, Any] = Field(default_factory=dict)
     use_cache: bool = USE_CACHE
+    subscriber: Subscriber | None = None
 
 
 class ProcessingDispatchInput(Input):
@@ -68,12 +91,14 @@ class ProjectJobGetInput(Input):
 
 
 class JobsListInput(Input):
-    """Input of processing.jobs.list; ids and statuses are comma lists."""
+    """Input of processing.jobs.list; ids and statuses are comma lists, durations are seconds."""
 
     workspaceId: str | None = None
     processId: str | None = None
     status: str | None = None
     ids: str | None = None
+    minDuration: int | None = Field(default=None, ge=0, le=MOST_SECONDS)
+    maxDuration: int | None = Field(default=None, ge=0, le=MOST_SECONDS)
     page: int = 0
     limit: int = 20
     sort: str = "created,desc"
@@ -214,6 +239,8 @@ async def prepare_create(ctx: Context, body: ProcessingCreateInput) -> jobs.Orde
 
 async def prepare_execute(ctx: Context, body: ProcessExecuteInput) -> jobs.Order:
     """Check and price the job."""
+    for name, url in (body.subscriber.addresses() if body.subscriber else {}).items():
+        await job_callbacks.check(ctx, url, ["subscriber", name])
     return await jobs.prepare(
         ctx,
         body.process_id,
@@ -270,6 +297,8 @@ async def execute_process(
 ) -> ProcessExecuteOutput:
     """Execute a process (reserve credits + dispatch a job)."""
     row = await jobs.create(ctx, order)
+    for name, url in (body.subscriber.addresses() if body.subscriber else {}).items():
+        await job_callbacks.add(ctx, row["id"], SUBSCRIBED[name], url)
     await jobs.dispatch(ctx, row, row["version"])
     row = await ctx.one("job", sql.job, id=row["id"])
     return ProcessExecuteOutput.model_validate(jobs.provider(row, ctx.base_url).model_dump())
@@ -318,6 +347,7 @@ async def list_jobs(ctx: Context, body: JobsListInput) -> JobsListOutput:
         types=_comma(body.processId),
         statuses=_statuses(body.status),
         ids=_comma(body.ids),
+        seconds=(body.minDuration, body.maxDuration),
         sort=body.sort,
         limit=limit,
         offset=min(page * limit, 1_000_000),

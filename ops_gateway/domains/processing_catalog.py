@@ -12,6 +12,9 @@ from ops_gateway.kernel.errors import Unauthenticated
 from ops_gateway.kernel.operation import Effect, Empty, Input, Output, operation
 from processes.process import Process, discover
 
+NO_EULA = "none"
+"""Our processes need no agreement; the provider's client asks for one by its id all the same."""
+
 
 class ProcessGetInput(Input):
     """A process by id."""
@@ -88,7 +91,10 @@ def summary(process: Process, rate: prices.Rate, base_url: str) -> dict[str, Any
             },
         ],
         "additionalParameters": {
-            "parameters": [{"name": "eula-id", "value": []}, {"name": "price", "value": [cost]}]
+            "parameters": [
+                {"name": "eula-id", "value": [NO_EULA]},
+                {"name": "price", "value": [cost]},
+            ]
         },
     }
 

@@ -24,7 +24,7 @@ from ops_gateway.kernel.services import ChildRefused, Options, Services
 from ops_gateway.providers.addresses import parse_allowances
 from ops_gateway.providers.delivery import Sender
 from ops_gateway.providers.remote import RemoteFiles, parse_hosts
-from ops_gateway.surfaces import assets, astra, job_outputs, pages, storage
+from ops_gateway.surfaces import assets, astra, job_outputs, pages, provider, storage
 from ops_gateway.surfaces.edge import Edge
 from ops_gateway.surfaces.limits import RateLimiter
 from ops_gateway.surfaces.metrics import Metrics
@@ -309,6 +309,7 @@ def gateway_app(
             *job_outputs.routes(platform.pipeline),
             *assets.routes(platform.pipeline),
             *astra.routes(platform.pipeline, platform.limiter),
+            *provider.routes(platform.pipeline, platform.limiter),
             *pages.routes(),
         ],
     )
