@@ -59,7 +59,8 @@ async def test_a_template_is_validated_priced_run_and_tracked(scene, ask, worker
         return found if found["status"] in ("successful", "failed") else None
 
     done = await until(ended)
-    assert done["status"] == "successful" and done["results"]["errors"] is None
+    assert done["status"] == "successful", done
+    assert done["results"]["errors"] is None
     assert done["creditConsumption"]["credits"] == cost["totalCredits"]
     for name in ("created", "started", "finished", "updated"):
         datetime.fromisoformat(done[name][:23])
