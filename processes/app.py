@@ -27,7 +27,6 @@ from processes.manager import (
     Job,
     ListJobs,
     Platform,
-    Result,
     Submit,
 )
 from processes.ogc_documents import (
@@ -52,7 +51,14 @@ from processes.ogc_problem import (
     origin,
     render,
 )
-from processes.ogc_request import Execution, page, read_execution, read_preferences
+from processes.ogc_request import (
+    asked_before,
+    page,
+    read_execution,
+    read_filter,
+    read_preferences,
+)
+from processes.ogc_results import json_response, respond
 from processes.process import Process
 
 SYNC_SECONDS = 30
@@ -152,13 +158,13 @@ class Surface:
         """The landing page at the base path without its slash."""
 
         async def endpoint(request: Request) -> Response:
-            return _json(landing(f"{_base(request)}{base_path}"))
+            return json_response(landing(f"{_base(request)}{base_path}"))
 
         return endpoint
 
     async def landing(self, request: Request) -> Response:
         """GET /"""
-        return _json(landing(_base(request)))
+        return json_response(landing(_base(request)))
 
     async def api(self, request: Request) -> Response:
         """GET /api"""
@@ -167,7 +173,7 @@ class Surface:
 
     async def conformance(self, request: Request) -> Response:
         """GET /conformance"""
-        return _json(conformance(dismiss=self._dismiss))
+        return json_response(conformance(dismiss=self._dismiss))
 
     async def processes(self, request: Request) -> Response:
         """GET /processes"""
@@ -183,7 +189,7 @@ class Surface:
             offset=offset,
             more=offset + limit < len(found),
         )
-        return _json({"processes": shown, "links": links})
+        return json_response({"processes": shown, "links": links})
 
     async def process(self, request: Request) -> Response:
         """GET /processes/{process_id}"""
@@ -193,7 +199,7 @@ class Surface:
         )
         if status == 404:
             raise no_such_process()
-        return _json(self._mended(exchange.base, document))
+        return json_response(self._mended(exchange.base, document))
 
     def _mended(self, base: str, document: dict[str, Any]) -> dict[str, Any]:
         """pygeoapi states options and links of its own; these are the process's."""
@@ -210,13 +216,11 @@ class Surface:
         process = self._catalogue.get(request.path_params["process_id"])
         if process is None:
             raise no_such_process()
-        wanted = await read_execution(request)
-        for name in wanted.outputs or ():
-            if name not in process.outputs:
-                raise Problem(400, f"outputs.{name}: this process has no such output")
+        wanted = await read_execution(request, process)
         preferences = read_preferences(request)
         wait, applied = self._wait_seconds(process, preferences)
-        exchange = Exchange(request, _base(request), mode="sync" if wait else "async")
+        mode = "sync" if wait else "async"
+        exchange = Exchange(request, _base(request), mode=mode, wanted=wanted)
         status, document = await ask(
             self._api,
             core.execute_process,
@@ -229,11 +233,12 @@ class Surface:
         job = await self._until_ended(request, exchange.job, wait) if wait else exchange.job
         headers = {"Preference-Applied": applied} if applied else {}
         if wait and job["status"] in ENDED:
-            results = await self._results_of(request, job)
-            return _results(results, wanted, headers)
+            _require_results(job)
+            results = await self._platform.get_results(request, job["id"])
+            return await respond(results, wanted, process, headers)
         info = status_info(exchange.base, job)
         headers["Location"] = f"{exchange.base}/jobs/{job['id']}"
-        return _json(info, 201, headers)
+        return json_response(info, 201, headers)
 
     def _wait_seconds(self, process: Process, preferences: Any) -> tuple[float, str | None]:
         """How long to wait for the results, and the preference that says so; 0: do not wait.
@@ -264,8 +269,7 @@ class Surface:
         """GET /jobs"""
         limit, offset = page(request, default=20, largest=LARGEST_PAGE)
         exchange = Exchange(request, _base(request))
-        exchange.statuses = _native_statuses(_listed(request, "status"))
-        exchange.process_ids = _listed(request, "processID")
+        exchange.filter = read_filter(request)
         query = f"limit={limit}&offset={offset}".encode()
         await ask(self._api, core.get_jobs, exchange, query=query)
         links = page_links(
@@ -275,7 +279,7 @@ class Surface:
             offset=offset,
             more=offset + len(exchange.jobs) < exchange.total,
         )
-        return _json(
+        return json_response(
             {
                 "jobs": [status_info(exchange.base, job) for job in exchange.jobs],
                 "links": links,
@@ -293,7 +297,7 @@ class Surface:
         if exchange.job is None:
             raise no_such_job()
         job = {**exchange.job, "status": "cancelled"} if dismissed else exchange.job
-        return _json(status_info(exchange.base, job))
+        return json_response(status_info(exchange.base, job))
 
     async def results(self, request: Request) -> Response:
         """GET /jobs/{job_id}/results"""
@@ -303,11 +307,10 @@ class Surface:
         if exchange.job is None:
             raise no_such_job()
         _require_results(exchange.job)
-        return _results(exchange.results, Execution({}, response="document"), {})
-
-    async def _results_of(self, request: Request, job: Job) -> Mapping[str, Result]:
-        _require_results(job)
-        return await self._platform.get_results(request, job["id"])
+        process = self._catalogue.get(exchange.job["process_id"])
+        return await respond(
+            exchange.results, asked_before(exchange.job.get("answer_as")), process, {}
+        )
 
 
 def guarded(endpoint: Endpoint) -> Endpoint:
@@ -345,64 +348,6 @@ def _require_results(job: Job) -> None:
             raise Problem(410, "the job was dismissed", type="job-dismissed")
         case status:
             raise not_ready(STATUS[status])
-
-
-def _results(
-    results: Mapping[str, Result], wanted: Execution, headers: Mapping[str, str]
-) -> Response:
-    """Results as a document by output id, or raw: the value itself, or where it is."""
-    shown = {
-        name: result
-        for name, result in results.items()
-        if wanted.outputs is None or name in wanted.outputs
-    }
-    links = {name: result for name, result in shown.items() if result.href is not None}
-    if wanted.response == "raw" and len(shown) == 1 and not links:
-        (result,) = shown.values()
-        return _json(result.value, headers=headers)
-    if wanted.response == "raw" and shown and len(links) == len(shown):
-        if len(links) == 1 and not wanted.references:
-            (result,) = links.values()
-            return Response(status_code=303, headers={**headers, "Location": str(result.href)})
-        header = ", ".join(
-            f'<{result.href}>; rel="{name}"; type="{result.media_type}"'
-            for name, result in links.items()
-        )
-        return Response(status_code=204, headers={**headers, "Link": header})
-    return _json({name: _document(result) for name, result in shown.items()}, headers=headers)
-
-
-def _document(result: Result) -> Any:
-    if result.href is None:
-        # an object value must be qualified, or it could be taken for a link or a qualified value
-        return {"value": result.value} if isinstance(result.value, dict) else result.value
-    found = {"href": result.href, "type": result.media_type, "title": result.title}
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _listed(request: Request, name: str) -> list[str] | None:
-    """A filter that may come repeated or comma-separated; None where it is absent."""
-    values = request.query_params.getlist(name)
-    if not values:
-        return None
-    found = [part for value in values for part in value.split(",") if part]
-    if len(found) > 100 or any("\x00" in part for part in found):
-        raise Problem(400, f"{name}: at most 100 values, none with NUL")
-    return found
-
-
-def _native_statuses(names: list[str] | None) -> list[str] | None:
-    if names is None:
-        return None
-    if unknown := set(names) - set(STATUS.values()):
-        raise Problem(400, f"status: {sorted(unknown)[0]!r} is no job status")
-    return [native for native, status in STATUS.items() if status in names]
-
-
-def _json(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(
-        orjson.dumps(document, default=str), status, headers, media_type="application/json"
-    )
 
 
 def _base(request: Request) -> str:

@@ -26,6 +26,8 @@ from starlette.requests import Request
 
 from processes.ogc_documents import STATUS, describe, instant
 from processes.ogc_problem import Problem
+from processes.ogc_request import Execution, JobFilter
+from processes.ogc_results import Result
 from processes.process import Process
 
 Job = Mapping[str, Any]
@@ -42,8 +44,11 @@ class Submit(Protocol):
         *,
         mode: str,
         project_id: str | None,
+        wanted: Execution,
     ) -> Job:
-        """The new job. `mode` is `sync` (the caller will wait) or `async`."""
+        """The new job. `mode` is `sync` (the caller will wait) or `async`. Of `wanted` the job
+        keeps whom to tell, and as `answer_as` how its results were asked for.
+        """
         ...
 
 
@@ -64,10 +69,9 @@ class ListJobs(Protocol):
         *,
         limit: int,
         offset: int,
-        statuses: Sequence[str] | None,
-        process_ids: Sequence[str] | None,
+        filter: JobFilter,
     ) -> tuple[Sequence[Job], int]:
-        """One page, and how many there are. `statuses` are native."""
+        """One page, and how many there are."""
         ...
 
 
@@ -88,16 +92,6 @@ class Dismiss(Protocol):
 
 
 @dataclass(frozen=True)
-class Result:
-    """One output of a job: a value, or a file behind a (signed) link."""
-
-    value: Any = None
-    href: str | None = None
-    media_type: str = "application/json"
-    title: str | None = None
-
-
-@dataclass(frozen=True)
 class Platform:
     """The functions handed in."""
 
@@ -115,8 +109,8 @@ class Exchange:
     request: Request
     base: str
     mode: str = "async"
-    statuses: Sequence[str] | None = None
-    process_ids: Sequence[str] | None = None
+    wanted: Execution = field(default_factory=lambda: Execution({}))
+    filter: JobFilter = field(default_factory=JobFilter)
     job: Job | None = None
     jobs: Sequence[Job] = ()
     total: int = 0
@@ -191,6 +185,7 @@ class Manager(BaseManager):
                     inputs,
                     mode=exchange.mode,
                     project_id=project_id,
+                    wanted=exchange.wanted,
                 )
             )
         except Exception as error:
@@ -206,8 +201,7 @@ class Manager(BaseManager):
                 exchange.request,
                 limit=limit,
                 offset=offset or 0,
-                statuses=exchange.statuses,
-                process_ids=exchange.process_ids,
+                filter=exchange.filter,
             )
         )
         return {"jobs": [row(job) for job in exchange.jobs], "numberMatched": exchange.total}

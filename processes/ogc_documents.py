@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from processes.process import Process
 
 CONFORMANCE = "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/"
-CLASSES = ("core", "ogc-process-description", "json", "oas30", "job-list")
+CLASSES = ("core", "ogc-process-description", "json", "oas30", "job-list", "callback")
 RELATIONS = "http://www.opengis.net/def/rel/ogc/1.0/"
 JSON = "application/json"
 OPENAPI = "application/vnd.oai.openapi+json;version=3.0"

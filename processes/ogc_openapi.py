@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from processes.ogc_documents import STATUS
+from processes.ogc_request import MAX_URL, SUBSCRIBER
 from processes.process import Process
 
 _LINK = {
@@ -91,6 +92,14 @@ SCHEMAS: dict[str, Any] = {
             "inputs": {"type": "object"},
             "outputs": {"type": "object"},
             "response": {"type": "string", "enum": ["raw", "document"], "default": "raw"},
+            "subscriber": {"$ref": "#/components/schemas/subscriber"},
+        },
+    },
+    "subscriber": {
+        "type": "object",
+        "description": "Whom to tell of the job, by POST.",
+        "properties": {
+            name: {"type": "string", "format": "uri", "maxLength": MAX_URL} for name in SUBSCRIBER
         },
     },
     "statusInfo": {
@@ -125,6 +134,26 @@ SCHEMAS: dict[str, Any] = {
 _SECURITY = [{"bearer": []}, {"key": []}]
 _LIMIT = {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1}}
 _OFFSET = {"name": "offset", "in": "query", "schema": {"type": "integer", "minimum": 0}}
+_FILTERS: list[dict[str, Any]] = [
+    *(
+        {
+            "name": name,
+            "in": "query",
+            "explode": False,
+            "schema": {"type": "array", "items": {"type": "string", **values}},
+        }
+        for name, values in (
+            ("type", {"enum": ["process"]}),
+            ("processID", {}),
+            ("status", {"enum": sorted(set(STATUS.values()))}),
+        )
+    ),
+    {"name": "datetime", "in": "query", "schema": {"type": "string"}},
+    *(
+        {"name": name, "in": "query", "schema": {"type": "integer", "minimum": 0}}
+        for name in ("minDuration", "maxDuration")
+    ),
+]
 _PROCESS = {"name": "processID", "in": "path", "required": True, "schema": {"type": "string"}}
 _JOB = {"name": "jobID", "in": "path", "required": True, "schema": {"type": "string"}}
 
@@ -152,8 +181,6 @@ def _get(summary: str, schema: str, *parameters: Any, secured: bool = False) -> 
 
 def openapi(base: str, catalogue: Mapping[str, Process], *, dismiss: bool) -> dict[str, Any]:
     """The document, for a catalogue served at `base`."""
-    status = {"name": "status", "in": "query", "schema": {"type": "string"}}
-    process_id = {"name": "processID", "in": "query", "schema": {"type": "string"}}
     prefer = {
         "name": "Prefer",
         "in": "header",
@@ -175,7 +202,25 @@ def openapi(base: str, catalogue: Mapping[str, Process], *, dismiss: bool) -> di
         "responses": {
             "200": _answer("The results", "results"),
             "201": _answer("The job that was started", "statusInfo"),
+            "204": {"description": "The results, as `Link` headers"},
             "default": {"$ref": "#/components/responses/problem"},
+        },
+        "callbacks": {
+            name: {
+                f"{{$request.body#/subscriber/{name}}}": {
+                    "post": {
+                        "requestBody": {
+                            "content": {
+                                "application/json": {
+                                    "schema": {"$ref": f"#/components/schemas/{schema}"}
+                                }
+                            }
+                        },
+                        "responses": {"200": {"description": "Any 2xx: the message has come"}},
+                    }
+                }
+            }
+            for name, schema in zip(SUBSCRIBER, ("results", *["statusInfo"] * 2), strict=True)
         },
     }
     return {
@@ -189,9 +234,7 @@ def openapi(base: str, catalogue: Mapping[str, Process], *, dismiss: bool) -> di
             "/processes/{processID}": {"get": _get("One process", "process", path_process)},
             "/processes/{processID}/execution": {"post": execute},
             "/jobs": {
-                "get": _get(
-                    "Your jobs", "jobList", _LIMIT, _OFFSET, status, process_id, secured=True
-                )
+                "get": _get("Your jobs", "jobList", _LIMIT, _OFFSET, *_FILTERS, secured=True)
             },
             "/jobs/{jobID}": job,
             "/jobs/{jobID}/results": {

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
+from processes.ogc_documents import STATUS
 from processes.ogc_problem import Problem
+from processes.process import Process
 
 MAX_BODY = 2 << 20
 MAX_DEPTH = 64
+MAX_URL = 2048
 MAX_STRING = 64 << 10
 MAX_ARRAY = 10_000
 MAX_INTEGER = 2**53
+SUBSCRIBER = ("successUri", "inProgressUri", "failedUri")
 # geometries are arrays of arrays: their own limits are the process's business
 CRS84 = ("http://www.opengis.net/def/crs/OGC/1.3/CRS84", "[OGC:CRS84]", "OGC:CRS84")
 
@@ -27,19 +32,39 @@ class Execution:
 
     Attributes:
         inputs: by name, values resolved.
-        outputs: names of the outputs wanted; None for all.
-        references: names of the outputs wanted as links.
+        outputs: name of each output wanted → its transmission mode, None where none was named;
+            None for all outputs.
         response: `document` or `raw`.
+        subscriber: `successUri`, `inProgressUri`, `failedUri` → the address to tell.
     """
 
     inputs: dict[str, Any]
-    outputs: list[str] | None = None
-    references: frozenset[str] = frozenset()
+    outputs: dict[str, str | None] | None = None
     response: str = "raw"
+    subscriber: dict[str, str] = field(default_factory=dict[str, str])
+
+    def mode(self, name: str, process: Process | None) -> str | None:
+        """The transmission mode asked for: of this output, or of the first that `process` lists
+        where it does not list this one.
+        """
+        wished = self.outputs or {}
+        listed = tuple(process.outputs) if process else ()
+        return wished.get(name if name in listed or not listed else listed[0])
+
+    def answer_as(self) -> dict[str, Any]:
+        """What the results of an asynchronous job must know later; see `asked_before`."""
+        return {"response": self.response, "outputs": self.outputs}
 
 
-async def read_execution(request: Request) -> Execution:
-    """The execution asked for. An empty body is an execution without inputs.
+def asked_before(kept: Mapping[str, Any] | None) -> Execution:
+    """How the results of a job were asked for; all as a document where another door made it."""
+    if kept is None:
+        return Execution({}, response="document")
+    return Execution({}, kept.get("outputs"), kept.get("response") or "raw")
+
+
+async def read_execution(request: Request, process: Process) -> Execution:
+    """The execution of `process` asked for. An empty body is an execution without inputs.
 
     Raises: Problem: 400 or 413.
     """
@@ -47,27 +72,66 @@ async def read_execution(request: Request) -> Execution:
     response = body.get("response", "raw")
     if response not in ("raw", "document"):
         raise _bad("response", "must be 'raw' or 'document'")
-    if "subscriber" in body:
-        raise _bad("subscriber", "callbacks are not offered; poll the job instead")
     inputs = body.get("inputs", {})
     if not isinstance(inputs, dict):
         raise _bad("inputs", "must be an object")
-    outputs = body.get("outputs") or None
-    if outputs is not None and not isinstance(outputs, dict):
-        raise _bad("outputs", "must be an object")
-    references = set()
-    for name, wish in (outputs or {}).items():
-        mode = (wish or {}).get("transmissionMode", "value") if isinstance(wish, dict | None) else 0
-        if mode not in ("value", "reference"):
-            raise _bad(f"outputs.{name}", "transmissionMode must be 'value' or 'reference'")
-        if mode == "reference":
-            references.add(name)
     return Execution(
         {name: resolve(name, value) for name, value in inputs.items()},
-        list(outputs) if outputs else None,
-        frozenset(references),
+        _wishes(process, body.get("outputs")),
         response,
+        _subscriber(body.get("subscriber")),
     )
+
+
+def _wishes(process: Process, outputs: Any) -> dict[str, str | None] | None:
+    if not outputs:
+        return None
+    if not isinstance(outputs, dict):
+        raise _bad("outputs", "must be an object")
+    wishes: dict[str, str | None] = {}
+    for name, wish in outputs.items():
+        if name not in process.outputs:
+            raise _bad(f"outputs.{name}", "this process has no such output")
+        if wish is not None and not isinstance(wish, dict):
+            raise _bad(f"outputs.{name}", "must be an object")
+        wishes[name] = mode = (wish or {}).get("transmissionMode")
+        if mode not in (None, "value", "reference"):
+            raise _bad(f"outputs.{name}", "transmissionMode must be 'value' or 'reference'")
+        form = (wish or {}).get("format") or {}
+        asked = form.get("mediaType") if isinstance(form, dict) else form
+        made = _media_types(process.outputs[name].schema) or {"application/json"}
+        if asked is not None and str(asked).partition(";")[0].strip() not in made:
+            raise _bad(f"outputs.{name}", f"format.mediaType must be of {', '.join(sorted(made))}")
+    return wishes
+
+
+def _media_types(schema: Any) -> set[str]:
+    """Without their parameters."""
+    if isinstance(schema, list | tuple):
+        return set[str]().union(*map(_media_types, schema))
+    if not isinstance(schema, Mapping):
+        return set()
+    own = schema.get("contentMediaType")
+    found = {own.partition(";")[0].strip()} if isinstance(own, str) else set[str]()
+    return found.union(*map(_media_types, schema.values()))
+
+
+def _subscriber(given: Any) -> dict[str, str]:
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        raise _bad("subscriber", "must be an object")
+    addresses: dict[str, str] = {}
+    for name in SUBSCRIBER:
+        url = given.get(name)
+        if url is None:
+            continue
+        if not isinstance(url, str) or not 0 < len(url) <= MAX_URL:
+            raise _bad(f"subscriber.{name}", f"must be a URL of at most {MAX_URL} characters")
+        addresses[name] = url
+    if not addresses:
+        raise _bad("subscriber", f"must have one of {', '.join(SUBSCRIBER)}")
+    return addresses
 
 
 async def read_json(request: Request) -> dict[str, Any]:
@@ -203,3 +267,93 @@ def page(request: Request, *, default: int, largest: int) -> tuple[int, int]:
     if offset > 1_000_000:
         raise Problem(400, "offset: at most 1000000")
     return min(limit, largest), offset
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """Which jobs a list is of; None and open ends do not restrict.
+
+    Attributes:
+        statuses: native ones.
+        created: from when to when a job was made, both included.
+        seconds: how long it has run at least and at most, both included.
+    """
+
+    statuses: Sequence[str] | None = None
+    process_ids: Sequence[str] | None = None
+    created: tuple[datetime | None, datetime | None] = (None, None)
+    seconds: tuple[int | None, int | None] = (None, None)
+
+
+def read_filter(request: Request) -> JobFilter:
+    """`type`, `processID`, `status`, `datetime`, `minDuration` and `maxDuration` of a job list.
+
+    Raises: Problem: 400.
+    """
+    for kind in _listed(request, "type") or ():
+        if kind != "process":
+            raise Problem(400, "type: jobs are of type 'process'")
+    return JobFilter(
+        _native_statuses(_listed(request, "status")),
+        _listed(request, "processID"),
+        _interval(request.query_params.get("datetime")),
+        (_seconds(request, "minDuration"), _seconds(request, "maxDuration")),
+    )
+
+
+def _listed(request: Request, name: str) -> list[str] | None:
+    """A filter that may come repeated or comma-separated; None where it is absent."""
+    values = request.query_params.getlist(name)
+    if not values:
+        return None
+    found = [part for value in values for part in value.split(",") if part]
+    if len(found) > 100 or any("\x00" in part for part in found):
+        raise Problem(400, f"{name}: at most 100 values, none with NUL")
+    return found
+
+
+def _native_statuses(names: list[str] | None) -> list[str] | None:
+    if names is None:
+        return None
+    if unknown := set(names) - set(STATUS.values()):
+        raise Problem(400, f"status: {sorted(unknown)[0]!r} is no job status")
+    return [native for native, status in STATUS.items() if status in names]
+
+
+def _seconds(request: Request, name: str) -> int | None:
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise Problem(400, f"{name}: must be a whole number of seconds")
+    return int(text)
+
+
+def _interval(text: str | None) -> tuple[datetime | None, datetime | None]:
+    """An instant, or two joined by `/` of which one may be open (`..` or nothing)."""
+    if not text:
+        return None, None
+    start, slash, end = text.partition("/")
+    if not slash:
+        end = start
+    since, until = (None if part in ("", "..") else _instant(part) for part in (start, end))
+    if since is None and until is None:
+        raise Problem(400, "datetime: an interval must have an end")
+    if since is not None and until is not None and since > until:
+        raise Problem(400, "datetime: the interval ends before it begins")
+    # times are shown to the millisecond and kept to the microsecond
+    return since, until + timedelta(microseconds=999) if until else None
+
+
+def _instant(text: str) -> datetime:
+    if _RFC3339.fullmatch(text):
+        try:
+            return datetime.fromisoformat(text.upper()).astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+    raise Problem(400, "datetime: must be an RFC 3339 time such as 2026-01-31T12:00:00Z")
+
+
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)

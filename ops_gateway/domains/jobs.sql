@@ -37,13 +37,17 @@ where organization_id = :org and item_id = :item and deleted_at is null and band
 order by (key = 'data') desc, created_at, id;
 
 -- name: made_assets
--- The files of a job among the assets of an item.
-select id, key, title, file_name, object_path, media_type, roles, size_bytes, checksum, band_count, band_names,
-       bands, is_categorical, datetime
-from asset
-where organization_id = :org and item_id = :item and deleted_at is null
-  and object_path like 'jobs/' || :job || '/%'
-order by created_at, id;
+-- The files of a job among the assets of an item: its own, or those of the earlier job that it was given.
+select a.id, a.key, a.title, a.file_name, a.object_path, a.media_type, a.roles, a.size_bytes, a.checksum,
+       a.band_count, a.band_names, a.bands, a.is_categorical, a.datetime
+from asset a
+where a.organization_id = :org and a.item_id = :item and a.deleted_at is null
+  and (a.object_path like 'jobs/' || :job || '/%'
+       or exists (select from job j, jsonb_array_elements(j.recipe -> 'outputs') o
+                  where j.organization_id = :org and j.id = :job and j.cached_from is not null
+                    and o ->> 'item_id' = a.item_id and o ->> 'asset_key' = a.key
+                    and o ->> 'checksum' = a.checksum))
+order by a.created_at, a.id;
 
 -- name: insert_job
 insert into job (id, organization_id, project_id, job_type_id, version, input_params, target_collection_id,
@@ -54,14 +58,14 @@ values (:id, :org, :project_id, :job_type_id, :version, :input_params, :target_c
 -- name: job
 select id, organization_id, project_id, job_type_id, version, status, progress, stage, input_params,
        target_collection_id, source_item_ids, output_item_ids, outputs, hold_id, credits_reserved, credits_charged,
-       terms, receipt, recipe, cached_from, reuse_from, error_code, error_message, worker, epoch, created_by::text, created_at, dispatched_at, started_at,
+       terms, receipt, recipe, cached_from, reuse_from, answer_as, error_code, error_message, worker, epoch, created_by::text, created_at, dispatched_at, started_at,
        completed_at, updated_at, deadline, log
 from job where organization_id = :org and id = :id and deleted_at is null;
 
 -- name: job_for_update
 select id, organization_id, project_id, job_type_id, version, status, progress, stage, input_params,
        target_collection_id, source_item_ids, output_item_ids, outputs, hold_id, credits_reserved, credits_charged,
-       terms, receipt, recipe, cached_from, reuse_from, error_code, error_message, worker, epoch, created_by::text, created_at, dispatched_at, started_at,
+       terms, receipt, recipe, cached_from, reuse_from, answer_as, error_code, error_message, worker, epoch, created_by::text, created_at, dispatched_at, started_at,
        completed_at, updated_at, deadline, log
 from job where organization_id = :org and id = :id and deleted_at is null
 for update;
@@ -81,7 +85,7 @@ where organization_id = :org and id = :id and status = 'pending';
 -- name: list_jobs
 select id, organization_id, project_id, job_type_id, version, status, progress, stage, input_params,
        target_collection_id, source_item_ids, output_item_ids, hold_id, credits_reserved, credits_charged,
-       terms, receipt, cached_from, error_code, error_message, worker, epoch, created_by::text, created_at, dispatched_at, started_at,
+       terms, receipt, cached_from, answer_as, error_code, error_message, worker, epoch, created_by::text, created_at, dispatched_at, started_at,
        completed_at, updated_at, deadline, count(*) over () as total
 from job
 where organization_id = :org and deleted_at is null
@@ -126,6 +130,9 @@ update job
 set status = 'cancelled', cancel_requested = true, error_code = 'cancelled', credits_charged = 0, stage = null,
     lease_until = null, completed_at = now(), updated_at = now()
 where organization_id = :org and id = :id;
+
+-- name: set_answer_as
+update job set answer_as = :answer_as where organization_id = :org and id = :id;
 
 -- name: delete
 update job set deleted_at = now(), updated_at = now() where organization_id = :org and id = :id;

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
+from psycopg.types.json import Jsonb
 from pydantic import Field
 
 from db.queries import queries
@@ -55,14 +56,24 @@ class Subscriber(Input):
         return {name: url for name, url in self.model_dump().items() if url is not None}
 
 
+class OutputWish(Input):
+    """How one output is wanted."""
+
+    transmissionMode: Literal["value", "reference"] | None = None
+
+
 class ProcessExecuteInput(Input):
-    """Input of processing.execute."""
+    """Input of processing.execute. `response` and `outputs`, in the words of OGC API - Processes,
+    say what `/ogc/jobs/{id}/results` will answer.
+    """
 
     process_id: str
     workspaceId: str
     inputs: dict[str, Any] = Field(default_factory=dict)
     use_cache: bool = USE_CACHE
     subscriber: Subscriber | None = None
+    response: Literal["raw", "document"] | None = None
+    outputs: dict[str, OutputWish] | None = Field(default=None, max_length=100)
 
 
 class ProcessingDispatchInput(Input):
@@ -239,6 +250,9 @@ async def prepare_create(ctx: Context, body: ProcessingCreateInput) -> jobs.Orde
 
 async def prepare_execute(ctx: Context, body: ProcessExecuteInput) -> jobs.Order:
     """Check and price the job."""
+    for name in body.outputs or ():
+        if name not in jobs.find_process(body.process_id).outputs:
+            raise Invalid.at(["outputs", name], "this process has no such output")
     for name, url in (body.subscriber.addresses() if body.subscriber else {}).items():
         await job_callbacks.check(ctx, url, ["subscriber", name])
     return await jobs.prepare(
@@ -299,6 +313,10 @@ async def execute_process(
     row = await jobs.create(ctx, order)
     for name, url in (body.subscriber.addresses() if body.subscriber else {}).items():
         await job_callbacks.add(ctx, row["id"], SUBSCRIBED[name], url)
+    if body.response or body.outputs:
+        modes = {name: wish.transmissionMode for name, wish in (body.outputs or {}).items()}
+        answer_as = {"response": body.response or "raw", "outputs": modes or None}
+        await ctx.execute(sql.set_answer_as, id=row["id"], answer_as=Jsonb(answer_as))
     await jobs.dispatch(ctx, row, row["version"])
     row = await ctx.one("job", sql.job, id=row["id"])
     return ProcessExecuteOutput.model_validate(jobs.provider(row, ctx.base_url).model_dump())

@@ -15,6 +15,7 @@ from ops_gateway.kernel.pipeline import Pipeline
 from ops_gateway.providers.addresses import parse_allowances
 from ops_gateway.providers.delivery import Sender
 from ops_gateway.worker.deliveries import Compose, Deliveries, Due, Message
+from opstac import ogc_jobs
 from opstac.settings import Settings
 
 Write = Callable[[Context, dict[str, Any], str], Awaitable[Any]]
@@ -34,7 +35,12 @@ def deliveries(pipeline: Pipeline, system: Pool, settings: Settings) -> Deliveri
     Args:
         system: a pool of role opstac_system.
     """
-    writers: dict[str, Write] = {astra.CALLBACK: write_scene_status}
+    writers: dict[str, Write] = {
+        astra.CALLBACK: write_scene_status,
+        "ogc.success": ogc_jobs.write_results,
+        "ogc.failed": ogc_jobs.write_status,
+        "ogc.progress": ogc_jobs.write_progress,
+    }
     sender = Sender(allow=parse_allowances(settings.webhook_allow))
     return Deliveries(
         system, sender, {kind: of_job(pipeline, write) for kind, write in writers.items()}

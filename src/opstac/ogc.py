@@ -9,15 +9,16 @@ import orjson
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from ops_gateway.catalogue.links import signed_asset
 from ops_gateway.domains import jobs
 from ops_gateway.kernel.answers import Call
 from ops_gateway.kernel.context import Context, Principal
 from ops_gateway.kernel.errors import Forbidden, OpError, Unauthenticated
 from ops_gateway.kernel.failures import translate
 from ops_gateway.kernel.operation import REGISTRY
+from opstac.ogc_jobs import results_of, shape
 from processes.app import create_app
-from processes.manager import Result
+from processes.ogc_request import Execution, JobFilter
+from processes.ogc_results import Result
 from processes.process import discover
 
 if TYPE_CHECKING:
@@ -54,12 +55,24 @@ class Door:
         *,
         mode: str,
         project_id: str | None,
+        wanted: Execution,
     ) -> Mapping[str, Any]:
         """Run `processing.execute`; a project that is not named is the caller's oldest one."""
         caller(request, "processing:process")
         if project_id is None:
             project_id = await self._look(request, jobs.default_project)
-        body = {"process_id": process_id, "workspaceId": project_id, "inputs": inputs}
+        outputs = {
+            name: {"transmissionMode": mode} if mode else {}
+            for name, mode in (wanted.outputs or {}).items()
+        }
+        body = {
+            "process_id": process_id,
+            "workspaceId": project_id,
+            "inputs": inputs,
+            "response": wanted.response,
+            **({"outputs": outputs} if outputs else {}),
+            **({"subscriber": wanted.subscriber} if wanted.subscriber else {}),
+        }
         made = await self._run(request, "processing.execute", body)
         job = await self.get_job(request, made["jobID"])
         assert job is not None
@@ -76,35 +89,30 @@ class Door:
         *,
         limit: int,
         offset: int,
-        statuses: Sequence[str] | None,
-        process_ids: Sequence[str] | None,
+        filter: JobFilter,
     ) -> tuple[Sequence[Mapping[str, Any]], int]:
         """One page of the caller's jobs."""
         caller(request, "processing:read")
         rows, total = await self._look(
             request,
             lambda ctx: jobs.listed(
-                ctx, types=process_ids, statuses=statuses, limit=limit, offset=offset
+                ctx,
+                types=filter.process_ids,
+                statuses=filter.statuses,
+                created=filter.created,
+                seconds=filter.seconds,
+                limit=limit,
+                offset=offset,
             ),
         )
         return [shape(row) for row in rows], total
 
     async def get_results(self, request: Request, job_id: str) -> Mapping[str, Result]:
-        """Values, and a signed link for each file."""
+        """Values, and each file with a signed link."""
         caller(request, "processing:read")
 
         async def find(ctx: Context) -> dict[str, Result]:
-            row = await jobs.find(ctx, job_id)
-            values = (row["outputs"] or {}).get("values", {})
-            results = {name: Result(value=value) for name, value in values.items()}
-            for item_id in row["output_item_ids"]:
-                made = await ctx.rows(None, jobs.sql.made_assets, item=item_id, job=row["id"])
-                for asset in made:
-                    link = await signed_asset(ctx, asset)
-                    results[asset["key"]] = Result(
-                        href=link.url, media_type=asset["media_type"], title=asset["title"]
-                    )
-            return results
+            return await results_of(ctx, await jobs.find(ctx, job_id))
 
         return await self._look(request, find)
 
@@ -153,22 +161,3 @@ def caller(request: Request, scope: str) -> Principal:
     if not principal.allows(scope):
         raise Forbidden(f"missing scope '{scope}'")
     return principal
-
-
-def shape(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A job row in the words of `processes.manager`."""
-    return {
-        "id": row["id"],
-        "process_id": row["job_type_id"],
-        "status": row["status"],
-        "progress": row["progress"],
-        "message": row["error_message"] or row["stage"],
-        "log": row.get("log") or [],
-        "error": {"code": row["error_code"], "message": row["error_message"]}
-        if row["error_code"]
-        else None,
-        "created_at": row["created_at"],
-        "started_at": row["started_at"],
-        "completed_at": row["completed_at"],
-        "updated_at": row["updated_at"],
-    }

@@ -20,8 +20,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from processes.app import create_app
-from processes.manager import Result
-from processes.process import OutputSpec, Process, no_sources, per_job
+from processes.ogc_request import Execution, JobFilter
+from processes.ogc_results import Result
+from processes.process import RASTER_OUTPUT, OutputSpec, Process, no_sources, per_job
 
 
 class Shape(BaseModel):
@@ -55,7 +56,10 @@ def make_process(id: str, inputs: type[BaseModel], outputs: Sequence[str], sync:
         keywords=("test",),
         category="test",
         inputs=inputs,
-        outputs={name: OutputSpec(name, name, {"type": "object"}) for name in outputs},
+        outputs={
+            name: OutputSpec(name, name, RASTER_OUTPUT if name == "data" else {"type": "object"})
+            for name in outputs
+        },
         sources=no_sources,
         unit="FREE",
         quantity=per_job,
@@ -103,6 +107,7 @@ class Platform:
         *,
         mode: str,
         project_id: str | None,
+        wanted: Execution,
     ) -> dict[str, Any]:
         if inputs.get("message") == "expensive":
             raise Refusal(402, "not enough credits", "insufficient-credits")
@@ -124,10 +129,13 @@ class Platform:
             "completed_at": None,
             "updated_at": now,
             "error": None,
+            "answer_as": wanted.answer_as(),
             "ends": time.monotonic() + inputs.get("pause", 0),
         }
         self.jobs[job["id"]] = job
-        self.submitted.append(SimpleNamespace(mode=mode, project_id=project_id, inputs=inputs))
+        self.submitted.append(
+            SimpleNamespace(mode=mode, project_id=project_id, inputs=inputs, wanted=wanted)
+        )
         return dict(job)
 
     def _advance(self, job: dict[str, Any]) -> dict[str, Any]:
@@ -153,8 +161,7 @@ class Platform:
         *,
         limit: int,
         offset: int,
-        statuses: Sequence[str] | None,
-        process_ids: Sequence[str] | None,
+        filter: JobFilter,
     ) -> tuple[list[dict[str, Any]], int]:
         org = request.scope["principal"].organization_id
         found = [
@@ -163,15 +170,29 @@ class Platform:
         found = [
             job
             for job in found
-            if (statuses is None or job["status"] in statuses)
-            and (process_ids is None or job["process_id"] in process_ids)
+            if (filter.statuses is None or job["status"] in filter.statuses)
+            and (filter.process_ids is None or job["process_id"] in filter.process_ids)
+            and (filter.created[0] is None or filter.created[0] <= job["created_at"])
+            and (filter.created[1] is None or filter.created[1] >= job["created_at"])
         ]
         return found[offset : offset + limit], len(found)
 
     async def get_results(self, request: Request, job_id: str) -> Mapping[str, Result]:
         job = self.jobs[job_id]
         message = Result(value=job["inputs"].get("message", "hello"))
-        tiff = Result(href=f"http://files/{job_id}.tif?sig=x", media_type="image/tiff")
+        content = b"II*\x00" + job_id.encode()
+
+        async def read():
+            yield content[:4]
+            yield content[4:]
+
+        tiff = Result(
+            href=f"http://files/{job_id}.tif?sig=x",
+            media_type="image/tiff",
+            file_name="übersicht.tif",
+            size=len(content),
+            read=read,
+        )
         match job["process_id"]:
             case "both":
                 return {"data": tiff, "note": message}

@@ -25,7 +25,7 @@ async def test_conformance_declares_what_is_offered_and_does_not_grow(ogc_option
         assert documents[0] == documents[2]
         names = {uri.removeprefix(CORE) for uri in documents[0]["conformsTo"] if CORE in uri}
         assert names == {
-            "core", "ogc-process-description", "json", "oas30", "job-list", "dismiss"
+            "core", "ogc-process-description", "json", "oas30", "job-list", "callback", "dismiss"
         }  # fmt: skip
         less = (await without.get("/ogc/conformance")).json()["conformsTo"]
         assert set(documents[0]["conformsTo"]) - set(less) == {CORE + "dismiss"}

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+from datetime import UTC, datetime
+from email import message_from_bytes
+
+import httpx
 import pytest
 
+from processes import ogc_results
+
 STATUS_MEMBERS = {"type", "processID", "jobID", "status", "progress", "created", "updated", "links"}
+TIFF = "image/tiff; application=geotiff"
 SHAPE = {"source_item_id": "it_1", "aoi_geometry": {"type": "Point", "coordinates": [0, 0]}}
 
 
@@ -51,7 +59,7 @@ async def test_a_finished_job_links_to_its_results(ogc) -> None:
     assert (info["status"], info["progress"]) == ("successful", 100)
     assert info["finished"].endswith("Z")
     (results,) = [link for link in info["links"] if link["rel"].endswith("/results")]
-    assert (await ogc.get(results["href"])).json() == {"echo": "hi"}
+    assert (await ogc.get(results["href"])).json() == "hi"  # raw, as nothing else was asked for
 
 
 @pytest.mark.parametrize(
@@ -98,18 +106,60 @@ async def test_synchronous_results_raw_and_as_a_document(ogc, platform) -> None:
     assert platform.submitted[0].mode == "sync"
 
 
-async def test_files_are_links_in_a_document_and_redirects_when_raw(ogc) -> None:
-    document = (await execute(ogc, "both", {"message": "n"}, response="document")).json()
+async def results(client, response) -> httpx.Response:
+    """What a synchronous execution answered, or the results of an asynchronous one."""
+    if response.status_code != 201:
+        return response
+    await client.get(response.headers["location"])
+    return await client.get(response.headers["location"] + "/results")
+
+
+@pytest.mark.parametrize("prefer", ["respond-sync", "respond-async"])
+async def test_results_by_value_and_reference_raw_and_in_a_document(ogc, prefer) -> None:
+    """Part 1, tables 11 to 13; an asynchronous job remembers how its results were asked for."""
+
+    async def asked(**members):
+        return await results(ogc, await execute(ogc, "both", {"message": "n"}, prefer, **members))
+
+    value, reference = {"transmissionMode": "value"}, {"transmissionMode": "reference"}
+    document = (await asked(response="document")).json()
     assert document["note"] == "n"
-    assert document["data"]["type"] == "image/tiff"
-    one = await execute(ogc, "both", outputs={"data": {}})
-    assert (one.status_code, one.headers["location"]) == (303, document["data"]["href"].replace(
-        "job_0001", "job_0002"))  # fmt: skip
-    linked = await execute(ogc, "both", outputs={"data": {"transmissionMode": "reference"}})
-    assert linked.status_code == 204
-    assert 'rel="data"' in linked.headers["link"]
-    note = await execute(ogc, "both", outputs={"note": {}}, response="document")
-    assert note.json() == {"note": "hello"}
+    assert document["data"]["type"] == "image/tiff" and document["data"]["href"]
+    assert (await asked(response="document", outputs={"note": {}})).json() == {"note": "n"}
+    within = (await asked(response="document", outputs={"data": value})).json()["data"]
+    assert base64.b64decode(within["value"]).startswith(b"II*\x00job_")
+    assert (within["encoding"], within["mediaType"]) == ("base64", "image/tiff")
+    linked = (await asked(response="document", outputs={"data": reference})).json()
+    assert list(linked) == ["data"] and linked["data"]["href"]
+    # raw: the output itself
+    for outputs in ({"data": {}}, {"data": value}, {"data": {"format": {"mediaType": TIFF}}}):
+        one = await asked(outputs=outputs)
+        assert one.status_code == 200 and one.content.startswith(b"II*\x00job_")
+        assert one.headers["content-type"] == "image/tiff"
+        assert int(one.headers["content-length"]) == len(one.content)
+        assert one.headers["content-disposition"].endswith("%C3%BCbersicht.tif")
+    assert (await asked(outputs={"note": value})).json() == "n"
+    none = await asked(outputs={"data": reference})
+    assert (none.status_code, none.content) == (204, b"")
+    assert 'rel="data"; type="image/tiff"' in none.headers["link"]
+    # several: a part each, with the reference's address in its head
+    for outputs, content in (({}, b"II*"), ({"data": reference, "note": {}}, b"")):
+        several = await asked(outputs=outputs)
+        kind = several.headers["content-type"]
+        parsed = message_from_bytes(b"Content-Type: " + kind.encode() + b"\n\n" + several.content)
+        assert parsed.get_content_type() == "multipart/related"
+        data, note = parsed.get_payload()
+        assert (data["Content-ID"], note["Content-ID"]) == ("<data>", "<note>")
+        assert data.get_payload(decode=True).strip().startswith(content)
+        assert (data["Content-Location"] is None) == bool(content)
+        assert note.get_payload(decode=True).strip() == b'"n"'
+
+
+async def test_a_file_too_large_to_stand_in_a_document_is_a_link(ogc, monkeypatch) -> None:
+    monkeypatch.setattr(ogc_results, "INLINE_BYTES", 3)
+    wanted = {"data": {"transmissionMode": "value"}}
+    found = (await execute(ogc, "both", response="document", outputs=wanted)).json()
+    assert set(found["data"]) == {"href", "type"}
 
 
 async def test_an_empty_body_runs_a_process_without_inputs(ogc) -> None:
@@ -159,7 +209,15 @@ async def test_a_nested_wrong_input_names_the_whole_path(ogc) -> None:
         b'{"outputs": 3}',
         b'{"response": "both"}',
         b'{"response": 7}',
-        b'{"subscriber": {"successUri": "http://127.0.0.1/"}}',
+        b'{"subscriber": []}',
+        b'{"subscriber": {}}',
+        b'{"subscriber": {"successUri": 7}}',
+        b'{"subscriber": {"successUri": ""}}',
+        b'{"subscriber": {"successUri": "https://x/' + b"x" * 2048 + b'"}}',
+        b'{"outputs": {"echo": 5}}',
+        b'{"outputs": {"echo": {"format": {"mediaType": "image/gif"}}}}',
+        b'{"outputs": {"echo": {"format": "image/gif"}}}',
+        b'{"outputs": {"echo": {"transmissionMode": ["value"]}}}',
         b'{"inputs": {"message": {"bbox": [1, 2]}}}',
         b"\xff\xfe",
     ],
@@ -283,3 +341,51 @@ async def test_the_job_list_can_be_filtered(ogc) -> None:
     assert len((await ogc.get("/ogc/jobs?processID=filler01")).json()["jobs"]) == 1
     assert (await ogc.get("/ogc/jobs?processID=none")).json()["jobs"] == []
     assert (await ogc.get("/ogc/jobs?status=asleep")).status_code == 400
+    assert len((await ogc.get("/ogc/jobs?type=process")).json()["jobs"]) == 3
+
+
+async def test_the_job_list_can_be_filtered_by_time_and_by_nothing_wrong(ogc, platform) -> None:
+    jobs = [await start(ogc) for _ in range(3)]
+    times = [datetime(2026, 1, day, 12, tzinfo=UTC) for day in (1, 2, 3)]
+    for job, moment in zip(jobs, times, strict=True):
+        platform.jobs[job["jobID"]]["created_at"] = moment
+    for interval, count in (
+        ("2026-01-02T12:00:00Z", 1),
+        ("2026-01-02T13:00:00+01:00", 1),
+        ("2026-01-02t12:00:00.000z", 1),
+        ("2026-01-02T12:00:01Z", 0),
+        ("2026-01-02T12:00:00Z/..", 2),
+        ("/2026-01-02T12:00:00Z", 2),
+        ("2026-01-01T00:00:00Z/2026-01-02T00:00:00Z", 1),
+        ("", 3),
+    ):
+        found = await ogc.get("/ogc/jobs", params={"datetime": interval})
+        assert len(found.json()["jobs"]) == count, interval
+    for query in (
+        "type=coverage", "datetime=yesterday", "datetime=../..", "datetime=/", "datetime=2026",
+        "datetime=2026-13-01T00:00:00Z", "datetime=0001-01-01T00:00:00%2B14:00",
+        "datetime=2026-01-02T00:00:00Z/2026-01-01T00:00:00Z", "datetime=2026-01-02T00:00:00",
+        "minDuration=-1", "minDuration=1.5", "maxDuration=x", "maxDuration=99999999999",
+        "limit=0", "limit=x", "offset=-1", "status=asleep",
+    ):  # fmt: skip
+        exception(await ogc.get(f"/ogc/jobs?{query}"), 400, "about:blank")
+
+
+async def test_nobody_deploys_a_process(ogc) -> None:
+    """Part 2 of the standard stays closed: its routes are no routes, and say which methods are."""
+    package = {"processDescription": {"id": "mine"}, "executionUnit": {"href": "http://x/run.cwl"}}
+    for method, path, status in (
+        ("POST", "/processes", 405), ("PUT", "/processes", 405), ("DELETE", "/processes", 405),
+        ("PUT", "/processes/echo", 405), ("DELETE", "/processes/echo", 405),
+        ("PATCH", "/processes/echo", 405), ("GET", "/processes/echo/package", 404),
+        ("PUT", "/processes/echo/package", 404), ("GET", "/processes/echo/execution", 405),
+    ):  # fmt: skip
+        response = await ogc.request(method, f"/ogc{path}", json=package)
+        assert response.status_code == status, (method, path)
+        assert response.headers["content-type"] == "application/problem+json"
+        assert response.json()["status"] == status
+        if status == 405:
+            assert method not in response.headers["allow"]
+    assert not [
+        c for c in (await ogc.get("/ogc/conformance")).json()["conformsTo"] if "deploy" in c
+    ]
