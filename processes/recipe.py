@@ -20,7 +20,8 @@ from processes.process import Process, Source
 
 LIBRARIES = (
     *("numpy", "rasterio", "scikit-learn", "scipy", "shapely", "pyproj", "spyndex"),
-    *("exactextract", "geopandas", "pyarrow", "scikit-image", "numexpr", "numba", "dask"),
+    *("exactextract", "contourpy", "geopandas", "pyarrow", "scikit-image", "numexpr", "numba"),
+    "dask",
 )
 """Distributions whose version may change a result; those that are installed count."""
 

@@ -252,3 +252,33 @@ async def test_a_bucket_that_fails_a_job_is_not_taken_for_a_damaged_scene(
     with pytest.raises(JobError) as error:
         await clip(path, tmp_path / "gone", gone)
     assert error.value.code == "scene_unreadable"
+
+
+async def test_areas_are_read_from_the_bucket_too(
+    objects: Objects, bucket: Bucket, tmp_path: Path
+) -> None:
+    with rasterio.open(SCENE) as file:
+        west, south, east, north = transform_bounds(file.crs, "EPSG:4326", *file.bounds)
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    area = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}}
+    areas = json.dumps({"type": "FeatureCollection", "features": [area] * 2_000})
+    tables = []
+    for name in ("bucket", "local"):
+        folder, links = tmp_path / name, {}
+        folder.mkdir()
+        (tmp_path / "zones").write_text(areas)
+        path = str(tmp_path / "zones")
+        if name == "bucket":
+            await objects.put("a/zones", areas.encode())
+            path = objects.gdal_path("a/zones")
+            links[path] = await objects.signed_download("a/zones", 600)
+        (made,) = await engine.run(
+            "zonal_table",
+            {"source_item_id": "it_1", "zones_item_id": "it_2", "bands": [1], "statistics": ["mean"]},
+            [Source("it_1", "data", str(SCENE)), Source("it_2", "data", path)],
+            folder,
+            links=links,
+        )
+        assert made.path is not None
+        tables.append(made.path.read_bytes())
+    assert tables[0] == tables[1] and tables[0].count(b"\n") == 2_001
