@@ -322,7 +322,7 @@ def assign(block: Block, files: Files, params: Mapping[str, Any]) -> np.ma.Maske
     for number, center in enumerate(params["centers"]):
         distance = np.zeros(block.shape)
         for band, middle, scale in zip(values, center, params["scale"], strict=True):
-            distance += ((band - middle) / scale) ** 2
+            distance += (np.subtract(band, middle, dtype=np.float64) / scale) ** 2
         nearer = distance < best
         made[nearer] = number
         np.minimum(best, distance, out=best)

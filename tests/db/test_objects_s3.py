@@ -1,5 +1,6 @@
 """The object store on an S3-compatible server: the same promises, over a bucket."""
 
+import json
 import re
 import socket
 import threading
@@ -274,7 +275,12 @@ async def test_areas_are_read_from_the_bucket_too(
             links[path] = await objects.signed_download("a/zones", 600)
         (made,) = await engine.run(
             "zonal_table",
-            {"source_item_id": "it_1", "zones_item_id": "it_2", "bands": [1], "statistics": ["mean"]},
+            {
+                "source_item_id": "it_1",
+                "zones_item_id": "it_2",
+                "bands": [1],
+                "statistics": ["mean"],
+            },
             [Source("it_1", "data", str(SCENE)), Source("it_2", "data", path)],
             folder,
             links=links,
