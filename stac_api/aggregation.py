@@ -1,8 +1,8 @@
 """Aggregations over what a search finds: which there are, how they are asked for and answered.
 
 Names and answers are those of the STAC API extension "Aggregation". Each is one query with the
-search's own condition, tenancy included. Of buckets the most frequent `MAX_BUCKETS` come, and how
-many items are in none of them as `overflow`.
+search's own condition, tenancy included. Of buckets the most frequent `MAX_BUCKETS` come, and what
+is counted in others as `overflow`; so is an item that touches more than 4,096 cells of a grid.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from stac_api.document import Document
 from stac_api.errors import BadRequest, Unauthorized
 from stac_api.geometry import is_number
 from stac_api.request import SearchRequest
-from stac_api.search import Searcher, pgstac_search
-from stac_api.tenancy import Visibility
+from stac_api.search import Searcher, pgstac_search, require_shown
+from stac_api.tenancy import UNSHOWN, Visibility
 
 sql = queries(__file__)
 
@@ -122,7 +122,9 @@ def _query(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         return {**query, "kind": "cells", "of": of, "grid": grid, "precision": precision}
     if not name.endswith("_frequency") or len(name) > MAX_NAME:
         raise BadRequest(f"there is no aggregation {name[:60]!r}; /aggregations lists them")
-    subject = name.removesuffix("_frequency").removeprefix("properties.")
+    subject = name.removesuffix("_frequency")
+    while subject.startswith("properties."):
+        subject = subject.removeprefix("properties.")
     known, edges = PROPERTIES.get(subject, (subject, None))
     if not known.strip(" .") or known.split(".")[0] in ("geometry", "assets", "links", "bbox"):
         raise BadRequest(f"there is no aggregation {name[:60]!r}; /aggregations lists them")
@@ -172,6 +174,11 @@ async def aggregate(
         Unauthorized: without credential, a collection named is not public.
         Unavailable: the database does not answer.
     """
+    require_shown(visibility, request)
+    if visibility.anonymous and any(
+        str(w.query.get("property")).split(".")[0] in UNSHOWN for w in wanted
+    ):
+        raise BadRequest("there is no aggregation of what is not shown without a credential")
     named = set(request.collections or ())
     in_filter = normal_form.collection_names(request.filter) if request.filter else set()
     known: dict[str, list[str]] = {}
@@ -190,7 +197,8 @@ async def aggregate(
             "slot": visibility.slot,
             "projects": None if visibility.projects is None else sorted(visibility.projects),
         }
-        rows = await searcher.fetch(
+        rows = await searcher.fetch_for(
+            visibility,
             sql.aggregate_public_items if visibility.anonymous else sql.aggregate_items,
             **({} if visibility.anonymous else place),
             collections=None if request.collections is None else list(request.collections),

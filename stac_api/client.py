@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from db.queries import queries
 from stac_api import collection_search, output
+from stac_api.collection_search import CollectionSearch
 from stac_api.collections import Collections, missing
 from stac_api.document import GEOJSON, STAC_VERSION, Document, Mount, quoted
 from stac_api.errors import BadRequest, TooLarge
@@ -84,10 +85,13 @@ class Client(CoreCrudClient):
         return sorted({*super().conformance_classes(), *self.more_conformance})
 
     async def landing_page(self, **kwargs: Any) -> Any:
-        """GET /: links to everything, and the first of the visible collections."""
+        """GET /: links to everything, and to a page of the collections, as /children has."""
         request: Request = kwargs["request"]
         visibility, mount = await self.service.visibility(request), self.service.mount(request)
-        children = await self.service.collections.names(visibility, CHILDREN)
+        asked = _page_of_children(request)
+        # one more than are shown tells whether there are more
+        children = await self.service.collections.names(visibility, asked.limit + 1, asked.offset)
+        more, children = len(children) > asked.limit, children[: asked.limit]
         root = mount.root
         queryables = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
         sortables = "http://www.opengis.net/def/rel/ogc/1.0/sortables"
@@ -134,6 +138,7 @@ class Client(CoreCrudClient):
                         )
                         for name, title in children
                     ),
+                    *_beside(asked, len(children), more, root, []),
                 ],
             }
         )
@@ -148,12 +153,10 @@ class Client(CoreCrudClient):
 
     async def _collections(self, request: Request, name: str) -> Response:
         visibility, mount = await self.service.visibility(request), self.service.mount(request)
-        given: Mapping[str, str] = request.query_params
-        if name == "children":  # a page, and as long as the list on the landing page by default
-            given = {k: v for k, v in given.items() if k in ("limit", "offset")}
-            asked = collection_search.from_query({"limit": str(CHILDREN), **given})
+        if name == "children":
+            asked = _page_of_children(request)
         else:
-            asked = collection_search.from_query(given)
+            asked = collection_search.from_query(request.query_params)
         shown, matched = await self.service.collections.search(visibility, asked, mount)
         here, query = f"{mount.root}/{name}", request.url.query
         links = [
@@ -161,15 +164,8 @@ class Client(CoreCrudClient):
             link("root", JSON, mount.root),
         ]
         kept = [(k, v) for k, v in request.query_params.multi_items() if k not in _PAGE]
-        back = asked.offset > 0 and (asked.paged or shown)
-        for rel, there, at in (
-            ("next", asked.offset + len(shown) < matched and shown, asked.offset + asked.limit),
-            ("previous", back, max(0, asked.offset - asked.limit)),
-        ):
-            if there:
-                page = [("limit", str(asked.limit)), ("offset", str(at))]
-                href = f"{here}?{urlencode([*kept, *page])}"
-                links.append(link(rel, JSON, href, method="GET"))
+        more = asked.offset + len(shown) < matched and bool(shown)
+        links += _beside(asked, len(shown), more, here, kept)
         return json_response(
             {
                 name: shown,
@@ -253,6 +249,33 @@ class Client(CoreCrudClient):
             )
 
         return output.lines(page, media_type, links, following if everything else None)
+
+
+def _page_of_children(request: Request) -> CollectionSearch:
+    """The page of collections asked for; without a limit a long one. Raises BadRequest."""
+    given = {k: v for k, v in request.query_params.items() if k in _PAGE}
+    return collection_search.from_query({"limit": str(CHILDREN), **given})
+
+
+def _beside(
+    asked: CollectionSearch, shown: int, more: bool, address: str, kept: Sequence[tuple[str, str]]
+) -> list[dict[str, Any]]:
+    """Links to the pages of collections before and after one.
+
+    Args:
+        shown: how many the page has; `more` come after it.
+        address: of the list; `kept` is the rest of its query.
+    """
+    links: list[dict[str, Any]] = []
+    for rel, there, at in (
+        ("next", more, asked.offset + asked.limit),
+        ("previous", asked.offset > 0 and (asked.paged or shown), asked.offset - asked.limit),
+    ):
+        if there:
+            page = [("limit", str(asked.limit)), ("offset", str(max(0, at)))]
+            href = f"{address}?{urlencode([*kept, *page])}"
+            links.append(link(rel, JSON, href, method="GET"))
+    return links
 
 
 async def read_body(request: Request, limit: int = BODY_BYTES) -> Any:

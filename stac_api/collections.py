@@ -76,9 +76,9 @@ class Collections:
             shown = [collection_search.chosen(document, asked) for document in shown]
         return shown, matched
 
-    async def names(self, visibility: Visibility, limit: int) -> list[tuple[str, str]]:
-        """(slug, title) of the visible collections, in order of making."""
-        rows = await self._rows(visibility, None, limit, 0)
+    async def names(self, visibility: Visibility, limit: int, offset: int) -> list[tuple[str, str]]:
+        """(slug, title) of a page of the visible collections, in order of making."""
+        rows = await self._rows(visibility, None, limit, offset)
         return [(row["slug"], row["title"]) for row in rows]
 
     async def one(self, visibility: Visibility, name: str, mount: Mount) -> Document:

@@ -48,6 +48,19 @@ def collection_names(node: Any) -> set[str]:
     return names
 
 
+def property_names(node: Any) -> set[str]:
+    """Every property that a checked filter reads."""
+    if isinstance(node, Mapping):
+        if "property" in node:
+            return {property_name(node)}
+        return {name for value in node.values() for name in property_names(value)}
+    return (
+        {name for part in node for name in property_names(part)}
+        if isinstance(node, list)
+        else set()
+    )
+
+
 def normal(node: Expression, collections: Mapping[str, Sequence[str]]) -> Expression:
     """A checked filter as the database is to have it.
 

@@ -22,7 +22,7 @@ from stac_api.client import Service
 from stac_api.collections import missing
 from stac_api.document import Document, quoted
 from stac_api.search import Searcher
-from stac_api.tenancy import Visibility
+from stac_api.tenancy import UNSHOWN, Visibility
 
 sql = queries(__file__)
 
@@ -91,7 +91,9 @@ class Describer:
     ) -> Document:
         found: Document = {"properties": [], "items": 0, "summaries": []}
         if visibility.anonymous:
-            rows = await self._searcher.fetch(sql.describe_public, collections=ids, sample=SAMPLE)
+            rows = await self._searcher.fetch_for(
+                visibility, sql.describe_public, collections=ids, sample=SAMPLE
+            )
             found = rows[0]["found"]
         elif not visibility.empty:
             rows = await self._searcher.fetch(
@@ -104,7 +106,8 @@ class Describer:
             )
             found = rows[0]["found"]
         complete = found["items"] < SAMPLE
-        properties = {**COMMON}
+        unshown = UNSHOWN if visibility.anonymous else ()
+        properties = {name: schema for name, schema in COMMON.items() if name not in unshown}
         for entry in found["properties"][:MAX_PROPERTIES]:
             name = entry["name"]
             if name not in properties and not name.startswith("opstac:"):

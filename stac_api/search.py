@@ -10,7 +10,7 @@ All reads run in READ ONLY transactions as `opstac_stac`, so `reader_pool` may p
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from stac_api import normal_form, tokens
 from stac_api.document import Document, Mount, feature
 from stac_api.errors import BadRequest, Unauthorized, Unavailable
 from stac_api.request import SearchRequest
-from stac_api.tenancy import Visibility
+from stac_api.tenancy import UNSHOWN, Visibility
 
 sql = queries(__file__)
 
@@ -35,6 +35,8 @@ SETTINGS = {
     "default_transaction_read_only": "on",
 }
 COUNTED_EXACTLY = 10_000
+ANONYMOUS_SECONDS = 10
+"""How long one statement of a caller without a credential may take."""
 _NAMES_KEPT = 50_000
 
 
@@ -84,8 +86,19 @@ class Searcher:
     A collection's slug never changes, so what an id is called is remembered.
     """
 
-    def __init__(self, pool: Pool, key: bytes) -> None:
-        """`key` signs paging tokens; every server of the platform needs the same one."""
+    def __init__(
+        self,
+        pool: Pool,
+        key: bytes,
+        *,
+        note_public: Callable[[str], None] = lambda organization: None,
+    ) -> None:
+        """`key` signs paging tokens; every server of the platform needs the same one.
+
+        `note_public` is told of each organization whose items somebody without a credential found,
+        once a page.
+        """
+        self._note_public = note_public
         self.pool = pool
         self._key = key
         self._slugs: OrderedDict[tuple[str, str], str] = OrderedDict()
@@ -108,6 +121,7 @@ class Searcher:
             Unauthorized: without credential, a collection named is not public.
             Unavailable: the database does not answer.
         """
+        require_shown(visibility, request)
         binding = _binding(visibility, request)
         place = tokens.open_token(self._key, binding, request.token) if request.token else {}
         named = set(request.collections or ())
@@ -125,7 +139,8 @@ class Searcher:
             "slot": visibility.slot,
             "projects": None if visibility.projects is None else sorted(visibility.projects),
         }
-        row = await self._one(
+        answer = await self.fetch_for(
+            visibility,
             sql.search_public_items if visibility.anonymous else sql.search_items,
             **({} if visibility.anonymous else place_of),
             collections=None if request.collections is None else list(request.collections),
@@ -137,6 +152,7 @@ class Searcher:
             reverse=backward,
             count=COUNTED_EXACTLY if count and not place else None,
         )
+        row = answer[0]
         rows: list[Any] = orjson.loads(row["rows"]) if row["rows"] else []
         cut = bool(rows) and rows[-1] is None  # more bytes than one answer has
         if cut:
@@ -207,6 +223,8 @@ class Searcher:
         if visibility.anonymous:  # what it is called hangs on what else is public, so ask each time
             public = await self._all(sql.public_names, names=sorted(collections))
             slugs = {row["id"]: row["slug"] for row in public}
+            for owner in {row["organization_id"] for row in public}:
+                self._note_public(owner)
         unknown = {c for c in collections if (organization, c) not in self._slugs}
         if unknown and organization:
             named = await self._all(
@@ -220,9 +238,8 @@ class Searcher:
             collection: str = item["properties"]["opstac:collection"]
             shown = slugs.get(collection) or self._slugs.get((organization, collection), collection)
             document = feature(item, shown, mount)
-            if visibility.anonymous:  # whose project it is in is nobody else's business
+            if visibility.anonymous:
                 document["properties"].pop("opstac:project", None)
-                # nor is what it said before it was made public
                 if document["properties"].pop("opstac:version", None):
                     here = document["links"][0]["href"]
                     document["links"] = [
@@ -240,14 +257,30 @@ class Searcher:
         if len(self._slugs) > _NAMES_KEPT:
             self._slugs.popitem(last=False)
 
-    async def _one(self, query: Any, **parameters: Any) -> dict[str, Any]:
-        return (await self._all(query, **parameters))[0]
+    async def fetch_for(
+        self, visibility: Visibility, query: Any, **parameters: Any
+    ) -> list[dict[str, Any]]:
+        """As `fetch`, in at most `ANONYMOUS_SECONDS` where there is no credential."""
+        seconds = ANONYMOUS_SECONDS if visibility.anonymous else None
+        return await self._all(query, seconds, **parameters)
 
-    async def _all(self, query: Any, **parameters: Any) -> list[dict[str, Any]]:
-        """All rows of one read-only statement; the database's complaints as refusals."""
+    async def _all(
+        self, query: Any, seconds: float | None = None, /, **parameters: Any
+    ) -> list[dict[str, Any]]:
+        """All rows of one read-only statement; the database's complaints as refusals.
+
+        `seconds`: how long it may take, where that is less than the pool's connections allow.
+        """
         try:
             async with self.pool.connection() as conn:
-                return await (await conn.execute(query, parameters)).fetchall()
+                if seconds is None:
+                    return await (await conn.execute(query, parameters)).fetchall()
+                # sent at once, so that the limit costs no wait of its own
+                async with conn.pipeline(), conn.transaction():
+                    milliseconds = str(int(seconds * 1000))
+                    await conn.execute(sql.no_longer_than, {"milliseconds": milliseconds})
+                    cursor = await conn.execute(query, parameters)
+                    return await cursor.fetchall()
         except psycopg.errors.QueryCanceled:
             raise BadRequest("the search takes too long; narrow it") from None
         except MEANINGLESS as error:
@@ -276,6 +309,21 @@ def _reason(error: psycopg.Error) -> str:
         # pgstac's own words about the filter; they name what the client sent, nothing of ours
         return f"the search has no meaning: {(error.diag.message_primary or '')[:200]}"
     return "the search has no meaning: an operator does not fit the values it is given"
+
+
+def require_shown(visibility: Visibility, request: SearchRequest) -> None:
+    """Raise BadRequest where a search is about what the caller is shown of no item.
+
+    What can be filtered or ordered by can be found out, and a paging token holds it.
+    """
+    if not visibility.anonymous:
+        return
+    named = {name for name, _ in request.sortby}
+    if request.filter is not None:
+        named |= normal_form.property_names(request.filter)
+    for name in named:
+        if name.split(".")[0] in UNSHOWN:
+            raise BadRequest(f"{name[:60]} is not shown without a credential")
 
 
 def _binding(visibility: Visibility, request: SearchRequest) -> bytes:

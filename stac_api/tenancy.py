@@ -37,3 +37,7 @@ class Visibility:
 
 
 PUBLIC = Visibility(None, None, None, anonymous=True)
+
+UNSHOWN = frozenset(("opstac:project", "opstac:version"))
+"""Properties that a caller without a credential is not shown, nor may ask by: whose project an item
+is in is nobody else's business, nor that it said something else before it was made public."""

@@ -143,7 +143,7 @@ def test_settings(dsn: str, home: Path, **changes: Any) -> Settings:
         "storage": str(home / "objects"),
         "master_secret": b"a master secret of the tests, 32+",
         "public_url": "http://testserver",
-        "limits": Limits(10**6, 10**6, 10**6, 10**6),
+        "limits": Limits(10**6, 10**6, 10**6, 10**6, public_reads=0),
         **changes,
     }
     return Settings(**values)

@@ -148,7 +148,7 @@ async def list_collections(ctx: Context, body: CollectionsListInput) -> Collecti
 async def update_collection(ctx: Context, body: CollectionUpdateInput) -> CollectionResponse:
     """Update a collection's metadata (editor/admin required; admin to make it public or not)."""
     check_order(body.layer_order)
-    role = "editor" if body.public is None else "admin"
+    role = "editor" if body.public is None else access.PUBLISHER
     await access.project(ctx, body.project_id, role)
     row = await access.collection(ctx, body.collection_id, role, project_id=body.project_id)
     fields = body.model_dump(include={"name", "description", "color", "show_on_map", "layer_order"})

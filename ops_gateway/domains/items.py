@@ -208,7 +208,7 @@ async def create_item(ctx: Context, body: ItemCreateInput) -> ItemResponse:
     """Create an item within a project (editor/admin on the project)."""
     access.require_open(await access.project(ctx, body.project_id, "editor"))
     if body.collection_id is not None:
-        await access.collection(ctx, body.collection_id, "editor", project_id=body.project_id)
+        await access.target(ctx, body.collection_id, project_id=body.project_id)
     origin = await origin_of(ctx, body)
     made, _ = await items.insert_item(ctx, draft_of(body), external.drafts(body.assets))
     ctx.edge(("item", made.id), "generated_by", origin)
@@ -288,10 +288,10 @@ async def duplicate_item(ctx: Context, body: ItemDuplicateInput) -> ItemResponse
     project_id = target or source["project_id"]
     access.require_open(await access.project(ctx, project_id, "editor"))
     collection_id = body.target_collection_id
-    if collection_id is not None:
-        await access.collection(ctx, collection_id, "editor", project_id=project_id)
-    elif project_id == source["project_id"]:
+    if collection_id is None and project_id == source["project_id"]:
         collection_id = source["collection_id"]
+    if collection_id is not None:
+        await access.target(ctx, collection_id, project_id=project_id)
     drawn = await pictures.assets_drawn(ctx, source["id"])  # the copy is drawn for itself
     same = (
         *("type", "description", "geometry", "bbox", "datetime", "start_datetime", "end_datetime"),

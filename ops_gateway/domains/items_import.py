@@ -119,7 +119,7 @@ async def import_items(
     """
     await access.project(ctx, body.project_id, "editor")
     if body.collection_id is not None:
-        await access.collection(ctx, body.collection_id, "editor", project_id=body.project_id)
+        await access.target(ctx, body.collection_id, project_id=body.project_id)
     await items.hold_collections(ctx, [body.collection_id])
     good = [entry for entry in checked if isinstance(entry, Candidate)]
     if body.atomic and len(good) != len(checked):

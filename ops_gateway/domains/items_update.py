@@ -140,8 +140,8 @@ UPDATED = (
 async def update_item(ctx: Context, body: ItemUpdateInput) -> ItemResponse:
     """Update an item's mutable metadata (editor/admin on its project)."""
     row = await access.item(ctx, body.item_id, "editor", lock=True)
-    if body.collection_id is not None:
-        await access.collection(ctx, body.collection_id, "editor", project_id=row["project_id"])
+    if body.collection_id is not None and body.collection_id != row["collection_id"]:
+        await access.target(ctx, body.collection_id, project_id=row["project_id"])
     new = changed(row, body)
     assets, gone = [], []
     if body.assets is not None:

@@ -243,7 +243,7 @@ async def prepare(
     access.require_open(await access.project(ctx, project_id, "editor"))
     process = find_process(process_id, kind)
     if target_collection_id is not None:
-        await access.collection(ctx, target_collection_id, "editor", project_id=project_id)
+        await access.target(ctx, target_collection_id, project_id=project_id)
     typed = check_inputs(process, inputs, at)
     sources = await find_sources(ctx, process, typed, at)
     quantity, rate = await price_of(ctx, process, typed, sources)

@@ -209,9 +209,18 @@ async def check(ctx: Context, body: SavedSearchCreateInput | SavedSearchUpdateIn
         raise search.refusal(error) from None
 
 
-def respond(row: dict[str, Any]) -> SavedSearch:
+def cursor(ctx: Context, search_id: str, seq: int) -> str:
+    """The place in a feed behind an entry.
+
+    Sealed: who sees some of an organization's projects must not count by it what happens in others.
+    """
+    return ctx.services.keys.seal_place(search_id, seq)
+
+
+def respond(ctx: Context, row: dict[str, Any]) -> SavedSearch:
     """A row as the wire has it."""
-    return SavedSearch.model_validate({**row, "cursor": str(row["last_seq"])})
+    place = cursor(ctx, row["id"], row["last_seq"])
+    return SavedSearch.model_validate({**row, "cursor": place})
 
 
 def taken(name: str) -> Conflict:
@@ -247,13 +256,13 @@ async def create_saved_search(
         raise taken(body.name)
     ctx.project_id = body.project_id
     ctx.produced("saved_search", row["id"])
-    return respond(row)
+    return respond(ctx, row)
 
 
 @operation("saved_searches.get", scope="items:read", effect=Effect.READ)
 async def get_saved_search(ctx: Context, body: SavedSearchGetInput) -> SavedSearchGetOutput:
     """Read a saved search."""
-    return SavedSearchGetOutput(saved_search=respond(await visible(ctx, body.search_id)))
+    return SavedSearchGetOutput(saved_search=respond(ctx, await visible(ctx, body.search_id)))
 
 
 @operation("saved_searches.list", scope="items:read", effect=Effect.READ)
@@ -264,7 +273,7 @@ async def list_saved_searches(ctx: Context, body: SavedSearchListInput) -> Saved
     where = {"project": body.project_id, "projects": access.visible_projects(ctx.principal)}
     rows = await ctx.rows(None, sql.list_searches, limit=body.limit, offset=body.offset, **where)
     total = (await ctx.one("organization", sql.count_searches, **where))["total"]
-    found = [respond(row) for row in rows]
+    found = [respond(ctx, row) for row in rows]
     return SavedSearchListOutput(
         saved_searches=found, count=len(found), total=total, limit=body.limit, offset=body.offset
     )
@@ -293,7 +302,7 @@ async def update_saved_search(
         search=None if body.search is None else Jsonb(body.search.document()),
     )
     ctx.produced("saved_search", row["id"])
-    return respond(new)
+    return respond(ctx, new)
 
 
 @operation("saved_searches.delete", scope="items:write", effect=Effect.DESTRUCTIVE)

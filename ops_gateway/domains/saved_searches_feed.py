@@ -102,7 +102,7 @@ async def read_feed(ctx: Context, body: SavedSearchFeedInput) -> SavedSearchFeed
     Entries do not change and their order is final: the same cursor gives the same entries again.
     """
     row = await saved_searches.visible(ctx, body.search_id)
-    after = cursor_of(body.cursor)
+    after = place_of(ctx, row["id"], body.cursor)
     # the newest number is read before the entries: they may then be more, never fewer
     newest = row["last_seq"]
     rows = await ctx.rows(
@@ -118,21 +118,26 @@ async def read_feed(ctx: Context, body: SavedSearchFeedInput) -> SavedSearchFeed
     found = await current_items(ctx, row, rows, body.base_url) if body.items and rows else {}
     return SavedSearchFeedOutput(
         entries=[
-            FeedEntry(cursor=str(entry["seq"]), item=found.get(entry["item_id"]), **entry)
+            FeedEntry(
+                cursor=saved_searches.cursor(ctx, row["id"], entry["seq"]),
+                item=found.get(entry["item_id"]),
+                **entry,
+            )
             for entry in rows
         ],
-        cursor=str(last if more else max(last, newest)),
+        cursor=saved_searches.cursor(ctx, row["id"], last if more else max(last, newest)),
         more=more,
     )
 
 
-def cursor_of(text: str | None) -> int:
-    """The number behind a cursor; raises Invalid."""
-    if text is None or text == "":
+def place_of(ctx: Context, search_id: str, cursor: str | None) -> int:
+    """The number behind a cursor of this feed; raises Invalid."""
+    if not cursor:
         return 0
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise Invalid.at("cursor", "is not a cursor that a feed gave")
-    return int(text)
+    try:
+        return ctx.services.keys.open_place(search_id, cursor)
+    except ValueError:
+        raise Invalid.at("cursor", "is not a cursor that this feed gave") from None
 
 
 async def current_items(
@@ -195,8 +200,8 @@ async def match_one(ctx: Context, row: Mapping[str, Any], changes: Mapping[str, 
     noted = await ctx.rows(None, sql.note, id=row["id"], rows=orjson.dumps(given).decode())
     entered = [entry["item_id"] for entry in noted if entry["reason"] == "entered"]
     if entered:
-        last = max(entry["seq"] for entry in noted)
-        told = {"search_id": row["id"], "name": row["name"], "cursor": str(last)}
+        last = saved_searches.cursor(ctx, row["id"], max(entry["seq"] for entry in noted))
+        told = {"search_id": row["id"], "name": row["name"], "cursor": last}
         told |= {"item_ids": entered, "project_id": row["project_id"]}
         ctx.emit(Event("saved_search.matched", "saved_search", row["id"], told, row["project_id"]))
 

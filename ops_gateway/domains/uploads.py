@@ -205,9 +205,7 @@ async def initiate_upload(ctx: Context, body: UploadInitiate) -> UploadOutput:
     """Start an upload session, reserving storage quota (editor/admin on the project)."""
     access.require_open(await access.project(ctx, body.project_id, "editor"))
     if body.target_collection_id is not None:
-        await access.collection(
-            ctx, body.target_collection_id, "editor", project_id=body.project_id
-        )
+        await access.target(ctx, body.target_collection_id, project_id=body.project_id)
     if body.target_item_id is not None:
         item = await access.item(ctx, body.target_item_id, "editor")
         if item["project_id"] != body.project_id:

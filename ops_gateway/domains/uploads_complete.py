@@ -70,7 +70,7 @@ async def claim(ctx: Context, body: UploadCompleteInput) -> ingest.Plan:
         raise Conflict(f"the upload is {upload['status']} already")
     access.require_open(await access.project(ctx, upload["project_id"], "editor"))
     if body.collection_id is not None:
-        await access.collection(ctx, body.collection_id, "editor", project_id=upload["project_id"])
+        await access.target(ctx, body.collection_id, project_id=upload["project_id"])
     # what the call says of the item is checked before the files are looked into
     checks.times(body.datetime, body.start_datetime, body.end_datetime)
     checks.stac_id(body.stac_id)

@@ -9,12 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 from db.queries import queries
-from ops_gateway.kernel.context import Context, Principal
+from ops_gateway.kernel.context import ROLE_RANK, Context, Principal
 from ops_gateway.kernel.errors import Conflict, Forbidden, NotFound
 
 sql = queries(__file__)
 
 Row = dict[str, Any]
+
+PUBLISHER = "admin"
+"""The role in a project that makes its items public."""
 
 
 def visible_projects(principal: Principal) -> list[str] | None:
@@ -43,6 +46,21 @@ async def collection(
     if project_id is not None and row["project_id"] != project_id:
         raise NotFound.of("collection")
     ctx.require_project_role(row["project_id"], role, kind="collection")
+    return row
+
+
+async def target(ctx: Context, collection_id: str, *, project_id: str) -> Row:
+    """The project's collection, where the caller may put items into it.
+
+    An editor may; where it is public that publishes them, which takes what publishing takes.
+    """
+    row = await collection(ctx, collection_id, "editor", project_id=project_id)
+    held = ctx.principal.role_in(row["project_id"]) or "viewer"
+    if row["public"] and ROLE_RANK[held] < ROLE_RANK[PUBLISHER]:
+        raise Forbidden(
+            "what is put into a public collection is published, which takes a project admin; "
+            "choose another collection"
+        )
     return row
 
 

@@ -4,7 +4,7 @@ from project where organization_id = :org and id = :id and deleted_at is null;
 
 -- name: collection
 select id, organization_id, project_id, slug, name, description, color, show_on_map, layer_order, auto_created,
-       source_type, source_id, stac, created_at, updated_at, deleted_at
+       source_type, source_id, stac, public, created_at, updated_at, deleted_at
 from collection where organization_id = :org and id = :id and deleted_at is null;
 
 -- name: item

@@ -7,12 +7,18 @@ sign nothing.
 from __future__ import annotations
 
 import base64
+import binascii
+import os
 from dataclasses import dataclass
 
+from cryptography.exceptions import InvalidTag
 from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+_NONCE = 12  # bytes
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,7 @@ class Keys:
         self.chain = self._signing("chain")
         self.storage = self._derive("storage")
         self.paging = self._derive("paging")
+        self._places = AESGCM(self._derive("places"))
         self._box = Fernet(base64.urlsafe_b64encode(self._derive("answers")))
 
     def public(self) -> PublicKeys:
@@ -111,3 +118,21 @@ class Keys:
     def unseal(self, token: bytes) -> bytes:
         """The answer back; raises cryptography.fernet.InvalidToken where it was altered."""
         return self._box.decrypt(token)
+
+    def seal_place(self, log: str, number: int) -> str:
+        """A place in a log for whoever may read some of it: nobody can count by it.
+
+        Encrypted (AES-256-GCM) with a nonce of its own, so that two of one place are not alike.
+        """
+        nonce = os.urandom(_NONCE)
+        sealed = self._places.encrypt(nonce, number.to_bytes(8, "big"), log.encode())
+        return base64.urlsafe_b64encode(nonce + sealed).decode()
+
+    def open_place(self, log: str, text: str) -> int:
+        """The number behind a place of the same log; raises ValueError for any other text."""
+        try:
+            raw = base64.b64decode(text, altchars=b"-_", validate=True)
+            number = self._places.decrypt(raw[:_NONCE], raw[_NONCE:], log.encode())
+        except (InvalidTag, binascii.Error, UnicodeEncodeError):
+            raise ValueError("not a place of this log") from None
+        return int.from_bytes(number, "big")

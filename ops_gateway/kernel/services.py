@@ -77,12 +77,14 @@ class Receivers(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """Rate limits, calls a minute."""
+    """Rate limits, calls a minute; of `reads` and `public_reads` 0 is none."""
 
     organization: int = 600
     placement: int = 60
     spend: int = 30
     public: int = 60
+    reads: int = 0
+    public_reads: int = 6000
 
 
 @dataclass(frozen=True)
@@ -118,3 +120,5 @@ class Services:
     receivers: Receivers | None = None
     # counts a tile served from an organization's data, for the bill
     count_tile: Callable[[str], None] = lambda organization: None
+    # counts a file of an organization that somebody without a credential was led to
+    count_file: Callable[[str], None] = lambda organization: None

@@ -22,7 +22,9 @@ from ops_gateway.kernel import assets
 from ops_gateway.kernel.assets import expired
 from ops_gateway.kernel.context import Principal
 from ops_gateway.kernel.errors import Forbidden, NotFound, Unauthenticated
+from ops_gateway.kernel.operation import REGISTRY
 from ops_gateway.kernel.pipeline import Call, Pipeline
+from ops_gateway.surfaces.limits import RateLimiter, client_address
 
 sql = queries(__file__)
 
@@ -30,15 +32,17 @@ sql = queries(__file__)
 REDIRECT_SECONDS = 300
 
 
-def routes(pipeline: Pipeline) -> list[BaseRoute]:
+def routes(pipeline: Pipeline, limiter: RateLimiter) -> list[BaseRoute]:
     """The two routes."""
 
     async def redirect(request: Request) -> Response:
         asset_id = request.path_params["asset_id"]
         principal: Principal = request.scope["principal"]
+        limiter.count_read(principal, client_address(request.scope))
         if principal.kind == "anonymous":
             asset = await find_public(pipeline, asset_id)
             require_known_host(asset, pipeline)
+            pipeline.services.count_file(asset["organization_id"])
         else:
             asset = await find(pipeline, reader(request), asset_id)
         link = await links.sign(asset, pipeline.services, request.scope["base_url"])
@@ -54,7 +58,10 @@ def routes(pipeline: Pipeline) -> list[BaseRoute]:
             base_url=request.scope["base_url"],
         )
         body = {"item_id": asset["item_id"], "asset_id": asset["id"]}
-        answer = await pipeline.run("items.asset.download", body, call)
+        op = REGISTRY["items.asset.download"]
+        pipeline.admit(op, principal)
+        limiter.count(op, principal, client_address(request.scope))
+        answer = await pipeline.run(op.id, body, call)
         return Response(
             orjson.dumps({"url": orjson.loads(answer.body)["url"]}), media_type=answer.media_type
         )

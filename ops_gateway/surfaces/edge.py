@@ -18,7 +18,7 @@ from ops_gateway.kernel.context import ANONYMOUS
 from ops_gateway.kernel.errors import Internal, OpError, problem
 from ops_gateway.kernel.failures import translate
 from ops_gateway.kernel.ids import new_id
-from ops_gateway.surfaces.forwarded import forwarded_url
+from ops_gateway.surfaces.forwarded import forwarded_address, forwarded_url
 
 logger = logging.getLogger("opstac.access")
 
@@ -96,6 +96,7 @@ class Edge:
         given = headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else new_id("req")
         scope["request_id"] = request_id
+        self._believe_proxy(scope, headers)
         scope["base_url"] = base_url(scope, self.public_url, trusted_proxy=self._trusted_proxy)
         status = 500
         begun = ended = False
@@ -151,6 +152,11 @@ class Edge:
                     "principal": principal.kind,
                 },
             )
+
+    def _believe_proxy(self, scope: Scope, headers: Headers) -> None:
+        """Put the address of the client, which the proxy tells, where that of the proxy is."""
+        if self._trusted_proxy and (address := forwarded_address(headers)):
+            scope["client"] = (address, 0)
 
     def _shared(self, path: str) -> dict[str, str]:
         """CORS headers of a refusal at this path."""

@@ -6,6 +6,7 @@ would decide where the links in answers lead.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 
@@ -49,6 +50,18 @@ def forwarded_url(headers: Mapping[str, str], scheme: str, host: str) -> str:
     prefix = _first(headers, "prefix").rstrip("/")
     known = _PREFIX.fullmatch(prefix) and not {".", ".."} & set(prefix.split("/"))
     return f"{scheme}://{host}{prefix if known else ''}"
+
+
+def forwarded_address(headers: Mapping[str, str]) -> str | None:
+    """Where the proxy says a request comes from: the last of `X-Forwarded-For`.
+
+    Proxies write theirs behind what is there, and what is there may be the client's own invention.
+    """
+    last = headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+    try:
+        return str(ipaddress.ip_address(last))
+    except ValueError:
+        return None
 
 
 def _first(headers: Mapping[str, str], name: str) -> str:

@@ -17,7 +17,7 @@ from ops_gateway.kernel.json_limits import find_fault
 from ops_gateway.kernel.operation import REGISTRY, Operation
 from ops_gateway.kernel.pipeline import Pipeline
 from ops_gateway.surfaces.json_body import BODY_LIMIT, BULK_LIMIT, read_json
-from ops_gateway.surfaces.limits import RateLimiter
+from ops_gateway.surfaces.limits import RateLimiter, client_address
 
 
 def routes(pipeline: Pipeline, limiter: RateLimiter) -> list[Route]:
@@ -99,7 +99,7 @@ class Endpoint:
 
         async def read() -> Any:
             # whoever may not call is told so before this: nothing is counted or looked at for them
-            address = request.client.host if request.client else ""
+            address = client_address(request.scope)
             limits.update(self.limiter.count(op, principal, address))
             if request.method not in ("GET", "HEAD"):
                 limit = BULK_LIMIT if op.bulk else BODY_LIMIT

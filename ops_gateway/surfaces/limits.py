@@ -1,8 +1,16 @@
-"""Rate limits: fixed windows of a minute, counted after authentication."""
+"""Rate limits: fixed windows of a minute, counted after authentication.
+
+Counted in the process: what comes in by several has so many times the limit, and a count that all
+share would cost each read a trip to it. Where that matters, the proxy in front limits too.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import time
+from collections.abc import Sequence
+
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ops_gateway.kernel.context import Principal
 from ops_gateway.kernel.errors import RateLimited
@@ -10,6 +18,7 @@ from ops_gateway.kernel.operation import Operation
 from ops_gateway.kernel.services import Limits
 
 WINDOW = 60
+Bucket = tuple[str, str, int]  # family, owner and limit
 
 
 class RateLimiter:
@@ -24,16 +33,33 @@ class RateLimiter:
     def count(self, op: Operation, principal: Principal, address: str) -> dict[str, str]:
         """Count one call; the headers that tell what is left. Raises RateLimited."""
         if principal.kind == "anonymous":
-            buckets = [("public", address, self.limits.public)]
+            return self._count([("public", network(address), self.limits.public)])
+        owner = principal.organization_id or principal.id
+        buckets = [("organization", owner, self.limits.organization)]
+        if op.limit == "spend":
+            buckets.append(("spend", owner, self.limits.spend))
+        elif op.limit == "placement":
+            buckets.append(("placement", owner, self.limits.placement))
+        if principal.rate_limit:
+            buckets.append(("key", principal.id, principal.rate_limit))
+        return self._count(buckets)
+
+    def count_read(self, principal: Principal, address: str) -> None:
+        """Count one search, tile or file, which no operation stands for. Raises RateLimited.
+
+        A request whose credential is in its address is counted by where it comes from.
+        """
+        if principal.kind == "anonymous":
+            buckets = [("public reads", network(address), self.limits.public_reads)]
         else:
             owner = principal.organization_id or principal.id
-            buckets = [("organization", owner, self.limits.organization)]
-            if op.limit == "spend":
-                buckets.append(("spend", owner, self.limits.spend))
-            elif op.limit == "placement":
-                buckets.append(("placement", owner, self.limits.placement))
+            buckets = [("reads", owner, self.limits.reads)]
             if principal.rate_limit:
                 buckets.append(("key", principal.id, principal.rate_limit))
+        if given := [bucket for bucket in buckets if bucket[2]]:
+            self._count(given)
+
+    def _count(self, buckets: Sequence[Bucket]) -> dict[str, str]:
         now = time.time()
         window = int(now // WINDOW)
         if window != self._window:
@@ -59,3 +85,36 @@ class RateLimiter:
                 headers={**headers, "Retry-After": str(reset)},
             )
         return headers
+
+
+class Limited:
+    """ASGI: counts the requests of an app that has no operations, before it does anything."""
+
+    def __init__(self, app: ASGIApp, limiter: RateLimiter) -> None:
+        self._app = app
+        self._limiter = limiter
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI; raises RateLimited to the edge."""
+        if scope["type"] == "http" and scope["method"] != "OPTIONS":
+            self._limiter.count_read(scope["principal"], client_address(scope))
+        await self._app(scope, receive, send)
+
+
+def client_address(scope: Scope) -> str:
+    """Where a request comes from; empty where that is not known."""
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def network(address: str) -> str:
+    """What counts as one address: of IPv6 the network of 64 bits that one customer is given."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)

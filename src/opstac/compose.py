@@ -26,14 +26,14 @@ from ops_gateway.providers.delivery import Sender
 from ops_gateway.providers.remote import RemoteFiles, parse_hosts
 from ops_gateway.surfaces import assets, astra, job_outputs, pages, provider, storage
 from ops_gateway.surfaces.edge import Edge
-from ops_gateway.surfaces.limits import RateLimiter
+from ops_gateway.surfaces.limits import Limited, RateLimiter
 from ops_gateway.surfaces.metrics import Metrics
 from ops_gateway.worker import queue
 from opstac import mosaics, tiles
 from opstac.ogc import ogc_app
 from opstac.settings import Settings
 from opstac.stac import searching, stac_apps
-from opstac.usage import Counted, counting
+from opstac.usage import FILES, SEARCHES, Counted, counting
 from raster.child import ChildFailed, run_child
 from tiler import datasets
 from tiler.app import PREFIXES as TILE_PREFIXES
@@ -121,17 +121,20 @@ async def core(
     try:
         async with (
             make_pool(settings.dsn, "opstac_app", min_size=2, max_size=size) as pool,
-            searching(settings, keys, readers) as searcher,
             AsyncExitStack() as stack,
         ):
             remote = remote_files(settings)
             stack.callback(remote.close)
             count = await stack.enter_async_context(counting(pool))
+            searcher = await stack.enter_async_context(
+                searching(settings, keys, readers, lambda owner: count.note(owner, SEARCHES))
+            )
             services = replace(
                 make_services(settings, keys, tile_pool),
                 searcher=searcher,
                 remote=remote,
                 count_tile=count.note,
+                count_file=lambda owner: count.note(owner, FILES),
             )
             metrics = Metrics({"opstac_app": pool})
             pipeline = Pipeline(pool, services, observe=metrics.operation)
@@ -185,10 +188,11 @@ async def tiler_alone(
                 pool, authenticator, objects, keys.tile.public_bytes(), remote
             ),
         )
+        tiles_app = Limited(Counted(tiler, count), RateLimiter(settings.limits))
         health = health_app({"database": lambda: ping(pool)}, draining)
         metrics = Metrics({"opstac_tiler": pool})
         app = Edge(
-            Dispatch([(prefix, Counted(tiler, count)) for prefix in TILE_PREFIXES], health),
+            Dispatch([(prefix, tiles_app) for prefix in TILE_PREFIXES], health),
             authenticator,
             public_url=settings.public_url,
             trusted_proxy=settings.trusted_proxy,
@@ -270,7 +274,7 @@ async def tiler_app(platform: Platform, stack: AsyncExitStack) -> ASGIApp:
         ),
         sign_mosaic_token=mosaics.signer(platform.keys.tile.private_bytes()),
     )
-    return Counted(app, count)
+    return Limited(Counted(app, count), platform.limiter)
 
 
 def make_tile_pool(settings: Settings) -> TilePool:
@@ -307,7 +311,7 @@ def gateway_app(
                 accept=lambda path, size: uploads.accept_file(platform.pool, path, size),
             ),
             *job_outputs.routes(platform.pipeline),
-            *assets.routes(platform.pipeline),
+            *assets.routes(platform.pipeline, platform.limiter),
             *astra.routes(platform.pipeline, platform.limiter),
             *provider.routes(platform.pipeline, platform.limiter),
             *pages.routes(),

@@ -15,6 +15,7 @@ from ops_gateway.kernel.context import Context, Principal
 from ops_gateway.kernel.errors import Forbidden, OpError, Unauthenticated
 from ops_gateway.kernel.failures import translate
 from ops_gateway.kernel.operation import REGISTRY
+from ops_gateway.surfaces.limits import client_address
 from opstac.ogc_jobs import results_of, shape
 from processes.app import create_app
 from processes.ogc_request import Execution, JobFilter
@@ -140,8 +141,7 @@ class Door:
         scope = request.scope
         op = REGISTRY[op_id]
         self._pipeline.admit(op, scope["principal"])
-        address = request.client.host if request.client else ""
-        self._limiter.count(op, scope["principal"], address)
+        self._limiter.count(op, scope["principal"], client_address(scope))
         call = Call(
             scope["principal"],
             key=request.headers.get("idempotency-key"),

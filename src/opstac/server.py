@@ -135,9 +135,8 @@ async def serve(
                 lifespan="off",
                 server_header=False,
                 date_header=True,
-                # else uvicorn believes whoever is on the same machine
-                proxy_headers=settings.trusted_proxy,
-                forwarded_allow_ips="*",
+                # uvicorn believes what the client wrote of itself; the edge what the proxy adds
+                proxy_headers=False,
                 timeout_graceful_shutdown=FINISH_SECONDS,
                 timeout_keep_alive=30,
                 h11_max_incomplete_event_size=64 << 10,

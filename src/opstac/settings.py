@@ -98,6 +98,8 @@ def read_limits(environ: Mapping[str, str]) -> Limits:
         placement=v.LIMIT_PLACEMENT.number(environ),
         spend=v.LIMIT_SPEND.number(environ),
         public=v.LIMIT_PUBLIC.number(environ),
+        reads=v.LIMIT_READS.number(environ),
+        public_reads=v.LIMIT_PUBLIC_READS.number(environ),
     )
 
 

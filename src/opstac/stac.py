@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,9 @@ from ops_gateway.catalogue.search import item_links, visibility_of
 from ops_gateway.kernel.answers import Call
 from ops_gateway.kernel.context import Principal
 from ops_gateway.kernel.errors import Forbidden, Invalid, NotFound
+from ops_gateway.kernel.operation import REGISTRY
 from ops_gateway.kernel.secrets import Keys
+from ops_gateway.surfaces.limits import Limited, client_address
 from opstac.settings import Settings
 from stac_api import errors
 from stac_api.app import create_app
@@ -28,13 +30,15 @@ PREFIXES = ("/assets/stac", "/v2/assets/stac")
 
 
 @asynccontextmanager
-async def searching(settings: Settings, keys: Keys, readers: int) -> AsyncIterator[Searcher | None]:
+async def searching(
+    settings: Settings, keys: Keys, readers: int, note_public: Callable[[str], None]
+) -> AsyncIterator[Searcher | None]:
     """What answers searches, over at most `readers` connections; None for 0."""
     if not readers:
         yield None
         return
     async with reader_pool(settings.dsn, max_size=readers) as pool:
-        yield Searcher(pool, keys.paging)
+        yield Searcher(pool, keys.paging, note_public=note_public)
 
 
 async def stac_apps(platform: Platform) -> list[tuple[str, ASGIApp]]:
@@ -53,8 +57,11 @@ async def stac_apps(platform: Platform) -> list[tuple[str, ASGIApp]]:
         return visibility_of(principal)
 
     async def run_op(request: Request, op_id: str, body: dict[str, Any]) -> dict[str, Any]:
+        op, principal = REGISTRY[op_id], request.scope["principal"]
+        platform.pipeline.admit(op, principal)
+        platform.limiter.count(op, principal, client_address(request.scope))
         call = Call(
-            request.scope["principal"],
+            principal,
             request_id=request.scope["request_id"],
             base_url=request.scope["base_url"],
         )
@@ -69,13 +76,16 @@ async def stac_apps(platform: Platform) -> list[tuple[str, ASGIApp]]:
     return [
         (
             prefix,
-            create_app(
-                searcher=searcher,
-                visibility=visibility,
-                run_op=run_op,
-                prefix=prefix,
-                base_url=lambda request: request.scope["base_url"],
-                item_links=item_links,
+            Limited(
+                create_app(
+                    searcher=searcher,
+                    visibility=visibility,
+                    run_op=run_op,
+                    prefix=prefix,
+                    base_url=lambda request: request.scope["base_url"],
+                    item_links=item_links,
+                ),
+                platform.limiter,
             ),
         )
         for prefix in PREFIXES

@@ -44,7 +44,7 @@ def run_testbed(out: str, port: int) -> None:
             master_secret=secrets.token_urlsafe(48).encode(),
             public_url=url,
             signup_credits=0,
-            limits=Limits(*[1_000_000] * 4),
+            limits=Limits(*[1_000_000] * 4, public_reads=0),
             webhook_allow="127.0.0.1/32:1-65535",
         )
         env = worker_environment(settings, home) | {

@@ -1,4 +1,6 @@
-"""Counts tiles for the bill: in memory, and every few seconds into the table `usage_counter`."""
+"""Counts what is read of an organization's data for its bill: in memory, and every few seconds into
+the table `usage_counter`.
+"""
 
 from __future__ import annotations
 
@@ -19,36 +21,42 @@ logger = logging.getLogger(__name__)
 sql = queries(__file__)
 
 FLUSH_SECONDS = 5.0
+TILES, SEARCHES, FILES = "tile_requests", "public_search_requests", "public_file_requests"
 PAYER = "opstac.payer"
 """Key of the scope under which whoever resolves an asset says whose it is."""
 
 
-class TileCount:
-    """Tiles served, by organization. A crash loses what was counted since the last flush."""
+class UsageCount:
+    """Reads answered, by organization and metric. A crash loses those since the last flush."""
 
     def __init__(self, pool: Pool) -> None:
         """`pool`: of a role that may call `count_usage`."""
         self._pool = pool
-        self._tiles: Counter[str] = Counter()
+        self._counted: Counter[tuple[str, str]] = Counter()
 
-    def note(self, organization: str) -> None:
-        """One tile was served from an organization's data."""
-        self._tiles[organization] += 1
+    def note(self, organization: str, metric: str = TILES) -> None:
+        """One read of an organization's data was answered."""
+        self._counted[organization, metric] += 1
 
     async def flush(self) -> None:
         """Write down what was counted; where the database cannot be reached it is kept."""
-        if not self._tiles:
+        if not self._counted:
             return
-        taken, self._tiles = self._tiles, Counter()
+        taken, self._counted = self._counted, Counter()
         rows = sorted(taken.items())  # one order for all processes: rows are locked in it
         try:
             async with self._pool.connection() as connection:
                 await connection.execute(
-                    sql.count_tiles, {"orgs": [r[0] for r in rows], "tiles": [r[1] for r in rows]}
+                    sql.count,
+                    {
+                        "orgs": [organization for (organization, _), _ in rows],
+                        "metrics": [metric for (_, metric), _ in rows],
+                        "values": [value for _, value in rows],
+                    },
                 )
         except (psycopg.Error, PoolTimeout, OSError):
-            self._tiles.update(taken)
-            logger.warning("tiles could not be counted; trying again", exc_info=True)
+            self._counted.update(taken)
+            logger.warning("reads could not be counted; trying again", exc_info=True)
 
     async def run(self) -> None:
         """Flush again and again, until cancelled."""
@@ -58,9 +66,9 @@ class TileCount:
 
 
 @asynccontextmanager
-async def counting(pool: Pool) -> AsyncIterator[TileCount]:
+async def counting(pool: Pool) -> AsyncIterator[UsageCount]:
     """A count that is flushed in the background, and at the end."""
-    count = TileCount(pool)
+    count = UsageCount(pool)
     task = asyncio.create_task(count.run())
     try:
         yield count
@@ -73,7 +81,7 @@ async def counting(pool: Pool) -> AsyncIterator[TileCount]:
 class Counted:
     """ASGI: counts the pictures that an app sends with 200; not refusals, 304 and documents."""
 
-    def __init__(self, app: ASGIApp, count: TileCount) -> None:
+    def __init__(self, app: ASGIApp, count: UsageCount) -> None:
         self._app = app
         self._count = count
 

@@ -1,5 +1,5 @@
--- name: count_tiles
-select opstac.count_usage(counted.organization, 'tile_requests', counted.tiles)
-from unnest(cast(:orgs as text[]), cast(:tiles as bigint[])) with ordinality
-       as counted (organization, tiles, place)
+-- name: count
+select opstac.count_usage(counted.organization, counted.metric, counted.value)
+from unnest(cast(:orgs as text[]), cast(:metrics as text[]), cast(:values as bigint[])) with ordinality
+       as counted (organization, metric, value, place)
 order by counted.place;

@@ -132,6 +132,17 @@ LIMIT_PLACEMENT = Variable("OPSTAC_LIMIT_PLACEMENT", 60, "Calls a minute that pl
 LIMIT_PUBLIC = Variable(
     "OPSTAC_LIMIT_PUBLIC", 60, "Calls a minute of one address without a credential."
 )
+LIMIT_READS = Variable(
+    "OPSTAC_LIMIT_READS",
+    0,
+    "Searches, tiles and files a minute of one organisation's callers; 0: as many as they like.",
+)
+LIMIT_PUBLIC_READS = Variable(
+    "OPSTAC_LIMIT_PUBLIC_READS",
+    6000,
+    "Searches, tiles and files a minute of one address without a credential in a header; 0: as "
+    "many as it likes.",
+)
 UPLOAD_MAX_BYTES = Variable("OPSTAC_UPLOAD_MAX_BYTES", 10 << 30, "The largest file taken in.")
 CONVERT_INLINE_BYTES = Variable(
     "OPSTAC_CONVERT_INLINE_BYTES",
@@ -243,8 +254,9 @@ GROUPS: dict[str, tuple[Variable[object], ...]] = {
         TILE_THREADS, TILE_SECONDS, TILE_WAIT_SECONDS, TILE_MEMORY_MB, RASTER_HOSTS, RASTER_ALLOW,
     ),
     "Limits": (
-        LIMIT_ORGANIZATION, LIMIT_SPEND, LIMIT_PLACEMENT, LIMIT_PUBLIC, UPLOAD_MAX_BYTES,
-        CONVERT_INLINE_BYTES, STORAGE_QUOTA_BYTES, SIGNUP_CREDITS,
+        LIMIT_ORGANIZATION, LIMIT_SPEND, LIMIT_PLACEMENT, LIMIT_PUBLIC, LIMIT_READS,
+        LIMIT_PUBLIC_READS, UPLOAD_MAX_BYTES, CONVERT_INLINE_BYTES, STORAGE_QUOTA_BYTES,
+        SIGNUP_CREDITS,
     ),
     "Work": (
         ORG_RUNNING, WORKER_CONCURRENCY, JOB_TIMEOUT_SECONDS, WORKER_NAME, BLOCK_THREADS,

@@ -151,6 +151,72 @@ async def test_only_a_project_admin_makes_public_and_takes_it_back(api, tenant):
     assert acme["open_item"] not in ids(await api.client.get("/assets/stac/search?limit=1000"))
 
 
+async def test_whoever_may_not_publish_puts_nothing_into_a_public_collection(api, tenant):
+    acme = await tenant("doors")
+    editor = await api.key(
+        acme["owner"], "collections:*", "items:*", "uploads:*", "processing:*", "clip:*"
+    )
+    item = {"type": "user_raster", "project_id": acme["project"], "name": "x"}
+    import_ = {
+        "type": "Feature", "stac_version": "1.0.0", "id": "brought", "geometry": FOOTPRINT,
+        "bbox": [5.3, 50.6, 5.3, 50.6],
+        "properties": {"datetime": "2026-01-01T00:00:00Z"}, "links": [], "assets": {},
+    }  # fmt: skip
+    upload = {"project_id": acme["project"], "file_count": 1, "total_bytes": 10}
+    begun = (await api.ok("uploads.initiate", upload, as_=editor))["id"]
+
+    def doors(where: str) -> list[tuple[str, dict]]:
+        to = acme[where]
+        return [
+            ("items.create", {**item, "collection_id": to}),
+            ("items.update", {"item_id": acme["loose_item"], "collection_id": to}),
+            ("items.duplicate", {"item_id": acme["closed_item"], "target_collection_id": to}),
+            ("items.duplicate", {"item_id": acme[f"{where}_item"]}),
+            (
+                "items.import",
+                {"project_id": acme["project"], "collection_id": to, "items": [import_]},
+            ),
+            ("uploads.initiate", {**upload, "target_collection_id": to}),
+            (
+                "processing.create",
+                {
+                    "job_type_id": "echo",
+                    "project_id": acme["project"],
+                    "input_params": {"message": "x"},
+                    "target_collection_id": to,
+                },
+            ),
+        ]
+
+    for op, body in [*doors("open"), ("uploads.complete", {
+        "upload_id": begun, "collection_id": acme["open"]
+    })]:  # fmt: skip
+        problem = await api.refused(403, op, body, as_=editor)
+        assert "public collection" in problem["detail"], op
+    feature = {**import_, "collection": "doors-open"}
+    for path, sent in (
+        ("items", feature),
+        ("items", {"type": "FeatureCollection", "features": [feature]}),
+        ("bulk_items", {"items": {"brought": feature}, "method": "insert"}),
+    ):
+        answer = await api.client.post(
+            f"/assets/stac/collections/doors-open/{path}",
+            json=sent,
+            headers={"Authorization": f"Bearer {editor.token}"},
+        )
+        assert answer.status_code == 403, (path, answer.text)
+    assert ids(await api.client.get("/assets/stac/search?collections=doors-open")) == {
+        acme["open_item"]
+    }
+    for op, body in doors("closed"):
+        await api.ok(op, body, as_=editor)
+    # what is in it stays theirs to describe, and an admin publishes
+    body = {"item_id": acme["open_item"], "collection_id": acme["open"], "name": "described"}
+    await api.ok("items.update", body, as_=editor)
+    for op, body in doors("open")[:4]:
+        await api.ok(op, body, as_=acme["owner"])
+
+
 async def test_files_and_tiles_of_public_items_open(api, tenant):
     acme = await tenant("files")
     with_file = {}
@@ -259,3 +325,43 @@ async def test_nobody_is_sent_to_a_foreign_host_without_a_credential(api, tenant
     assert "https://phish.example.org/a.tif" in answer.json()["detail"]
     headers = {"Authorization": f"Bearer {acme['owner'].token}"}
     assert (await api.client.get(path, headers=headers)).status_code == 302
+
+
+async def test_what_is_not_shown_cannot_be_asked_by(api, tenant):
+    acme, root = await tenant("unshown"), "/assets/stac"
+    where = {"collections": [acme["open"]]}
+    for name in ("opstac:project", "opstac:version", "properties.properties.opstac:project"):
+        equals = {"op": "=", "args": [{"property": name}, acme["project"]]}
+        for path, body in (
+            ("search", {"filter": equals}),
+            ("search", {"filter": {"op": "or", "args": [{"op": "isNull", "args": [1]}, equals]}}),
+            ("search", {"query": {name: {"eq": acme["project"]}}}),
+            ("search", {"sortby": [{"field": name, "direction": "asc"}]}),
+            ("aggregate", {"aggregations": [f"{name}_frequency"]}),
+            ("aggregate", {"aggregations": ["total_count"], "filter": equals}),
+        ):
+            answer = await api.client.post(f"{root}/{path}", json={**where, **body})
+            assert answer.status_code == 400, (path, body, answer.text)
+            assert acme["project"] not in answer.text
+        sorted_by = {"collections": acme["open"], "sortby": name}
+        assert (await api.client.get(f"{root}/search", params=sorted_by)).status_code == 400
+    for path in ("queryables", "sortables", f"collections/{acme['open']}/queryables"):
+        assert "opstac:project" not in (await api.client.get(f"{root}/{path}")).text
+    # its owner may
+    mine = {"Authorization": f"Bearer {acme['owner'].token}"}
+    body = {"aggregations": ["opstac:project_frequency"]}
+    found = (await api.client.post(f"{root}/aggregate", json=body, headers=mine)).json()
+    assert found["aggregations"][0]["buckets"][0]["key"] == acme["project"]
+
+
+async def test_a_count_of_somebody_without_a_credential_takes_a_bounded_time(
+    api, tenant, monkeypatch
+):
+    acme = await tenant("bounded")
+    monkeypatch.setattr("stac_api.search.ANONYMOUS_SECONDS", 0.001)
+    body = {"aggregations": ["total_count", "geometry_geotile_grid_frequency"]}
+    answer = await api.client.post("/assets/stac/aggregate", json=body)
+    assert answer.status_code == 400 and "takes too long" in answer.json()["detail"]
+    mine = {"Authorization": f"Bearer {acme['owner'].token}"}
+    answer = await api.client.post("/assets/stac/aggregate", json=body, headers=mine)
+    assert answer.status_code == 200, answer.text

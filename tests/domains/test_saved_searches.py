@@ -59,7 +59,7 @@ async def test_a_search_is_kept_changed_and_deleted(api):
     made = await saved(api, owner, project_id=project, description="few clouds")
     assert made["search"] == {**CLEAR, "filter-lang": "cql2-text", "limit": 100}
     got = await api.ok("saved_searches.get", {"search_id": made["id"]}, as_=owner)
-    assert got["saved_search"] == made
+    assert {**got["saved_search"], "cursor": ""} == {**made, "cursor": ""}
     await saved(api, owner, name="other")
     listed = await api.ok("saved_searches.list", {}, as_=owner)
     assert [s["name"] for s in listed["saved_searches"]] == ["other", "clear"]
@@ -182,10 +182,11 @@ async def test_the_feed_tells_what_entered_changed_and_left(api, catalogue, sett
     after, end = await feed(api, owner, search, cursor)
     assert after == [("changed", first), ("left", first), ("entered", later), ("left", later)]
     # a cursor gives the same again, and the end gives nothing
-    assert await feed(api, owner, search, cursor, limit=1) == (after, end)
-    assert await feed(api, owner, search, end) == ([], end)
+    assert (await feed(api, owner, search, cursor, limit=1))[0] == after
+    assert (await feed(api, owner, search, end))[0] == []
     assert (await feed(api, owner, search))[0] == entries + after
-    for bad in ("x", "-1", "1e3", "9" * 30):
+    other = await saved(api, owner, name="other")
+    for bad in ("x", "-1", "1", "1e3", "9" * 30, "\u00e9", end[:-4] + "AAAA", other["cursor"]):
         body = {"search_id": search["id"], "cursor": bad}
         await api.refused(422, "saved_searches.feed", body, as_=owner)
 
@@ -321,3 +322,33 @@ async def test_an_organization_without_searches_has_nothing_due(api, catalogue, 
         api.sql("select from saved_search_due where organization_id = %s", owner.organization_id)
         == []
     )
+
+
+async def test_a_cursor_tells_nothing_of_projects_its_reader_is_not_in(api, catalogue, settle):
+    owner = await api.organization()
+    mine, other = await api.project(owner), await api.project(owner, "Other")
+    member = await api.member(owner, "member")
+    body = {"project_id": mine, "user_id": member.user_id, "role": "viewer"}
+    await api.ok("projects.add_member", body, as_=owner)
+    search = await saved(api, owner)
+
+    async def told(cursor=None):
+        """Everything that the member is told where nothing of hers happens."""
+        of_feed = {"search_id": search["id"], "cursor": cursor}
+        page = await api.ok("saved_searches.feed", of_feed, as_=member)
+        assert page["entries"] == [] and not page["more"]
+        got = await api.ok("saved_searches.get", {"search_id": search["id"]}, as_=member)
+        return [page["cursor"], got["saved_search"]["cursor"]]
+
+    quiet = await told() + await told()
+    for n in range(12):
+        await scene(catalogue, owner, other, n)
+    await settle()
+    busy = await told() + await told()
+    # as long as each other, and no two alike whether something happened or not
+    assert len({len(cursor) for cursor in quiet + busy}) == 1
+    assert len(set(quiet + busy)) == len(quiet + busy)
+    seen = await scene(catalogue, owner, mine, 1)
+    await settle()
+    for cursor in quiet + busy:
+        assert (await feed(api, member, search, cursor))[0] == [("entered", seen)]

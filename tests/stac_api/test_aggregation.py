@@ -158,15 +158,6 @@ def test_what_is_in_no_bucket_is_the_overflow(client: Any, monkeypatch: pytest.M
             "aggregations": ["centroid_geotile_grid_frequency"],
             "centroid_geotile_grid_frequency_precision": "x",
         },
-        # a cell of a few centimetres, on an item of a degree
-        {
-            "aggregations": ["geometry_geotile_grid_frequency"],
-            "geometry_geotile_grid_frequency_precision": 29,
-        },
-        {
-            "aggregations": ["geometry_geohash_grid_frequency"],
-            "geometry_geohash_grid_frequency_precision": 12,
-        },
         {"aggregations": ["total_count"], "bbox": [1, 2]},
         {"aggregations": ["total_count"], "filter": {"op": "no", "args": []}},
         {"aggregations": ["total\0count"]},
@@ -190,3 +181,45 @@ def test_sql_in_names_stays_text(client: Any) -> None:
                 "/aggregate", json={"aggregations": body["aggregations"], **ranges}
             )
             assert answer.status_code == 200, answer.text
+
+
+WORLD = {
+    "type": "Polygon",
+    "coordinates": [[[-180, -90], [180, -90], [180, 90], [-180, 90], [-180, -90]]],
+}
+
+
+async def test_an_item_of_too_many_cells_is_in_no_bucket_and_keeps_nobody_from_counting(
+    server: Any, organization: Any
+) -> None:
+    made = organization()
+    # as many parts as would be four million cells of the finest grid, all in one of the coarsest
+    parts = [[[[x / 1e3 + a, y / 1e3 + b] for a, b in RING] for _ in (0,)] for x, y in MANY]
+    await made.put(
+        made.row(stac_id="world", geometry=WORLD),
+        made.row(stac_id="point", geometry={"type": "Point", "coordinates": [10.5, 50.5]}),
+        made.row(stac_id="parts", geometry={"type": "MultiPolygon", "coordinates": parts}),
+    )
+    headers = server.caller(made.visibility)
+    with httpx.Client(base_url=f"{server.url}/assets/stac", headers=headers) as client:
+        for grid, fine in (("geotile", 29), ("geohash", 12)):
+            name = f"geometry_{grid}_grid_frequency"
+
+            def counted(precision: int, name: str = name) -> Any:
+                asked = {"aggregations": name, f"{name}_precision": precision}
+                answer = client.get("/aggregate", params=asked)
+                assert answer.status_code == 200, answer.text
+                return answer.json()["aggregations"][0]
+
+            finest = counted(fine)
+            assert [b["frequency"] for b in finest["buckets"]] == [1] and finest["overflow"] == 2
+            # what is one cell at most for each part is counted once for the item
+            whole = counted(1)
+            assert (
+                sum(b["frequency"] for b in whole["buckets"]) == {"geotile": 6, "geohash": 34}[grid]
+            )
+            assert whole["overflow"] == 0
+
+
+RING = [(0, 0), (5e-4, 0), (5e-4, 5e-4), (0, 0)]
+MANY = [(x, y) for x in range(1, 91) for y in range(1, 91)]

@@ -114,6 +114,33 @@ def test_the_landing_page_and_children_say_the_same(http: httpx.Client) -> None:
         assert any(uri.endswith(part) for uri in declared), part
 
 
+def test_the_landing_page_and_children_go_on_where_there_are_more(http: httpx.Client) -> None:
+    def walk(path: str, rel: str) -> list[list[str]]:
+        pages = []
+        while path:
+            page = http.get(path).json()
+            links = {link["rel"]: link["href"] for link in page["links"]}
+            pages.append(
+                [child["id"] for child in page["children"]]
+                if "children" in page
+                else [
+                    link["href"].rpartition("/")[2]
+                    for link in page["links"]
+                    if link["rel"] == "child"
+                ]
+            )
+            path = links.get(rel, "")
+        return pages
+
+    for path in ("", "/children"):
+        assert walk(f"{path}?limit=3", "next") == [["a", "b", "c"], ["d"]], path
+        assert walk(f"{path}?limit=2", "next") == [["a", "b"], ["c", "d"]], path
+        assert walk(f"{path}?limit=2&offset=3", "previous") == [["d"], ["b", "c"], ["a", "b"]]
+        assert http.get(f"{path}?limit=0").status_code == 400
+    rels = [link["rel"] for link in http.get("").json()["links"]]
+    assert "next" not in rels and "previous" not in rels
+
+
 def test_sortables_are_listed(http: httpx.Client) -> None:
     for path in ("/sortables", "/collections/a/sortables", "/collections-sortables"):
         schema = http.get(path)

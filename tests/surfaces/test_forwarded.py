@@ -6,7 +6,7 @@ import re
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ops_gateway.surfaces.edge import Edge
@@ -57,6 +57,7 @@ def test_what_a_proxy_says_is_read(headers: dict[str, str], url: str) -> None:
     assert forwarded_url(headers, "http", "in:80") == url
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 @given(
     st.dictionaries(
         st.sampled_from(
@@ -78,12 +79,12 @@ async def test_links_follow_the_proxy_only_where_it_is_trusted(api, path):
         "Authorization": f"Bearer {(await api.organization()).token}",
     }
     inner = api.platform.app
-    for settings, base in (
+    for said, base in (
         ({}, "http://in"),
         ({"trusted_proxy": True}, "https://geo.example/eo"),
         ({"trusted_proxy": True, "public_url": "https://set.example"}, "https://set.example"),
     ):
-        app = Edge(inner.app, api.platform.authenticator, **settings)
+        app = Edge(inner.app, api.platform.authenticator, **said)
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://in") as client:
             answer = await client.get(path, headers=headers)
