@@ -145,6 +145,9 @@ def write(
     pixel_bytes: int = 64,
     halo: int = 0,
     colors: Sequence[ColorInterp] | None = None,
+    colormap: Mapping[int, Any] | None = None,
+    scales: Sequence[float] | None = None,
+    offsets: Sequence[float] | None = None,
     categorical: bool = False,
     level: int = cog.LEVEL,
     tags: dict[str, str] | None = None,
@@ -159,6 +162,9 @@ def write(
     Args:
         sources, params, pixel_bytes, halo, threads: see `results`.
         band_names: one for each band that the function returns.
+        colormap: colours of the values of a file of one band.
+        scales, offsets: one for each band; they are written down, the function returns stored
+            numbers.
         categorical: overviews take the most frequent value instead of the average.
         tags: of the file.
         progress: gets a fraction in [0, 1] and a word.
@@ -185,6 +191,9 @@ def write(
             nodata=nodata,
             band_names=band_names,
             color_interpretation=colors,
+            scales=scales,
+            offsets=offsets,
+            colormap=dict(colormap) if colormap else None,
             tags=tags,
         ) as out:
             for block, made in results(

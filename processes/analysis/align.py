@@ -7,7 +7,7 @@ value. Only pixels that are valid take part, so no-data does not bleed into its 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,12 @@ from raster import reader
 from raster.reader import Gridded, Layout
 
 SOURCE_PIXELS = 8_000_000
-"""A target window is cut up where more source pixels would be read for it at once."""
+"""A target window is cut up where more source pixels (times bands) would be read at once."""
 _COARSER = 1.5  # from this ratio of resolutions on, a finer raster is averaged
 _TOLERANCE = 1e-3  # source pixels: how far from its exact place a value may be taken
 _WHOLE = 1e-3  # pixels: how far from a whole pixel a shift may be
+_REACH = {"nearest": 0, "bilinear": 1, "cubic": 2, "cubic_spline": 2, "lanczos": 3}
+"""How many pixels a kernel reaches, of the source or, where that is coarser, of the target."""
 
 
 def gsd(dataset: Gridded) -> float:
@@ -158,12 +160,19 @@ def read(
     height, width = int(window.height), int(window.width)
     out = _nothing(dtype, len(indexes), height, width)
     hidden = np.ma.getmaskarray(out)
-    for piece, part in _pieces(source, onto, window):
-        found = _warp(source, layout, indexes, onto, piece, part, resampling, scaled, dtype)
+    reach = _REACH.get(resampling, 1)
+    for piece, part in _pieces(source, onto, window, len(indexes), reach):
         rows, columns = _slices(piece, window)
-        valid = ~np.isnan(found)
-        out.data[:, rows, columns] = np.where(valid, found, 0)
-        hidden[:, rows, columns] = ~valid
+        # a single pixel may need more of a fine source than all bands of it at once
+        together = max(1, int(SOURCE_PIXELS // (part.width * part.height)))
+        for first in range(0, len(indexes), together):
+            some = slice(first, first + together)
+            found = _warp(
+                source, layout, indexes[some], onto, piece, part, resampling, scaled, dtype
+            )
+            valid = ~np.isnan(found)
+            out.data[some, rows, columns] = np.where(valid, found, 0)
+            hidden[some, rows, columns] = ~valid
     return out
 
 
@@ -215,16 +224,18 @@ def _slices(piece: Window, window: Window) -> tuple[slice, slice]:
     return slice(top, top + int(piece.height)), slice(left, left + int(piece.width))
 
 
-def _pieces(source: DatasetReader, onto: Gridded, window: Window) -> Any:
-    """(target window, source window or None where they do not meet), none of them too large."""
+def _pieces(
+    source: DatasetReader, onto: Gridded, window: Window, bands: int, reach: int
+) -> Iterator[tuple[Window, Window]]:
+    """(target window, source window) wherever they meet, none of them too large."""
     todo = [window]
     while todo:
         piece = todo.pop()
-        part = _source_window(source, onto, piece)
+        part = _source_window(source, onto, piece, reach)
         if part is None:
             continue
         height, width = int(piece.height), int(piece.width)
-        if part.width * part.height <= SOURCE_PIXELS or height * width == 1:
+        if part.width * part.height * bands <= SOURCE_PIXELS or height * width == 1:
             yield piece, part
             continue
         left, top = int(piece.col_off), int(piece.row_off)
@@ -238,7 +249,9 @@ def _pieces(source: DatasetReader, onto: Gridded, window: Window) -> Any:
             todo.append(reader.pixels(left, top + half, width, height - half))
 
 
-def _source_window(source: DatasetReader, onto: Gridded, piece: Window) -> Window | None:
+def _source_window(
+    source: DatasetReader, onto: Gridded, piece: Window, reach: int
+) -> Window | None:
     """What of the source a target window needs, with a margin for interpolation."""
     left, top = float(piece.col_off), float(piece.row_off)
     right, bottom = left + piece.width, top + piece.height
@@ -258,7 +271,7 @@ def _source_window(source: DatasetReader, onto: Gridded, piece: Window) -> Windo
     c = inverse.a * moved[:, 0] + inverse.b * moved[:, 1] + inverse.c
     r = inverse.d * moved[:, 0] + inverse.e * moved[:, 1] + inverse.f
     scale = max(np.ptp(c) / piece.width, np.ptp(r) / piece.height, 1.0)
-    margin = math.ceil(3 * scale) + 2
+    margin = math.ceil(reach * scale) + 2
     x0, x1 = max(math.floor(c.min()) - margin, 0), min(math.ceil(c.max()) + margin, source.width)
     y0, y1 = max(math.floor(r.min()) - margin, 0), min(math.ceil(r.max()) + margin, source.height)
     return reader.pixels(x0, y0, x1 - x0, y1 - y0) if x0 < x1 and y0 < y1 else None
@@ -289,12 +302,29 @@ def _warp(
         "XSCALE": across,
         "YSCALE": down,
     }
+    place = _at(source.transform, part)
     for band, target in zip(given, out, strict=True):
         try:
-            _warp_band(band, _at(source.transform, part), source.crs, target, options)
+            for turned in _turns(source, place, part):
+                if turned == place:
+                    _warp_band(band, turned, source.crs, target, options)
+                else:
+                    beyond = np.full_like(target, np.nan)
+                    _warp_band(band, turned, source.crs, beyond, options)
+                    np.copyto(target, beyond, where=np.isnan(target))
         except RasterioError as error:
             raise MethodError("grid_mismatch", f"the rasters cannot be aligned: {error}") from None
     return out
+
+
+def _turns(source: DatasetReader, place: Affine, part: Window) -> list[Affine]:
+    """Where a part lies, and a turn of the Earth from there what of it is beyond ±180°."""
+    if not source.crs.is_geographic:
+        return [place]
+    ends = [reader.place(place, c, r)[0] for c in (0, part.width) for r in (0, part.height)]
+    turns = [0.0, *([-360.0] if max(ends) > 180 else []), *([360.0] if min(ends) < -180 else [])]
+    t = place
+    return [Affine(t.a, t.b, t.c + turn, t.d, t.e, t.f) for turn in turns]
 
 
 def _warp_band(
