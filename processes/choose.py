@@ -1,9 +1,8 @@
 """Inputs and choices that processes of one item share: which asset, which band, what is known."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -79,58 +78,6 @@ def check_band(inputs: OneBand, sources: Mapping[str, Source]) -> None:
             raise JobError("band_missing", f"no band {inputs.band}; the raster has {count}")
     elif names and bands.resolve(inputs.band, names) is None:
         raise no_band(inputs.band, names)
-
-
-@dataclass(frozen=True)
-class BandAt:
-    """A band of an asset, by its number from 1."""
-
-    source: Source
-    index: int
-
-
-def find_bands(
-    roles: Sequence[str], sources: Mapping[str, Source], mapping: Mapping[str, int] | None
-) -> list[BandAt]:
-    """The bands of these roles: of one asset that has them all, else of the first that has each.
-
-    Args:
-        mapping: an explicit choice such as `{"BLUE": 1}`; wins over names.
-
-    Raises: JobError("band_missing"): with the names that there are.
-    """
-    places = [{role: _place(role, s, len(sources), mapping) for role in roles} for s in
-              sources.values()]  # fmt: skip
-    whole = [n for n, found in enumerate(places) if all(found.values())]
-    order = [*whole[:1], *range(len(places))]
-    given = list(sources.values())
-    made = []
-    for role in roles:
-        index, source = next(((places[n][role], given[n]) for n in order if places[n][role]),
-                             (None, None))  # fmt: skip
-        if index is None or source is None:
-            seen = sorted({name for s in given for name in names_of(s) if name})
-            there = ", ".join(seen[:40]) or "without names"
-            raise JobError("band_missing", f"no {role} band; the item's bands: {there}")
-        made.append(BandAt(source, index))
-    return made
-
-
-def _place(role: str, source: Source, among: int, mapping: Mapping[str, int] | None) -> int | None:
-    names = names_of(source)
-    count = source.asset.get("band_count") or len(names)
-    index = bands.resolve(role, names, mapping)
-    if index is None and among > 1 and bands.resolve(role, [source.asset_key]):
-        index = 1  # one file a band: the asset's key is the band's name
-    return index if index is not None and index <= max(count, 1) else None
-
-
-def names_of(source: Source) -> list[str | None]:
-    """Band names of the platform, else of the file where it can be opened."""
-    if source.band_names or not source.path:
-        return list(source.band_names or ())
-    with reader.open_guarded(source.path) as dataset:
-        return list(dataset.descriptions)
 
 
 def open_band(source: Source, band: int | str) -> tuple[Any, reader.Layout, int]:

@@ -40,9 +40,9 @@ class OpenBand:
 
 
 def names_of(source: Source) -> list[str]:
-    """Band names of the platform, else of the file."""
-    if source.band_names:
-        return source.band_names
+    """Band names of the platform, else of the file where it can be opened."""
+    if source.band_names or not source.path:
+        return source.band_names or []
     with reader.open_guarded(source.path) as dataset:
         return [description or "" for description in dataset.descriptions]
 
@@ -65,6 +65,7 @@ def find(
     found: list[dict[str, Band]] = []
     for source in sources:
         names = named[source.asset_key]
+        count = source.asset.get("band_count") or len(names)
         here: dict[str, Band] = {}
         for name in wanted:
             index = bands.resolve(name, names, mapping)
@@ -73,7 +74,7 @@ def find(
             if index is None and len(sources) > 1 and bands.resolve(name, [source.asset_key]):
                 # one file a band: the asset's key is the band's name
                 index = 1
-            if index is not None and 1 <= index <= max(len(names), 1):
+            if index is not None and 1 <= index <= max(count, 1):
                 here[name] = Band(source, index)
         if len(here) == len(set(wanted)):
             return here
@@ -83,11 +84,9 @@ def find(
         band = next((here[name] for here in found if name in here), None)
         if band is None:
             seen = sorted({n for names in named.values() for n in names if n})
-            raise JobError(
-                "band_missing",
-                f"no {name} band; the bands of item {sources[0].item_id if sources else ''} are: "
-                f"{', '.join(seen)}",
-            )
+            there = ", ".join(seen[:40]) or "without names"
+            item = sources[0].item_id if sources else ""
+            raise JobError("band_missing", f"no {name} band; the bands of item {item} are: {there}")
         chosen[name] = band
     return chosen
 

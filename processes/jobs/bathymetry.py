@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field, model_validator
 
-from processes import blocks, choose
+from processes import blocks, choose, scene
 from processes.analysis import align
 from processes.blocks import Block, Files
 from processes.choose import OneItem
@@ -75,7 +75,7 @@ class BathymetryInputs(OneItem):
 
 def check_sources(inputs: BathymetryInputs, sources: Mapping[str, Source]) -> None:
     """Whether there is a blue and a green band. Raises: JobError."""
-    choose.find_bands(ROLES, sources, inputs.band_mapping)
+    scene.find(ROLES, list(sources.values()), inputs.band_mapping)
 
 
 @process(
@@ -105,7 +105,8 @@ def run(ctx: RunContext[BathymetryInputs]) -> list[Output]:
     without a scale are divided by 10,000 (of 8 bits: by 255). Land and clouds are not told from
     water: give the water as `geometry`."""
     inputs = ctx.inputs
-    blue, green = choose.find_bands(ROLES, ctx.sources, inputs.band_mapping)
+    found = scene.find(ROLES, list(ctx.sources.values()), inputs.band_mapping)
+    blue, green = (found[role] for role in ROLES)
     used = {band.source.asset_key: band.source for band in (blue, green)}
     divisors: list[int | None] = []
     with choose.opened(used) as datasets:

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from rasterio.enums import ColorInterp
 
-from processes import colormaps
+from processes import colormaps, scene
 from processes.analysis import align
 from processes.blocks import Block, Files, Grid, write
 from processes.geometry import Polygonal, area_km2
@@ -24,8 +23,11 @@ from processes.process import (
     SourceRef,
     process,
 )
-from raster import bands, reader
+from processes.scene import Band
+from raster import reader
 from raster.errors import RasterError
+
+ROLES = ("red", "nir")
 
 
 class NdviInputs(BaseModel):
@@ -56,12 +58,6 @@ class NdviInputs(BaseModel):
     output_name: str | None = Field(default=None, min_length=1, max_length=200)
 
 
-@dataclass(frozen=True)
-class _Band:
-    source: Source
-    index: int
-
-
 def sources(inputs: NdviInputs) -> tuple[SourceRef, ...]:
     """The one item."""
     keys = (inputs.asset_key,) if inputs.asset_key else None
@@ -74,8 +70,7 @@ def check_sources(inputs: NdviInputs, sources: Mapping[str, Source]) -> None:
     Raises: JobError.
     """
     if all(source.band_names for source in sources.values()):
-        for role in ("red", "nir"):
-            _find(inputs, sources, role)
+        scene.find(ROLES, list(sources.values()), inputs.band_mapping)
 
 
 @process(
@@ -99,8 +94,8 @@ def run(ctx: RunContext[NdviInputs]) -> list[Output]:
     """(nir - red) / (nir + red) of an item, scale and offset applied first, clipped to [-1, 1].
     Where a band is invalid or the sum is zero there is no data. With a colour ramp: a picture of
     it."""
-    red = _find(ctx.inputs, ctx.sources, "red")
-    nir = _find(ctx.inputs, ctx.sources, "nir")
+    found = scene.find(ROLES, list(ctx.sources.values()), ctx.inputs.band_mapping)
+    red, nir = (found[role] for role in ROLES)
     path = ctx.out_dir / "ndvi_output.tif"
     colormap = ctx.inputs.colormap
     rgba = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
@@ -152,35 +147,7 @@ def ndvi(red: np.ma.MaskedArray, nir: np.ma.MaskedArray) -> np.ndarray:
     return value
 
 
-def _find(inputs: NdviInputs, sources: Mapping[str, Source], role: str) -> _Band:
-    """The band of this role: in an asset that has both, else in the first that has it."""
-    mapping = inputs.band_mapping
-    found: list[tuple[bool, Source, int]] = []
-    for source in sources.values():
-        names = _names(source)
-        index = bands.resolve(role, names, mapping)
-        if index is None and len(sources) > 1 and bands.role(source.asset_key) is not None:
-            # one file a band: the asset's key is the band's name
-            index = 1 if bands.resolve(role, [source.asset_key]) else None
-        if index is not None and 1 <= index <= max(len(names), 1):
-            both = all(bands.resolve(r, names, mapping) for r in ("red", "nir"))
-            found.append((both, source, index))
-    if not found:
-        seen = sorted({n for s in sources.values() for n in _names(s) if n})
-        raise JobError("band_missing", f"no {role} band; the item's bands are: {', '.join(seen)}")
-    _, source, index = max(found, key=lambda entry: entry[0])
-    return _Band(source, index)
-
-
-def _names(source: Source) -> list[str]:
-    """Band names of the platform, else of the file."""
-    if source.band_names:
-        return source.band_names
-    with reader.open_guarded(source.path) as dataset:
-        return [description or "" for description in dataset.descriptions]
-
-
-def _grid(red: _Band, nir: _Band, geometry: Mapping[str, Any] | None) -> Grid:
+def _grid(red: Band, nir: Band, geometry: Mapping[str, Any] | None) -> Grid:
     """The grid of both bands within the area. Raises: JobError."""
     with ExitStack() as stack:
         opened = [stack.enter_context(reader.open_guarded(b.source.path)) for b in (red, nir)]
