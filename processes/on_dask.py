@@ -26,7 +26,7 @@ from processes.grid import Block
 from processes.process import JobError
 
 SCHEDULER = "OPSTAC_DASK_SCHEDULER"
-_PACKAGES = ("numpy", "rasterio", "numexpr", "shapely", "pyproj")
+_PACKAGES = ("numpy", "rasterio", "numexpr", "shapely", "pyproj", "opencv-python-headless")
 _ENOUGH = 1e9  # of the resource: what one worker computes at a time is bounded by its threads
 _WAIT_SECONDS = 60.0
 _CONNECT_SECONDS = 10

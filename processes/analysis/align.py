@@ -7,7 +7,7 @@ value. Only pixels that are valid take part, so no-data does not bleed into its 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from rasterio.windows import Window
 from processes.method import MethodError
 from raster import reader
 from raster.reader import Gridded, Layout
+
+Convert = Callable[[np.ma.MaskedArray], np.ma.MaskedArray]
 
 SOURCE_PIXELS = 8_000_000
 """A target window is cut up where more source pixels (times bands) would be read at once."""
@@ -144,19 +146,26 @@ def read(
     resampling: str,
     scaled: bool = True,
     dtype: str = "float32",
+    convert: Convert | None = None,
 ) -> np.ma.MaskedArray:
     """Bands of `source` on a window of `onto`'s grid.
 
     Args:
         dtype: of the answer, `float32` or, for numbers that float32 cannot hold, `float64`.
+        convert: what is made of the source's pixels before they come onto the grid.
 
     Returns: shape (bands, rows, columns); masked where the source has no value, and 0 there.
 
     Raises: MethodError("grid_mismatch"), RasterError.
     """
     moved = shift(source, onto)
+
+    def pixels(some: Sequence[int], there: Window) -> np.ma.MaskedArray:
+        found = reader.read(source, some, window=there, layout=layout, scaled=scaled)
+        return found if convert is None else convert(found)
+
     if moved is not None:
-        return _moved(source, layout, indexes, window, moved, scaled, dtype)
+        return _moved(source, pixels, indexes, window, moved, dtype)
     height, width = int(window.height), int(window.width)
     out = _nothing(dtype, len(indexes), height, width)
     hidden = np.ma.getmaskarray(out)
@@ -167,9 +176,8 @@ def read(
         together = max(1, int(SOURCE_PIXELS // (part.width * part.height)))
         for first in range(0, len(indexes), together):
             some = slice(first, first + together)
-            found = _warp(
-                source, layout, indexes[some], onto, piece, part, resampling, scaled, dtype
-            )
+            values = pixels(indexes[some], part)
+            found = _warp(values, source, onto, piece, part, resampling, dtype)
             valid = ~np.isnan(found)
             out.data[some, rows, columns] = np.where(valid, found, 0)
             hidden[some, rows, columns] = ~valid
@@ -183,11 +191,10 @@ def _nothing(dtype: str, *shape: int) -> np.ma.MaskedArray:
 
 def _moved(
     source: DatasetReader,
-    layout: Layout,
+    pixels: Callable[[Sequence[int], Window], np.ma.MaskedArray],
     indexes: Sequence[int],
     window: Window,
     moved: tuple[int, int],
-    scaled: bool,
     dtype: str,
 ) -> np.ma.MaskedArray:
     """The same pixels, which may lie outside the source."""
@@ -197,15 +204,13 @@ def _moved(
     y0, y1 = max(top, 0), min(top + height, source.height)
     if (x0, x1, y0, y1) == (left, left + width, top, top + height):
         there = reader.pixels(left, top, width, height)
-        found = reader.read(source, indexes, window=there, layout=layout, scaled=scaled)
-        return _below(found, dtype)
+        return _below(pixels(indexes, there), dtype)
     out = _nothing(dtype, len(indexes), height, width)
     hidden = np.ma.getmaskarray(out)
     if x0 < x1 and y0 < y1:
         there = reader.pixels(x0, y0, x1 - x0, y1 - y0)
-        found = reader.read(source, indexes, window=there, layout=layout, scaled=scaled)
         rows, columns = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
-        kept = _below(found, dtype)
+        kept = _below(pixels(indexes, there), dtype)
         out.data[:, rows, columns] = kept.data
         hidden[:, rows, columns] = np.ma.getmaskarray(kept)
     return out
@@ -278,19 +283,16 @@ def _source_window(
 
 
 def _warp(
+    values: np.ma.MaskedArray,
     source: DatasetReader,
-    layout: Layout,
-    indexes: Sequence[int],
     onto: Gridded,
     piece: Window,
     part: Window,
     resampling: str,
-    scaled: bool,
     dtype: str,
 ) -> np.ndarray:
-    values = reader.read(source, indexes, window=part, layout=layout, scaled=scaled)
     given = np.where(np.ma.getmaskarray(values), np.nan, values.data).astype(dtype)
-    out = np.full((len(indexes), int(piece.height), int(piece.width)), np.nan, dtype)
+    out = np.full((len(values), int(piece.height), int(piece.width)), np.nan, dtype)
     across, down = _ratios(source, onto)
     options = {
         "crs": onto.crs,

@@ -64,7 +64,7 @@ class Mask(Params):
     exclude: list[int] = Field(
         default=[],
         max_length=256,
-        description="Values that do not count; for SCL usually 0, 1, 3, 8, 9, 10, 11.",
+        description="Values that do not count; for SCL usually 0, 1, 3, 8, 9, 10, and 11 for snow.",
     )
     keep: list[int] = Field(
         default=[], max_length=256, description="Values that alone count; excludes the rest."

@@ -9,7 +9,7 @@ import numpy as np
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from processes.analysis import align
+from processes.analysis import align, clouds
 from processes.analysis.params import Mask, Measure
 from processes.method import Item, MethodError
 from processes.process import Source
@@ -113,7 +113,10 @@ class Quantity:
             values = self.formula.evaluate(dict(enumerate(arrays, start=1)))[0]
         masked = np.ma.getmaskarray(values) | ~np.isfinite(values.data)
         if self.mask is not None:
-            masked |= self._hidden(self.mask, window, target)
+            band = self.mask.band
+            masked |= clouds.hidden_on(
+                band.dataset, band.layout, band.index, self.mask.spec, onto=target, window=window
+            )
         data = np.where(masked, np.float32(0), values.data).astype(np.float32, copy=False)
         return np.ma.MaskedArray(data, mask=masked)
 
@@ -140,42 +143,6 @@ class Quantity:
                 factor = self.inputs[p].factor
                 found[p] = values if factor == 1.0 else values * np.float32(factor)
         return [found[place] for place in range(len(self.inputs))]
-
-    def _hidden(self, mask: _MaskBand, window: Window, target: DatasetReader) -> np.ndarray:
-        """True where the mask band says that the pixel does not count."""
-        band, spec = mask.band, mask.spec
-        if align.shift(band.dataset, target) is not None:
-            return self._excluded(spec, self._classes(band, target, window))
-        finer = align.resampling_for(band.dataset, target, categorical=True) == "mode"
-        if not finer:
-            return self._excluded(spec, self._classes(band, target, window))
-        # of several mask pixels in one, a single hidden one hides it
-        hidden = np.zeros((int(window.height), int(window.width)), bool)
-        for kind in ("min", "max", "mode"):
-            values = align.read(
-                band.dataset, band.layout, [band.index], onto=target, window=window,
-                resampling=kind, scaled=False,
-            )[0]  # fmt: skip
-            hidden |= self._excluded(spec, values)
-        return hidden
-
-    def _classes(self, band: Band, target: DatasetReader, window: Window) -> np.ma.MaskedArray:
-        return align.read(
-            band.dataset, band.layout, [band.index], onto=target, window=window,
-            resampling="nearest", scaled=False,
-        )[0]  # fmt: skip
-
-    @staticmethod
-    def _excluded(spec: Mask, values: np.ma.MaskedArray) -> np.ndarray:
-        hidden = np.ma.getmaskarray(values).copy()
-        whole = np.where(hidden, 0, values.data).astype(np.int64)
-        if spec.exclude:
-            hidden |= np.isin(whole, spec.exclude)
-        if spec.keep:
-            hidden |= ~np.isin(whole, spec.keep)
-        for bit in spec.bits:
-            hidden |= (whole >> bit) & 1 == 1
-        return hidden
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,22 @@ def rasters() -> dict[str, Path]:
     }
 
 
+CLOUDED = ("10", "13", "15", "18", "20")
+"""Days of August 2023 on which one place was seen, mostly through clouds."""
+
+
+@pytest.fixture
+def clouded() -> dict[str, tuple[Path, Path]]:
+    """Day → four bands of reflectance, and their scene classification."""
+    return {
+        day: (
+            RASTERS / f"s2-33TWM_2023-08-{day}_120m.tif",
+            RASTERS / f"s2-33TWM_2023-08-{day}_scl_120m.tif",
+        )
+        for day in CLOUDED
+    }
+
+
 @pytest.fixture
 def process_on(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """`process_on("index", inputs, sources)` → the one output."""
