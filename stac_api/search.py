@@ -53,9 +53,10 @@ class Page:
         features: as clients see them.
         matched: how many items match in all; None on pages after the first of a caller that pages
             without counting.
-        estimated: `matched` is the planner's estimate; what is certain is that there are more than
-            `COUNTED_EXACTLY`.
+        estimated: `matched` is the planner's estimate, as there are more than `COUNTED_EXACTLY` or
+            counting them is not cheap.
         next, prev: paging tokens; None at the end and at the beginning.
+        at_least: of an estimate, how many are certain.
     """
 
     features: list[Document]
@@ -63,6 +64,7 @@ class Page:
     estimated: bool
     next: str | None
     prev: str | None
+    at_least: int = 0
 
     def collection(self, links: Iterable[Mapping[str, Any]] = ()) -> Document:
         """The GeoJSON FeatureCollection."""
@@ -76,7 +78,7 @@ class Page:
             document["numberMatched"] = self.matched
             if self.estimated:
                 document["numberMatchedEstimated"] = True
-                document["opstac:numberMatchedAtLeast"] = COUNTED_EXACTLY + 1
+                document["opstac:numberMatchedAtLeast"] = self.at_least
         return document
 
 
@@ -161,18 +163,17 @@ class Searcher:
         del rows[request.limit :]
         if backward:
             rows.reverse()
-        matched, estimated = (
-            place.get("m", [None, False]) if place else (row["matched"], row["estimated"])
-        )
+        counted = [row["matched"], bool(row["estimated"]), row["at_least"]]
+        if place:  # a token of an earlier version has no third
+            counted = [*place.get("m", [None, False]), COUNTED_EXACTLY + 1][:3]
+        matched, estimated, at_least = counted
         ends = _ends(rows, place, more, backward, request)
         sealed = [
-            tokens.seal(self._key, binding, {"d": way, "k": at, "m": [matched, estimated]})
-            if at
-            else None
+            tokens.seal(self._key, binding, {"d": way, "k": at, "m": counted}) if at else None
             for way, at in zip("np", ends, strict=True)
         ]
         features = await self._features(visibility, rows, row["base"], request, mount)
-        return Page(features, matched, bool(estimated), sealed[0], sealed[1])
+        return Page(features, matched, estimated, sealed[0], sealed[1], at_least or 0)
 
     async def ids(self, visibility: Visibility, names: Iterable[str]) -> dict[str, list[str]]:
         """Collection ids that names (id, slug or project id) stand for; unknown ones are absent."""

@@ -1,5 +1,5 @@
 -- name: search_items
-select rows, base::text as base, matched, estimated
+select rows, base::text as base, matched, estimated, at_least
 from opstac.search_items(:organization, :slot, :projects, :collections, :ids, :search::text::jsonb,
   :limit, :offset, :after::text::jsonb, :reverse, :count)
 
@@ -7,7 +7,7 @@ from opstac.search_items(:organization, :slot, :projects, :collections, :ids, :s
 select name, id, slug from opstac.stac_names(:organization, :projects, :names)
 
 -- name: search_public_items
-select rows, base::text as base, matched, estimated
+select rows, base::text as base, matched, estimated, at_least
 from opstac.search_public_items(:collections, :ids, :search::text::jsonb, :limit, :offset, :after::text::jsonb,
   :reverse, :count)
 

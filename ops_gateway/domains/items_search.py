@@ -53,11 +53,9 @@ class FeatureCollectionOutput(Output):
     links: list[dict[str, Any]] = Field(default_factory=list)
 
 
-def next_link(
-    ctx: Context, page: Page, start: int, body: Mapping[str, Any]
-) -> list[dict[str, Any]]:
+def next_link(ctx: Context, page: Page, body: Mapping[str, Any]) -> list[dict[str, Any]]:
     """How to ask for the page after this one: the same call with `body`; none at the end."""
-    if page.matched is None or start + len(page.features) >= page.matched or not page.features:
+    if page.next is None:
         return []
     href = f"{ctx.base_url}/v1/op/{ctx.operation}"
     return [{"rel": "next", "href": href, "method": "POST", "merge": True, "body": dict(body)}]
@@ -83,7 +81,7 @@ async def find(
     mount = search.mount_of(ctx, body.base_url)
     page = await search.run(ctx, visible, asked, mount)
     following = {"offset": body.offset + len(page.features)}
-    answer = collection_of(page, next_link(ctx, page, body.offset, following))
+    answer = collection_of(page, next_link(ctx, page, following))
     if body.format == "items":
         ids = [feature["properties"]["opstac:id"] for feature in page.features]
         rows = {row["id"]: row for row in await ctx.rows(None, sql.items, ids=ids)}

@@ -61,7 +61,7 @@ async def stac_search(ctx: Context, body: SearchInput) -> FeatureCollectionOutpu
     mount = search.mount_of(ctx, body.base_url)
     page = await search.run(ctx, search.visibility_of(ctx.principal), asked, mount)
     links = [{"rel": "root", "type": "application/json", "href": mount.root}]
-    links += next_link(ctx, page, asked["offset"], {"page": body.page + 1})
+    links += next_link(ctx, page, {"page": body.page + 1})
     return collection_of(page, links)
 
 
