@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,6 +31,9 @@ from db.paths import (
     check_prefix,
     disk_errors,
 )
+from db.pinned import ObjectMeta, Pinned, Pins, meta_of
+
+__all__ = ["Body", "ObjectMeta", "Objects", "Received"]
 
 # hidden from object names, which cannot begin with a dot
 PARTS_FOLDER = ".parts"
@@ -38,16 +41,6 @@ STREAM_BYTES = 1024 * 1024
 
 Body = bytes | AsyncIterator[bytes] | Path
 Accept = Callable[[int], Awaitable[None]]
-
-
-@dataclass(frozen=True)
-class ObjectMeta:
-    """What the store knows of an object."""
-
-    path: str
-    size: int
-    etag: str
-    mtime: datetime
 
 
 @dataclass(frozen=True)
@@ -80,6 +73,7 @@ class Objects:
         self._bucket: str | None = None
         self._prefix = ""
         self._root: Path | None = None
+        self._pins: Pins | None = None
         text = str(location)
         if text.startswith("s3://"):
             parts = urlsplit(text)
@@ -87,6 +81,9 @@ class Objects:
             self._store: LocalStore | S3Store = _bucket_store(
                 self._bucket, self._prefix.rstrip("/"), environ
             )
+            # threads that draw wait for its reads: it gives up sooner
+            reads = _bucket_store(self._bucket, self._prefix.rstrip("/"), environ, seconds=8)
+            self._pins = Pins(reads, self.head)
             self.parts = Parts(spool or Path(tempfile.gettempdir()) / "opstac-spool")
         elif "://" in text:
             raise ValueError(f"storage is a folder or s3://bucket/prefix, not {text!r}")
@@ -122,7 +119,8 @@ class Objects:
                     await obstore.put_async(self._store, path, data)
                 else:
                     size = await self._put_stream(path, data)
-                return size
+            self._written(path)
+            return size
         descriptor, name = await asyncio.to_thread(self._temporary)
         try:
             with disk_errors():
@@ -217,7 +215,7 @@ class Objects:
         """What is known of object `path`; None where there is none."""
         try:
             with _store_errors():
-                return _meta(await obstore.head_async(self._store, check_path(path)))
+                return meta_of(await obstore.head_async(self._store, check_path(path)))
         except ObjectMissing:
             return None
 
@@ -227,17 +225,20 @@ class Objects:
             return False
         with suppress(ObjectMissing), _store_errors():
             await obstore.delete_async(self._store, path)
+        self._written(path)
         return True
 
     async def copy(self, source: str, target: str) -> None:
         """Make `target` the same as `source`; locally both share their bytes on disk."""
         with _store_errors():
             await obstore.copy_async(self._store, check_path(source), check_path(target))
+        self._written(target)
 
     async def move(self, source: str, target: str) -> None:
         """Rename `source` to `target`."""
         with _store_errors():
             await obstore.rename_async(self._store, check_path(source), check_path(target))
+        self._written(source, target)
 
     async def list(self, prefix: str = "") -> AsyncIterator[ObjectMeta]:
         """Every object under the folder `prefix`, in no order."""
@@ -248,7 +249,7 @@ class Objects:
             async for batch in entries:
                 for entry in batch:
                     if not entry["path"].startswith(f"{PARTS_FOLDER}/"):
-                        yield _meta(entry)
+                        yield meta_of(entry)
 
     # -- uploads in pieces ----------------------------------------------------------------------
 
@@ -321,7 +322,19 @@ class Objects:
         if self._root is not None:
             return self.stamp(path)
         found = await self.head(path)
-        return "" if found is None else f"{found.etag}-{found.size:x}-{found.mtime.timestamp()}"
+        return "" if found is None else found.version
+
+    async def pinned(self, path: str, told: str) -> Pinned:
+        """The version of a bucket's object, as of at most `db.pinned.FRESH_SECONDS` ago.
+
+        Args:
+            told: what the database says that changes when the platform replaces the object.
+
+        Raises ObjectMissing, StorageUnavailable.
+        """
+        if self._pins is None:
+            raise ValueError("files of this machine are opened as they are")
+        return await self._pins.at(check_path(path), told)
 
     def gdal_path(self, path: str) -> str:
         """What GDAL opens it by."""
@@ -331,10 +344,14 @@ class Objects:
     def gdal_options(self) -> dict[str, str]:
         """GDAL's settings for the bucket's endpoint; it finds credentials and region by itself."""
         endpoint = _endpoint(self._environ)
-        if self._bucket is None or endpoint is None:
+        if self._bucket is None:
             return {}
+        # what was read of a file is forgotten with it: it may have been replaced since
+        options = {"CPL_VSIL_CURL_NON_CACHED": f"/vsis3/{self._bucket}/"}
+        if endpoint is None:
+            return options
         parts = urlsplit(endpoint)
-        return {
+        return options | {
             "AWS_S3_ENDPOINT": parts.netloc + parts.path.rstrip("/"),
             "AWS_HTTPS": "YES" if parts.scheme == "https" else "NO",
             "AWS_VIRTUAL_HOSTING": "FALSE",
@@ -363,6 +380,11 @@ class Objects:
             raise StorageUnavailable(f"the object store cannot be written: {error}") from error
 
     # -- inside ---------------------------------------------------------------------------------
+
+    def _written(self, *paths: str) -> None:
+        for path in paths:
+            if self._pins is not None:
+                self._pins.forget(path)
 
     def _temporary(self) -> tuple[int, str]:
         return tempfile.mkstemp(dir=self.parts.folder, suffix=".new")
@@ -396,14 +418,16 @@ class Objects:
         return size
 
 
-def _bucket_store(bucket: str, prefix: str, environ: Mapping[str, str]) -> S3Store:
+def _bucket_store(
+    bucket: str, prefix: str, environ: Mapping[str, str], *, seconds: int = 60
+) -> S3Store:
     endpoint = _endpoint(environ)
     plain = endpoint is not None and endpoint.startswith("http://")
     return S3Store(
         bucket,
         prefix=prefix or None,
-        client_options={"allow_http": plain, "timeout": "60s", "connect_timeout": "5s"},
-        retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=20)},
+        client_options={"allow_http": plain, "timeout": f"{seconds}s", "connect_timeout": "5s"},
+        retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=seconds / 3)},
     )
 
 
@@ -413,11 +437,6 @@ def _endpoint(environ: Mapping[str, str]) -> str | None:
         or environ.get("AWS_ENDPOINT_URL")
         or environ.get("AWS_ENDPOINT")
     )
-
-
-def _meta(entry: obstore.ObjectMeta) -> ObjectMeta:
-    tag = (entry["e_tag"] or f"{entry['size']:x}").strip('"')
-    return ObjectMeta(entry["path"], entry["size"], tag, entry["last_modified"])
 
 
 @contextmanager

@@ -26,6 +26,10 @@ class ObjectMissing(ObjectError):
     """There is no such object."""
 
 
+class ObjectChanged(ObjectError):
+    """The object is not the version any more that was asked for."""
+
+
 class StorageUnavailable(ObjectError):
     """The store does not answer, or refuses us; another try may help."""
 

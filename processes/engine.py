@@ -8,13 +8,13 @@ call can later travel to a scheduler.
 
 import dataclasses
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from processes.links import by_link, opened
 from processes.process import JobError, Output, RunContext, Source, discover, find
 from raster.child import ChildFailed, Log, run_child
 
@@ -167,35 +167,12 @@ def execute(
         place = ".".join(map(str, first["loc"]))
         raise JobError("invalid_inputs", f"{place}: {first['msg']}") from None
     given = [Source(**fields) for fields in sources]
-    with _opened(links or {}) as paths:
-        given = [_by_link(source, paths) for source in given]
+    with opened(links or {}) as paths:
+        given = [by_link(source, paths) for source in given]
         several = len({source.item_id for source in given}) > 1
         named = {f"{s.item_id}/{s.asset_key}" if several else s.asset_key: s for s in given}
         outputs = process.run(RunContext(typed, named, Path(out_dir), progress))
     return [_json(_inspected(output)) for output in outputs]
-
-
-def _by_link(source: Source, paths: Mapping[str, str]) -> Source:
-    if source.path not in paths:
-        return source
-    return dataclasses.replace(source, path=paths[source.path], elsewhere=source.path)
-
-
-@contextmanager
-def _opened(links: Mapping[str, str]) -> Generator[Mapping[str, str]]:
-    """What opens each source that has a link; where one could not be read nothing else counts."""
-    if not links:
-        yield {}
-        return
-    from raster.signed import SignedFiles
-
-    files = SignedFiles(links)
-    try:
-        with files:
-            yield files.paths
-    finally:
-        if files.failed is not None:
-            raise JobError("storage_unavailable", files.failed) from None
 
 
 def _inspected(output: Output) -> Output:

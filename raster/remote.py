@@ -154,6 +154,30 @@ class Mounted:
         self._path.close()
 
 
+class Mounts:
+    """Files that stay mounted by a name of their own, least recently asked for out first."""
+
+    def __init__(self, limit: int = 2048) -> None:
+        self._limit = limit
+        self._kept: OrderedDict[str, Mounted] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def path(self, name: str, make: Callable[[], RangeFile]) -> str:
+        """What GDAL opens the file of that name by; `make` gives it the first time.
+
+        Args:
+            name: of one file in one version.
+        """
+        with self._lock:
+            found = self._kept.get(name)
+            if found is None:
+                found = self._kept[name] = Mounted(make())
+            self._kept.move_to_end(name)
+            while len(self._kept) > self._limit:
+                self._kept.popitem(last=False)[1].close()
+            return found.path
+
+
 _files: dict[str, RangeFile] = {}
 _lock = threading.Lock()
 

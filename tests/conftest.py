@@ -203,11 +203,32 @@ async def live(dsn: str, tmp_path: Path, service: str) -> AsyncIterator[Api]:
             await serving
 
 
-@pytest.fixture(scope="session")
-def packages() -> Any:
-    """The module `tests/packages.py`: packages of other people, installed for a test."""
-    spec = importlib.util.spec_from_file_location("packages", Path(__file__).parent / "packages.py")
+def _module(name: str) -> Any:
+    """A module of this folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def packages() -> Any:
+    """The module `tests/packages.py`: packages of other people, installed for a test."""
+    return _module("packages")
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The fake of an S3-compatible store of `tests/s3.py`, which the environment leads to."""
+    s3 = _module("s3")
+    made = s3.Bucket()
+    with s3.serving(made) as url:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        monkeypatch.setenv("AWS_REGION", "eu-central-1")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        for name in s3.TOLD_GDAL:
+            monkeypatch.setenv(name, "")  # so that what the platform sets is gone after the test
+            monkeypatch.delenv(name)
+        yield made

@@ -1,7 +1,7 @@
 """Where tiles are drawn: a thread a core, a short queue, and a refusal when it is too long.
 
 Files of other hosts are drawn by threads of their own, which mostly wait: a slow host does not
-keep anybody else from being served.
+keep anybody else from being served. So are those of the platform's bucket.
 """
 
 import asyncio
@@ -112,12 +112,13 @@ class TilePool:
 
         self._near = lane("tile", workers)
         self._far = lane("far-tile", far_workers)
+        self._stored = lane("bucket-tile", far_workers)
         self._timeout_seconds = timeout_seconds
 
     @property
     def pending(self) -> int:
         """Calls running or waiting."""
-        return self._near.pending + self._far.pending
+        return self._near.pending + self._far.pending + self._stored.pending
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The function's result, computed in the pool.
@@ -128,8 +129,12 @@ class TilePool:
         Raises: Busy: too many wait, or it took longer than the time allowed.
         """
         work = Work(time.monotonic() + self._timeout_seconds)
-        far = any(isinstance(argument, AssetSource) and argument.is_far for argument in args)
-        lane = self._far if far else self._near
+        sources = [argument for argument in args if isinstance(argument, AssetSource)]
+        lane = self._near
+        if any(source.is_far for source in sources):
+            lane = self._far
+        elif any(source.is_stored for source in sources):
+            lane = self._stored
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 return await lane.run(work, lambda: function(*args, **kwargs))
@@ -142,3 +147,4 @@ class TilePool:
         """Refuse new work and drop what waits; what runs is waited for."""
         self._near.close()
         self._far.close()
+        self._stored.close()

@@ -30,6 +30,7 @@ class AssetSource:
             to take them from the file.
         is_categorical: pixels are class numbers: never interpolated.
         public: the picture may be kept by shared caches.
+        is_stored: its bytes are in the platform's own bucket.
     """
 
     path: str
@@ -45,8 +46,9 @@ class AssetSource:
     bounds: tuple[float, float, float, float] | None = None
     is_categorical: bool = False
     public: bool = False
+    is_stored: bool = False
 
     @property
     def is_far(self) -> bool:
-        """Its bytes are on another host, which may be slow."""
-        return self.path.startswith(FAR)
+        """Its bytes are on a host of somebody else, which may be slow."""
+        return self.path.startswith(FAR) and not self.is_stored

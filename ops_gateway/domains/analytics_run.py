@@ -38,6 +38,7 @@ from tiler.routes import renders
 
 sql = queries(__file__)
 
+LINK_SECONDS = 600  # longer than any method may take
 RENDER_SECONDS = 24 * 3600
 MAX_ITEMS = 500
 """Items that a collection or a search may give one call."""
@@ -65,6 +66,7 @@ async def run(
                 params=dict(raw),
                 items=[dataclasses.asdict(item) for item in items],
                 out_dir=folder,
+                links=await _links(ctx, items),
             )
         except ChildRefused as error:
             raise refusal(error, found) from None
@@ -73,6 +75,18 @@ async def run(
         name = _name(found, raw, items)
         links = [await _store(ctx, name, n, r) for n, r in enumerate(made["renders"])]
     return _with_links(made["answer"], links)
+
+
+async def _links(ctx: Context, items: Sequence[Item]) -> dict[str, str]:
+    """Path of a source in a bucket → what the child reads it by; nothing for files of ours."""
+    objects = ctx.services.objects
+    links: dict[str, str] = {}
+    for item in items:
+        for source in item.sources:
+            path = str(source.asset["object_path"])
+            if link := await objects.signed_download(path, LINK_SECONDS):
+                links[source.path] = link
+    return links
 
 
 def refusal(error: ChildRefused, found: Registered) -> OpError:
@@ -135,6 +149,7 @@ def _source(ctx: Context, row: Mapping[str, Any]) -> Source:
         asset_key=row["key"],
         path=ctx.services.objects.gdal_path(row["object_path"]),
         asset={
+            "object_path": row["object_path"],
             "checksum": row["checksum"],
             "band_count": row["band_count"],
             "band_names": list(row["band_names"]),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from db.objects import Objects
 from db.pool import Connection
 from db.queries import queries
+from ops_gateway.kernel import stored
 from ops_gateway.kernel.context import Principal
 from ops_gateway.kernel.errors import Forbidden, Gone, Invalid, NotFound, OpError
 from ops_gateway.kernel.services import Remote
@@ -127,7 +129,10 @@ async def opened(
     """
     href = row["href"]
     if href is None or remote is None or not remote.covers(href):
-        return source_of(row, profile, objects)
+        require_own(row["href"], row["asset_key"])
+        own = await stored.opened(objects, row["object_path"], _told(row))
+        source = _source(row, profile, own.path, own.version)
+        return source if objects.is_local else replace(source, is_stored=True)
     file = await remote.open(href)
     return _source(row, profile, file.path, f"{file.version}.{row['version']}")
 
@@ -135,22 +140,30 @@ async def opened(
 def unopened(
     row: Mapping[str, Any], profile: str | None, objects: Objects, remote: Remote | None
 ) -> AssetSource:
-    """As `opened` without asking any other host: a file that lies elsewhere has no path yet.
+    """As `opened` without asking any other host: a file that is not on this machine has no path.
 
     Raises: Forbidden, Invalid.
     """
     href = row["href"]
     if href is None or remote is None or not remote.covers(href):
-        return source_of(row, profile, objects)
+        source = source_of(row, profile, objects)
+        return source if objects.is_local else replace(source, path="", version="")
     return _source(row, profile, "", "")
 
 
 def source_of(row: Mapping[str, Any], profile: str | None, objects: Objects) -> AssetSource:
-    """As `opened`, for files of ours alone. Raises: Forbidden, Invalid."""
+    """As `opened`, for files of ours alone, as the database knows them. Raises: Forbidden, Invalid.
+
+    For what is read once: a bucket is not asked whether the file is still that one.
+    """
     require_own(row["href"], row["asset_key"])
     path = row["object_path"]
-    version = f"{row['checksum'][:32]}.{row['version']}.{objects.stamp(path)}"
-    return _source(row, profile, objects.gdal_path(path), version)
+    return _source(row, profile, objects.gdal_path(path), f"{_told(row)}.{objects.stamp(path)}")
+
+
+def _told(row: Mapping[str, Any]) -> str:
+    """Changes when the platform replaces the asset's file."""
+    return f"{row['checksum'][:32]}.{row['version']}"
 
 
 def _source(row: Mapping[str, Any], profile: str | None, path: str, version: str) -> AssetSource:

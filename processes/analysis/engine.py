@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from processes.analysis.context import MethodContext
+from processes.links import by_link, opened
 from processes.method import Item, MethodError, Registered, discover, first_error
 from processes.process import Source
 from raster.errors import RasterError
@@ -24,15 +25,17 @@ def execute(
     params: dict[str, Any],
     items: Sequence[Mapping[str, Any]],
     out_dir: str,
+    links: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Run a method here and now.
 
     Args:
         items: fields of `processes.method.Item`, with fields of `Source` in `sources`.
+        links: path of a source in a bucket → a signed link that it is read by.
 
     Returns: {answer, renders: [{path, name, colormap, rescale}]}.
 
-    Raises: MethodError, RasterError.
+    Raises: MethodError, RasterError; JobError("storage_unavailable").
     """
     found = discover().get(operation)
     if found is None:
@@ -41,14 +44,14 @@ def execute(
         typed = found.check(params)
     except ValidationError as error:
         raise MethodError("invalid_params", first_error(error)) from None
-    given = [item_of(fields) for fields in items]
-    ctx = MethodContext(given, Path(out_dir))
-    many = getattr(typed, "item_ids", None) is not None
-    if many and not found.together:
-        answer = _one_by_one(found, typed, ctx)
-    else:
-        with ctx.opened():
-            answer = dict(found.made.execute(typed, ctx))
+    with opened(links or {}) as paths:
+        ctx = MethodContext([_by_links(item_of(fields), paths) for fields in items], Path(out_dir))
+        many = getattr(typed, "item_ids", None) is not None
+        if many and not found.together:
+            answer = _one_by_one(found, typed, ctx)
+        else:
+            with ctx.opened():
+                answer = dict(found.made.execute(typed, ctx))
     answer = {"operation": operation, **answer}
     return {
         "answer": finite(answer),
@@ -81,6 +84,11 @@ def _one_by_one(found: Registered, params: BaseModel, ctx: MethodContext) -> dic
     if summarize is not None:
         summary |= summarize([r for r in results if "error" not in r])
     return {"results": results, "summary": summary}
+
+
+def _by_links(item: Item, paths: Mapping[str, str]) -> Item:
+    sources = tuple(by_link(source, paths) for source in item.sources)
+    return dataclasses.replace(item, sources=sources)
 
 
 def item_of(fields: Mapping[str, Any]) -> Item:

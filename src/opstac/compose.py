@@ -160,6 +160,13 @@ async def core(
         tile_pool.close()
 
 
+def make_objects(settings: Settings) -> Objects:
+    """The object store; GDAL is told how to reach it."""
+    objects = Objects(settings.storage, spool=settings.home / "spool")
+    os.environ.update(objects.gdal_options())
+    return objects
+
+
 @asynccontextmanager
 async def tiler_alone(
     settings: Settings, *, draining: Callable[[], bool] = lambda: False
@@ -169,7 +176,7 @@ async def tiler_alone(
     Its database role may resolve an asset and no more, its keys verify and sign nothing.
     """
     keys = PublicKeys.parse(settings.verify_keys or "")
-    objects = Objects(settings.storage, spool=settings.home / "spool")
+    objects = make_objects(settings)
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(
             make_pool(settings.dsn, "opstac_tiler", min_size=1, max_size=4)
@@ -361,7 +368,7 @@ def make_services(settings: Settings, keys: Keys, pool: TilePool) -> Services:
         return await queue.defer_react(connection, event_id=subject, reaction=reaction)
 
     return Services(
-        objects=Objects(settings.storage, spool=settings.home / "spool"),
+        objects=make_objects(settings),
         keys=keys,
         compute=pool.run,
         child=child,

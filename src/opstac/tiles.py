@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from db.objects import Objects
 from db.pool import Pool
-from ops_gateway.kernel import assets
+from ops_gateway.kernel import assets, stored
 from ops_gateway.kernel.authenticate import Authenticator
 from ops_gateway.kernel.context import Principal
 from ops_gateway.kernel.errors import Forbidden, Invalid, NotFound, OpError, Unauthenticated
@@ -122,7 +122,13 @@ class Resolver:
         path = renders.path_of(grant.organization_id, name)
         if name == grant.item_id or await self._objects.head(path) is None:
             raise NotFound.of("render")
-        return AssetSource(path=self._objects.gdal_path(path), version=name, name="render")
+        file = await stored.opened(self._objects, path, name)
+        return AssetSource(
+            path=file.path,
+            version=file.version,
+            name="render",
+            is_stored=not self._objects.is_local,
+        )
 
     def _granted(self, token: str, item_id: str) -> str:
         """The organization a tile token opens the item of."""
