@@ -39,3 +39,13 @@ async def of_organization(
     if shared is None:
         raise NotFound.of("item")
     return shared, await ctx.rows(None, sql.shared_assets, item=item_id, files=files)
+
+
+async def of_area(ctx: Context, item_id: str) -> tuple[Row, list[Row]]:
+    """The item and the mosaics of an area that the caller's organization may clip, whoever has it.
+    Raises: NotFound.
+    """
+    item = await ctx.row(None, sql.area_item, item=item_id)
+    if item is None:
+        raise NotFound.of("item")
+    return item, await ctx.rows(None, sql.area_assets, item=item_id)

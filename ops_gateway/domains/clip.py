@@ -127,6 +127,11 @@ async def create_clip(
     ctx: Context, body: ClipCreateFromItemInput, order: jobs.Order
 ) -> ClipCreateOutput:
     """Clip a source item to an AOI as a processing job."""
+    return await submit_clip(ctx, order)
+
+
+async def submit_clip(ctx: Context, order: jobs.Order) -> ClipCreateOutput:
+    """Make the job; it is dispatched after the answer."""
     row = await jobs.create(ctx, order)
     # the answer shows the pending job; a task queued by this very transaction dispatches it
     await jobs.ask_dispatch(ctx, row["id"])

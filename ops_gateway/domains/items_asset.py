@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from psycopg.types.json import Jsonb
+from pydantic import Field
 
 from db.queries import queries
 from ops_gateway.catalogue import items, pictures, profile_config
@@ -30,6 +31,9 @@ class ItemAssetsInput(Input):
     """Input of items.list_assets."""
 
     item_id: str
+    pictures: bool = Field(
+        default=False, description="true lists the pictures that the platform drew of them too"
+    )
 
 
 class SetBandNamesInput(Input):
@@ -132,9 +136,11 @@ async def follow_names(ctx: Context, asset: dict[str, Any]) -> None:
 
 @operation("items.list_assets", scope="items:read", effect=Effect.READ)
 async def list_assets(ctx: Context, body: ItemAssetsInput) -> ItemAssetsOutput:
-    """List the files of an item."""
+    """List the files of an item: what it was given, without the pictures drawn of it."""
     item = await access.item(ctx, body.item_id)
-    found = [asset_output(row) for row in await items.assets_of(ctx, item["id"])]
+    drawn = () if body.pictures else await pictures.assets_drawn(ctx, item["id"])
+    rows = await items.assets_of(ctx, item["id"])
+    found = [asset_output(row) for row in rows if row["id"] not in drawn]
     return ItemAssetsOutput(assets=found, count=len(found))
 
 

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 
 from db.pool import Pool
 from db.queries import queries
-from ops_gateway.catalogue.sources import readable
+from ops_gateway.catalogue.sources import of_area, of_organization, readable
 from ops_gateway.domains import prices, receipts
 from ops_gateway.domains.prices import Rate
 from ops_gateway.domains.receipts import Receipt
@@ -26,7 +26,7 @@ from ops_gateway.kernel.errors import BadRequest, Conflict, Invalid, NotFound
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.operation import Output
 from ops_gateway.kernel.pipeline import Pipeline
-from processes.process import PROCESSES, Process, Source, discover
+from processes.process import PROCESSES, Process, Source, SourceRef, discover
 from processes.process import JobError as ProcessError
 
 sql = queries(__file__)
@@ -114,6 +114,10 @@ class SourceItem:
 
     item: Mapping[str, Any]
     assets: Sequence[Mapping[str, Any]]
+
+
+Found = tuple[dict[str, Any], list[dict[str, Any]]]
+"""An item's row and its assets' rows, as `catalogue.sources` gives them."""
 
 
 @dataclass(frozen=True)
@@ -238,14 +242,19 @@ async def prepare(
     at: str,
     kind: str = "process",
     use_cache: bool = True,
+    opened: Mapping[str, Found] | None = None,
 ) -> Order:
-    """Check everything a job needs and say what it costs; changes nothing."""
+    """Check everything a job needs and say what it costs; changes nothing.
+
+    Args:
+        opened: items that this job may read whoever has them, by id.
+    """
     access.require_open(await access.project(ctx, project_id, "editor"))
     process = find_process(process_id, kind)
     if target_collection_id is not None:
         await access.target(ctx, target_collection_id, project_id=project_id)
     typed = check_inputs(process, inputs, at)
-    sources = await find_sources(ctx, process, typed, at)
+    sources = await find_sources(ctx, process, typed, at, opened)
     quantity, rate = await price_of(ctx, process, typed, sources)
     return Order(
         process,
@@ -267,11 +276,18 @@ async def default_project(ctx: Context) -> str:
     return row["id"]
 
 
-async def find_sources(ctx: Context, process: Process, typed: Any, at: str) -> list[SourceItem]:
+async def find_sources(
+    ctx: Context,
+    process: Process,
+    typed: Any,
+    at: str,
+    opened: Mapping[str, Found] | None = None,
+) -> list[SourceItem]:
     """The items the inputs name, each visible to the caller and with the assets asked for."""
     found: list[SourceItem] = []
     for ref in process.sources(typed):
-        item, assets = await readable(ctx, ref.item_id, files=ref.files)
+        given = (opened or {}).get(ref.item_id)
+        item, assets = given or await readable(ctx, ref.item_id, files=ref.files)
         if ref.asset_keys is not None:
             by_key = {a["key"]: a for a in assets}
             missing = [k for k in ref.asset_keys if k not in by_key]
@@ -288,6 +304,15 @@ async def find_sources(ctx: Context, process: Process, typed: Any, at: str) -> l
         found.append(SourceItem(item, assets))
     check_sources(process, typed, found, at)
     return found
+
+
+async def source_of(ctx: Context, process_id: str, ref: SourceRef) -> Found:
+    """An item that a job of the platform's own reads, checked at the door. Raises: NotFound."""
+    with suppress(NotFound):
+        return await of_organization(ctx, ref.item_id, files=ref.files)
+    if process_id != "clip":
+        raise NotFound.of("item")
+    return await of_area(ctx, ref.item_id)
 
 
 def check_sources(process: Process, typed: Any, found: Sequence[SourceItem], at: str) -> None:

@@ -18,7 +18,6 @@ from ops_gateway.catalogue import geometry, pictures
 from ops_gateway.catalogue.drafts import AssetDraft, ItemDraft
 from ops_gateway.catalogue.items import insert_item
 from ops_gateway.catalogue.models import AssetOutput, ItemResponse, ItemType
-from ops_gateway.catalogue.sources import of_organization
 from ops_gateway.domains import jobs, receipts
 from ops_gateway.domains.jobs import Job
 from ops_gateway.domains.receipts import Receipt
@@ -28,7 +27,7 @@ from ops_gateway.kernel.fault import fault
 from ops_gateway.kernel.operation import Input, Output
 from ops_gateway.kernel.services import ChildRefused
 from processes import recipe as recipes
-from processes.process import FILE_MEDIA_TYPES
+from processes.process import FILE_MEDIA_TYPES, SourceRef
 
 sql = queries(jobs.__file__)
 
@@ -340,7 +339,7 @@ async def _times(ctx: Context, job: Mapping[str, Any]) -> dict[str, Any]:
     """An output has the time of its first source; now where there is none."""
     for item_id in job["source_item_ids"][:1]:
         with suppress(NotFound):
-            row, _ = await of_organization(ctx, item_id)
+            row, _ = await jobs.source_of(ctx, job["job_type_id"], SourceRef(item_id))
             return {name: row[name] for name in ("datetime", "start_datetime", "end_datetime")}
     return {}
 

@@ -82,9 +82,10 @@ class ProfilesOutput(Output):
 
 
 class OkOutput(Output):
-    """It is done."""
+    """It is done, to the one with this id."""
 
     ok: bool = True
+    id: str
 
 
 # ---------------------------------------------------------------- plain functions
@@ -262,4 +263,4 @@ async def delete_profile(ctx: Context, body: ProfileRef) -> OkOutput:
     if row["is_default"] and others:
         await ctx.one("profile", sql.make_default, id=others[0]["id"])
     await published(ctx, body.item_id, row["id"])
-    return OkOutput()
+    return OkOutput(id=row["id"])

@@ -22,6 +22,7 @@ COMMANDS = (
     "export",
     "grant",
     "share",
+    "area",
     "op",
     "ingest",
     "worker-token",

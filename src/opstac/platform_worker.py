@@ -11,7 +11,6 @@ import orjson
 
 from db.pool import Pool
 from db.queries import queries
-from ops_gateway.catalogue.sources import of_organization
 from ops_gateway.domains import job_reuse, jobs, uploads_complete
 from ops_gateway.kernel.authenticate import Authenticator, issue_job_token
 from ops_gateway.kernel.context import Context
@@ -61,7 +60,7 @@ class PlatformWorker:
             found: list[Source] = []
             for ref in process.sources(typed):
                 try:
-                    item, rows = await of_organization(ctx, ref.item_id, files=ref.files)
+                    item, rows = await jobs.source_of(ctx, job.job_type_id, ref)
                 except NotFound:
                     raise JobFailed("scene_unreadable", f"item {ref.item_id} is gone") from None
                 by_key = {row["key"]: row for row in rows}

@@ -27,7 +27,8 @@ async def upload(api, owner, project, file=SCENE, **complete):
 
 
 async def assets_of(api, owner, item_id):
-    found = (await api.ok("items.list_assets", {"item_id": item_id}, as_=owner))["assets"]
+    body = {"item_id": item_id, "pictures": True}
+    found = (await api.ok("items.list_assets", body, as_=owner))["assets"]
     return {asset["key"]: asset for asset in found}
 
 
@@ -54,6 +55,8 @@ async def test_an_upload_has_its_pictures_when_it_is_answered(api):
     item_id = answer["items"][0]["id"]
     assets = await assets_of(api, owner, item_id)
     assert set(assets) == {"data", *pictures.SIDES}
+    given = await api.ok("items.list_assets", {"item_id": item_id}, as_=owner)
+    assert [asset["key"] for asset in given["assets"]] == ["data"]
     for key, side in pictures.SIDES.items():
         asset = assets[key]
         assert asset["media_type"] == "image/jpeg" and key in asset["roles"]

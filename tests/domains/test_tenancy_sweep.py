@@ -75,6 +75,8 @@ SQUARE = {
 VALUES: dict[str, Any] = {
     "base_url": "http://testserver",
     "aoi_geometry": SQUARE,
+    "area": "harbour",
+    "mosaic_types": ["data"],
     "band_names": ["red"],
     "bbox": {"west": 0, "south": 1, "east": 2, "north": 3},
     "entity_type": "item",

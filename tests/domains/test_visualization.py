@@ -95,7 +95,8 @@ async def test_a_profile_is_drawn_at_once_by_name_id_and_as_the_default(api, sce
     stretched = await tile(api, owner, item_id)
     assert stretched.content != after.content
     assert stretched.headers["etag"] != after.headers["etag"]
-    assert await api.ok("visualization.profile.delete", ref, as_=owner) == {"ok": True}
+    gone = await api.ok("visualization.profile.delete", ref, as_=owner)
+    assert gone == {"ok": True, "id": ref["profile_id"]}
     assert (await tile(api, owner, item_id)).content == first.content
     missing = await tile(api, owner, item_id, profile="greenness")
     assert missing.status_code == 422 and "auto" in missing.text
