@@ -74,7 +74,7 @@ def _equal_area(points: np.ndarray) -> np.ndarray:
 
 def shift(source: Gridded, target: Gridded) -> tuple[int, int] | None:
     """(columns, rows) to add to a target pixel for the source's, where both have one grid but for
-    a shift by whole pixels; else None.
+    a shift by whole pixels; else None. In degrees the same place may be a turn further on.
     """
     if source.crs != target.crs:
         return None
@@ -83,9 +83,24 @@ def shift(source: Gridded, target: Gridded) -> tuple[int, int] | None:
     both = _times(inverse, t)
     if not np.allclose([both.a, both.b, both.d, both.e], [1, 0, 0, 1], rtol=0, atol=1e-7):
         return None
-    if abs(both.c - round(both.c)) > _WHOLE or abs(both.f - round(both.f)) > _WHOLE:
+    column = both.c
+    if source.crs.is_geographic and t.b == 0 and t.d == 0:
+        middles = [g.transform.c + g.transform.a * g.width / 2 for g in (source, target)]
+        column -= 360.0 / t.a * round((middles[1] - middles[0]) / 360.0)
+    if abs(column - round(column)) > _WHOLE or abs(both.f - round(both.f)) > _WHOLE:
         return None
-    return round(both.c), round(both.f)
+    return round(column), round(both.f)
+
+
+def _turned(source: DatasetReader, moved: tuple[int, int]) -> list[tuple[int, int]]:
+    """The same shift, and those a turn of the Earth further on where it is whole pixels."""
+    t = source.transform
+    if not source.crs.is_geographic or t.b or t.d:
+        return [moved]
+    turn = 360.0 / abs(t.a)
+    if abs(turn - round(turn)) > _WHOLE:
+        return [moved]
+    return [(moved[0] + k * round(turn), moved[1]) for k in (0, -1, 1)]
 
 
 def _times(a: Affine, b: Affine) -> Affine:
@@ -165,7 +180,16 @@ def read(
         return found if convert is None else convert(found)
 
     if moved is not None:
-        return _moved(source, pixels, indexes, window, moved, dtype)
+        out, *others = (
+            _moved(source, pixels, indexes, window, turn, dtype)
+            for number, turn in enumerate(_turned(source, moved))
+            if not number or _meets(source, window, turn)
+        )
+        for other in others:
+            shown = ~np.ma.getmaskarray(other) & np.ma.getmaskarray(out)
+            out.data[shown] = other.data[shown]
+            out.mask = np.ma.getmaskarray(out) & ~shown
+        return out
     height, width = int(window.height), int(window.width)
     out = _nothing(dtype, len(indexes), height, width)
     hidden = np.ma.getmaskarray(out)
@@ -182,6 +206,12 @@ def read(
             out.data[some, rows, columns] = np.where(valid, found, 0)
             hidden[some, rows, columns] = ~valid
     return out
+
+
+def _meets(source: DatasetReader, window: Window, moved: tuple[int, int]) -> bool:
+    """Whether a shifted window has columns of the source."""
+    left = int(window.col_off) + moved[0]
+    return left < source.width and left + int(window.width) > 0
 
 
 def _nothing(dtype: str, *shape: int) -> np.ma.MaskedArray:

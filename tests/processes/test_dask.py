@@ -205,3 +205,34 @@ async def test_a_scheduler_that_is_not_there_is_said(scene: Path, tmp_path: Path
     with pytest.raises(JobError, match="scheduler does not answer") as error:
         await math_on(scene, tmp_path / "out", address)
     assert error.value.code == "unavailable" and error.value.code in TRANSIENT
+
+
+async def test_processes_of_many_items_and_grids_are_the_same_there(
+    cluster: Cluster, tmp_path: Path
+):
+    """Each on workers and here: to the same bytes."""
+    folder = Path(__file__).parents[1] / "data/rasters"
+    dated = [
+        Source(f"it_{day}", key, str(folder / f"s2-33TWM_2023-08-{day}{name}_120m.tif"))
+        for day in ("13", "18", "20")
+        for key, name in (("data", ""), ("scl", "_scl"))
+    ]
+    ids = {"source_item_ids": ["it_13", "it_18", "it_20"]}
+    one = {"source_item_id": "it_13"}
+    runs: list[tuple[str, dict[str, Any], list[Source]]] = [
+        ("stack", {**ids, "crs": "EPSG:3035", "resolution": 30}, dated),
+        ("mosaic", {**ids, "method": "mean", "crs": "EPSG:3857", "resolution": 60}, dated),
+        ("reproject", {**one, "crs": "EPSG:3035", "resolution": 30}, dated[:1]),
+        ("cloud_mask", {**one, "dilate": 3}, dated[:2]),
+    ]
+    for _ in range(2):
+        cluster.worker()
+    for name, inputs, sources in runs:
+        made: list[bytes] = []
+        for address in (None, cluster.address):
+            out = tmp_path / f"{name}-{len(made)}"
+            out.mkdir()
+            env = {on_dask.SCHEDULER: address} if address else None
+            (output,) = await engine.run(name, inputs, sources, out, env=env)
+            made.append(Path(str(output.path)).read_bytes())
+        assert made[0] == made[1], name
