@@ -20,6 +20,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from processes import files
 from processes.calls import Call, Place
 from processes.grid import Block
@@ -66,10 +68,22 @@ class Refusal:
     message: str
 
 
+@dataclass(frozen=True)
+class Masked:
+    """A masked array. Dask's own way to send one asks for its fill value, and 999999, which is what
+    numpy fills with, is no 8 or 16 bit number."""
+
+    data: np.ndarray
+    mask: np.ndarray
+
+
 def compute(call: Call, block: Block) -> Any:
     """Compute a block, on a worker."""
     try:
-        return call(block)
+        made = call(block)
+        if isinstance(made, np.ma.MaskedArray):
+            return Masked(made.data, np.ascontiguousarray(np.ma.getmaskarray(made)))
+        return made
     except Exception as error:
         code = getattr(error, "code", None)
         if not isinstance(code, str):
@@ -91,6 +105,8 @@ class _Awaited:
             raise JobError("workers_lost", f"the Dask workers failed: {error}"[:300]) from None
         if isinstance(made, Refusal):
             raise JobError(made.code, made.message)
+        if isinstance(made, Masked):
+            return np.ma.MaskedArray(made.data, mask=made.mask)
         return made
 
 

@@ -224,6 +224,7 @@ async def test_processes_of_many_items_and_grids_are_the_same_there(
         ("mosaic", {**ids, "method": "mean", "crs": "EPSG:3857", "resolution": 60}, dated),
         ("reproject", {**one, "crs": "EPSG:3035", "resolution": 30}, dated[:1]),
         ("cloud_mask", {**one, "dilate": 3}, dated[:2]),
+        ("change_detection", {"source_item_ids": ["it_13", "it_18"]}, [dated[0], dated[2]]),
     ]
     for _ in range(2):
         cluster.worker()
