@@ -151,6 +151,7 @@ def write(
     categorical: bool = False,
     level: int = cog.LEVEL,
     tags: dict[str, str] | None = None,
+    each: Callable[[np.ndarray, np.ndarray], None] | None = None,
     progress: Progress | None = None,
     threads: int | None = None,
 ) -> int:
@@ -167,6 +168,8 @@ def write(
             numbers.
         categorical: overviews take the most frequent value instead of the average.
         tags: of the file.
+        each: is shown every block as it is written, and where it is valid, both (bands, rows,
+            columns), in order.
         progress: gets a fraction in [0, 1] and a word.
 
     Returns: how many pixels have a value in some band other than alpha.
@@ -212,6 +215,8 @@ def write(
                 valid_pixels += int(np.count_nonzero(seen))
                 masked = nodata is None and not alpha
                 out.write(values, block.window, valid=valid, mask=seen if masked else None)
+                if each is not None:
+                    each(values, valid)
                 report(_COMPUTED * next(written) / total, "computing")
         report(_COMPUTED, "writing")
         cog.write_cog(temporary, path, level=level, categorical=categorical)

@@ -12,13 +12,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 from rasterio.enums import ColorInterp
-from rasterio.transform import Affine
-from rasterio.windows import Window
 
 from processes import scene
 from processes.analysis import align
+from processes.blocks import Block, Files, Grid, write
 from processes.geometry import Polygonal, area_km2
-from processes.method import MethodError
 from processes.process import (
     RASTER_OUTPUT,
     JobError,
@@ -32,7 +30,7 @@ from processes.process import (
     process,
 )
 from processes.scene import OpenBand
-from raster import bands, cog, reader
+from raster import bands
 from raster.errors import RasterError
 
 NODATA = 255
@@ -44,7 +42,6 @@ CLASSES = {
     4: ("water change", "2166ac"),
 }
 """Code → name and colour."""
-_COLUMNS = 1024  # a block of 512 rows takes about 100 MiB of numbers
 _HAIR = 1e-9  # 0.4 - 0.3 is no less than 0.1
 
 ItemId = Annotated[str, Field(min_length=1, max_length=200)]
@@ -178,32 +175,59 @@ def run(ctx: RunContext[ChangeInputs]) -> list[Output]:
     whole numbers without them are divided by 10,000, bytes by 255. The later item is brought onto
     the grid of the earlier one (bilinear); pixels that are not valid on both dates have no data."""
     path = ctx.out_dir / "change_detection_output.tif"
-    temporary = path.with_suffix(".part.tif")
     wanted = ctx.inputs.wanted()
-    try:
-        with ExitStack() as stack:
-            before, after = (
-                scene.open_bands(
-                    stack,
-                    scene.find(wanted, scene.of_item(ctx.sources, i), ctx.inputs.band_mapping),
-                    reflectance=True,
-                )
-                for i in ctx.inputs.pair()
-            )
-            grid = before["red"].dataset
-            if not align.overlaps(grid, after["red"].dataset):
-                raise JobError("no_overlap", "the two items do not overlap")
-            counts = _write(ctx, before, after, temporary)
-        cog.write_cog(temporary, path, categorical=True)
-    except RasterError as error:
-        if error.code == "no_overlap":
-            raise JobError("no_overlap", "the area of interest lies outside the item") from None
-        raise
-    except MethodError as error:
-        raise JobError(error.code, error.message) from None
-    finally:
-        temporary.unlink(missing_ok=True)
-    ctx.progress(1.0, "done")
+    keys = {id(source): key for key, source in ctx.sources.items()}
+    counts = np.zeros(256, np.int64)
+
+    def count(values: np.ndarray, valid: np.ndarray) -> None:
+        nonlocal counts
+        counts += np.bincount(values[valid], minlength=256)
+
+    found = [
+        scene.find(wanted, scene.of_item(ctx.sources, item_id), ctx.inputs.band_mapping)
+        for item_id in ctx.inputs.pair()
+    ]
+    with ExitStack() as stack:
+        before, after = (scene.open_bands(stack, bands, reflectance=True) for bands in found)
+        grid = _grid(ctx.inputs, before["red"].dataset, after["red"].dataset)
+        tags = _tags(ctx.inputs, before, after)
+        dates = [
+            [
+                {
+                    "name": name,
+                    "key": keys[id(bands[name].source)],
+                    "index": band.index,
+                    "scale": band.scale,
+                    "offset": band.offset,
+                }
+                for name, band in opened.items()
+            ]
+            for bands, opened in zip(found, (before, after), strict=True)
+        ]
+    write(
+        path,
+        compared,
+        grid,
+        sources=ctx.sources,
+        params={
+            "dates": dates,
+            "chosen": list(dict.fromkeys(_called(name) for name in ctx.inputs.bands)),
+            "threshold": ctx.inputs.threshold,
+        },
+        dtype="uint8",
+        nodata=NODATA,
+        band_names=["change"],
+        colors=(ColorInterp.palette,),
+        colormap=colors(),
+        categorical=True,
+        tags=tags,
+        pixel_bytes=40 * len(wanted) + 80,
+        each=count,
+        progress=ctx.progress,
+    )
+    if not counts[:NODATA].any():
+        path.unlink(missing_ok=True)
+        raise JobError("no_overlap", "no pixel is valid on both dates")
     return [
         Output(
             asset_key="data",
@@ -217,7 +241,7 @@ def run(ctx: RunContext[ChangeInputs]) -> list[Output]:
                 "change:after": ctx.inputs.pair()[1],
                 "change:threshold": ctx.inputs.threshold,
                 "change:bands": list(ctx.inputs.bands),
-                "change:pixels": {name: counts[code] for code, (name, _) in CLASSES.items()},
+                "change:pixels": {name: int(counts[code]) for code, (name, _) in CLASSES.items()},
             },
         )
     ]
@@ -284,98 +308,48 @@ def _ratio(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.clip(value, -1, 1)
 
 
-def _write(
-    ctx: RunContext[ChangeInputs],
-    before: Mapping[str, OpenBand],
-    after: Mapping[str, OpenBand],
-    path: Any,
-) -> list[int]:
-    """Write the classes; how many pixels have each code."""
-    grid = before["red"].dataset
-    area = reader.area(grid, ctx.inputs.geometry) if ctx.inputs.geometry else None
-    window = area.window if area else reader.pixels(0, 0, grid.width, grid.height)
-    x, y = reader.place(grid.transform, window.col_off, window.row_off)
-    t = grid.transform
-    chosen = tuple(dict.fromkeys(_called(name) for name in ctx.inputs.bands))
-    counts = np.zeros(256, np.int64)
-    pieces = list(_windows(window))
-    with cog.tiled_writer(
-        path,
-        width=int(window.width),
-        height=int(window.height),
-        crs=grid.crs,
-        transform=Affine(t.a, t.b, x, t.d, t.e, y),
-        count=1,
-        dtype="uint8",
-        nodata=NODATA,
-        band_names=["change"],
-        color_interpretation=(ColorInterp.palette,),
-        colormap=colors(),
-        tags=_tags(ctx.inputs, before, after),
-    ) as out:
-        for number, piece in enumerate(pieces):
-            one, two = (_reflectance(b, piece, grid) for b in (before, after))
-            made = classes(
-                {n: v.data for n, v in one.items()},
-                {n: v.data for n, v in two.items()},
-                chosen,
-                ctx.inputs.threshold,
-            )
-            for values in (*one.values(), *two.values()):
-                made[np.ma.getmaskarray(values)] = NODATA
-            if area is not None:
-                made[~area.inside(piece)] = NODATA
-            counts += np.bincount(made.ravel(), minlength=256)
-            there = reader.pixels(
-                piece.col_off - window.col_off,
-                piece.row_off - window.row_off,
-                piece.width,
-                piece.height,
-            )
-            out.write(made[np.newaxis], there, valid=(made != NODATA)[np.newaxis])
-            ctx.progress(0.8 * (number + 1) / len(pieces), "comparing")
-    if not counts[:NODATA].any():
-        raise JobError("no_overlap", "no pixel is valid on both dates")
-    return counts.tolist()
+def _grid(inputs: ChangeInputs, before: Any, after: Any) -> Grid:
+    """The earlier item's grid within the area. Raises: JobError, RasterError."""
+    if not align.overlaps(before, after):
+        raise JobError("no_overlap", "the two items do not overlap")
+    try:
+        return Grid.of(before, inputs.geometry)
+    except RasterError as error:
+        if error.code == "no_overlap":
+            raise JobError("no_overlap", "the area of interest lies outside the item") from None
+        raise
 
 
-def _windows(window: Window) -> list[Window]:
-    """Pieces of whole tiles of the output."""
-    left, top = int(window.col_off), int(window.row_off)
-    width, height = int(window.width), int(window.height)
-    return [
-        reader.pixels(
-            left + column, top + row, min(_COLUMNS, width - column), min(reader.BLOCK, height - row)
-        )
-        for row in range(0, height, reader.BLOCK)
-        for column in range(0, width, _COLUMNS)
-    ]
+def compared(block: Block, files: Files, params: Mapping[str, Any]) -> np.ma.MaskedArray:
+    """The block function: the class of each pixel, masked where a band has no value."""
+    one, two = (_reflectance(bands, block, files) for bands in params["dates"])
+    made = classes(
+        {name: values.data for name, values in one.items()},
+        {name: values.data for name, values in two.items()},
+        params["chosen"],
+        params["threshold"],
+    )
+    hidden = made == NODATA
+    for values in (*one.values(), *two.values()):
+        hidden |= np.ma.getmaskarray(values)
+    return np.ma.MaskedArray(made, mask=hidden)
 
 
 def _reflectance(
-    found: Mapping[str, OpenBand], window: Window, grid: Any
+    wanted: Sequence[Mapping[str, Any]], block: Block, files: Files
 ) -> dict[str, np.ma.MaskedArray]:
-    """Bands on a window of a grid, float64, scale and offset applied."""
+    """Bands on a block, float64, scale and offset applied."""
     made: dict[str, np.ma.MaskedArray] = {}
-    files: dict[int, list[str]] = {}
-    for name, band in found.items():
-        files.setdefault(id(band.dataset), []).append(name)
-    for names in files.values():
+    by_file: dict[str, list[Mapping[str, Any]]] = {}
+    for band in wanted:
+        by_file.setdefault(band["key"], []).append(band)
+    for key, members in by_file.items():
         # one read a file: the bands of a pixel share a compressed block
-        first = found[names[0]]
-        values = align.read(
-            first.dataset,
-            first.layout,
-            [found[name].index for name in names],
-            onto=grid,
-            window=window,
-            resampling="bilinear",
-            scaled=False,
-        )
-        for row, name in enumerate(names):
-            band = found[name]
-            made[name] = np.ma.MaskedArray(
-                values.data[row].astype(np.float64) * band.scale + band.offset,
+        indexes = [band["index"] for band in members]
+        values = files.read(key, block, indexes, resampling="bilinear", scaled=False)
+        for row, band in enumerate(members):
+            made[band["name"]] = np.ma.MaskedArray(
+                values.data[row].astype(np.float64) * band["scale"] + band["offset"],
                 mask=np.ma.getmaskarray(values)[row],
             )
     return made
