@@ -39,8 +39,8 @@ class ChildFailed(Exception):
     """The child gave no result.
 
     `code` is `out_of_memory`, `timeout`, `crashed`, `internal` (a mistake of ours), `unavailable`
-    (no child could be had, or it was lost: not the work's fault), or the `code` of the exception
-    that the function raised, such as `truncated`; `message` is for people.
+    (no child could be had, or it was lost: not the work's fault), `disk_full`, or the `code` of the
+    exception that the function raised, such as `truncated`; `message` is for people.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -126,6 +126,7 @@ class _End:
     def __init__(self) -> None:
         self._answer: dict[str, Any] | None = None
         self._status: dict[str, Any] | None = None
+        self._unwritten: str | None = None
         self.log = ""
 
     def take(self, line: bytes, on_progress: Progress | None) -> None:
@@ -137,10 +138,14 @@ class _End:
             self._answer = message
         else:
             self.log = message.get("log", "")
+            self._unwritten = message.get("unwritten")
             if "status" in message:
                 self._status = message
 
     def result(self) -> Any:
+        if self._unwritten is not None:
+            # whatever the work made of it: a file of its lacks some bytes
+            raise ChildFailed("disk_full", f"a file could not be written: {self._unwritten}")
         if self._answer is not None and "result" in self._answer:
             return self._answer["result"]
         if self._answer is not None:

@@ -24,6 +24,7 @@ from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
+from raster import tiff
 from raster.errors import RasterError
 from raster.footprint import full_area
 from raster.reader import BLOCK, Layout, layout, open_guarded, read, read_mask, windows
@@ -218,8 +219,10 @@ def write_cog(
     Args:
         form: of the file; goes before `level`.
 
-    Raises: RasterError("unreadable"): a block of the source is damaged.
+    Raises: RasterError: `unreadable`: a block of the source is damaged; `disk_full`.
     """
+    if not _is_whole(Path(source)):
+        raise RasterError("disk_full", "the intermediate file could not be written to its end")
     with open_guarded(source, threads=int(_THREADS)) as dataset:
         numbers = [np.dtype(dtype) for dtype in dataset.dtypes]
         predictable = all(n.kind in "iuf" and n.itemsize <= 8 for n in numbers)
@@ -246,6 +249,20 @@ def write_cog(
             Path(destination).unlink(missing_ok=True)
             code = "disk_full" if "no space" in str(error).lower() else "unreadable"
             raise RasterError(code, str(error).splitlines()[0][:200]) from None
+    if not _is_whole(Path(destination)):
+        Path(destination).unlink(missing_ok=True)
+        raise RasterError("disk_full", "the COG could not be written to its end")
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether all bytes of a file just written are there: neither GDAL nor rasterio says it."""
+    try:
+        end = max(directory.end for directory in tiff.check(path))
+    except RasterError:
+        return False
+    with path.open("rb") as file:
+        repeats = b"BLOCK_TRAILER=LAST_4_BYTES_REPEATED" in file.read(1024)
+    return path.stat().st_size >= end + (4 if repeats else 0)
 
 
 def convert_to_cog(

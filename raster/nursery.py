@@ -13,6 +13,7 @@ import inspect
 import json
 import logging
 import os
+import re
 import resource
 import select
 import signal
@@ -25,6 +26,7 @@ from typing import Any
 
 _NICE = 10
 _LOG_BYTES = 16 << 10  # the last that a child wrote
+_UNWRITTEN = re.compile(rb"_tiffWriteProc: ([^\r\n]{1,200}?)\.?[\r\n]")
 _PR_SET_PDEATHSIG = 1
 _PRELOADED = (
     "raster.cog",
@@ -77,28 +79,50 @@ def _mind(caller: socket.socket) -> int:
         finally:
             os._exit(status)
     os.close(written)
-    late, tail = _watch(pid, caller, complaints, deadline)
+    heard = _Heard()
+    late = _watch(pid, caller, complaints, deadline, heard)
     _, status = os.waitpid(pid, 0)
-    tail = (tail + _rest(complaints))[-_LOG_BYTES:]
+    _rest(complaints, heard)
     said: dict[str, str] = {}
-    if tail:
-        said["log"] = tail.decode(errors="replace")
+    if heard.tail:
+        said["log"] = heard.tail.decode(errors="replace")
     if status != 0:
-        said["status"] = _reason(status, late, tail)
+        said["status"] = _reason(status, late, heard.tail)
+    if heard.unwritten is not None:
+        said["unwritten"] = heard.unwritten
     if said:
         with contextlib.suppress(OSError):
             caller.sendall(json.dumps(said).encode() + b"\n")
     return 0
 
 
-def _rest(complaints: int) -> bytes:
+class _Heard:
+    """What a child has printed.
+
+    Attributes:
+        tail: the end of it.
+        unwritten: why libtiff could not write some bytes. It says so here and nowhere else: neither
+            GDAL nor rasterio fails for it, and the file may look whole.
+    """
+
+    def __init__(self) -> None:
+        self.tail = b""
+        self.unwritten: str | None = None
+
+    def add(self, piece: bytes) -> None:
+        """Hear more."""
+        said = self.tail + piece
+        if found := _UNWRITTEN.search(said, max(0, len(self.tail) - 300)):
+            self.unwritten = found[1].decode(errors="replace")
+        self.tail = said[-_LOG_BYTES:]
+
+
+def _rest(complaints: int, heard: _Heard) -> None:
     """What is left in the pipe of a child that ended; nobody else who has it open is waited for."""
     os.set_blocking(complaints, False)
-    rest = b""
     with contextlib.suppress(BlockingIOError):
         while piece := os.read(complaints, _LOG_BYTES):
-            rest = (rest + piece)[-_LOG_BYTES:]
-    return rest
+            heard.add(piece)
 
 
 def _request(caller: socket.socket) -> dict[str, Any] | None:
@@ -112,14 +136,19 @@ def _request(caller: socket.socket) -> dict[str, Any] | None:
     return json.loads(data)
 
 
-def _watch(pid: int, caller: socket.socket, complaints: int, deadline: float) -> tuple[bool, bytes]:
-    """Wait for the child's end; kill it when time is up or the caller has gone."""
+def _watch(
+    pid: int, caller: socket.socket, complaints: int, deadline: float, heard: _Heard
+) -> bool:
+    """Wait for the child's end; kill it when time is up or the caller has gone.
+
+    Returns: whether time was up.
+    """
     child = os.pidfd_open(pid)
     poll = select.poll()
     poll.register(child, select.POLLIN)
     poll.register(complaints, select.POLLIN)
     poll.register(caller, select.POLLRDHUP)
-    late, tail = False, b""
+    late = False
     while True:
         left = deadline - time.monotonic()
         if left <= 0:
@@ -129,14 +158,14 @@ def _watch(pid: int, caller: socket.socket, complaints: int, deadline: float) ->
         ready = dict(poll.poll(left * 1000))
         if complaints in ready:
             piece = os.read(complaints, _LOG_BYTES)
-            tail = (tail + piece)[-_LOG_BYTES:]
+            heard.add(piece)
             if not piece:
                 poll.unregister(complaints)
         if caller.fileno() in ready:
             os.kill(pid, signal.SIGKILL)
             poll.unregister(caller)
         if child in ready:
-            return late, tail
+            return late
 
 
 def _reason(status: int, late: bool, tail: bytes) -> str:

@@ -221,7 +221,10 @@ def read(
         shape (bands, rows, columns), stored dtype or float32; masked where nodata, NaN, outside
         the internal mask or fully transparent.
 
-    Raises: RasterError("unreadable"): a block is damaged.
+    Raises: RasterError("unreadable"): a block cannot be decoded. Damage that can be decoded gives
+        wrong pixels without a word: uncompressed, packbits, JPEG and LZW tiles hold no checksum,
+        GDAL writes none into ZSTD ones, and libtiff does not compare that of DEFLATE ones. What
+        tells is the file's SHA-256, noted when it came in; see `opstac verify --files`.
     """
     chosen = list(indexes or layout.data)
     shape_ = (len(chosen), *out_shape) if out_shape else None

@@ -4,10 +4,13 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from raster import child
 from raster.child import ChildFailed, run, run_child
@@ -49,6 +52,23 @@ def much():
 def talk_and_die():
     print("last words", flush=True); os.kill(os.getpid(), 11)
 def long(): return "x" * 5_000_000
+def write(folder, limit, side):
+    import pathlib, resource, numpy as np, rasterio
+    from rasterio.crs import CRS
+    from rasterio.transform import from_origin
+    from raster import cog
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    part, path = pathlib.Path(folder, "part.tif"), pathlib.Path(folder, "made.tif")
+    numbers = np.random.default_rng(1)
+    grid = {"width": side, "height": side, "transform": from_origin(5e5, 5e6, 10, 10)}
+    with cog.tiled_writer(
+        part, **grid, dtype="uint16", count=1, crs=CRS.from_epsg(32632), nodata=0
+    ) as out:
+        for row in range(0, side, 256):
+            window = rasterio.windows.Window(0, row, side, min(256, side - row))
+            out.write(numbers.integers(1, 60000, (1, window.height, side), "uint16"), window)
+    cog.write_cog(part, path)
+    return [part.stat().st_size, path.stat().st_size]
 """
 
 
@@ -65,9 +85,9 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         child.shut_down()
 
 
-def failure(name: str, **bounds: float) -> ChildFailed:
+def failure(name: str, bounds: Mapping[str, float] | None = None, **given: Any) -> ChildFailed:
     with pytest.raises(ChildFailed) as failed:
-        run(f"child_cases:{name}", {}, **bounds)
+        run(f"child_cases:{name}", given, **(bounds or {}))
     return failed.value
 
 
@@ -98,6 +118,26 @@ async def test_a_failed_child_leaves_its_log(name: str, words: str) -> None:
         await run_child(f"child_cases:{name}", {}, on_log=said.append)
     assert words in said[0]
     assert "/" not in said[0]  # no place of a file
+
+
+@pytest.fixture(scope="module")
+def sizes(tmp_path_factory: pytest.TempPathFactory) -> list[int]:
+    """Of the intermediate file and of the COG, of what `write` makes without a limit."""
+    folder = str(tmp_path_factory.mktemp("whole"))
+    return run("child_cases:write", {"folder": folder, "limit": 1 << 30, "side": 700})
+
+
+@settings(deadline=None, max_examples=12)
+@given(part=st.floats(0, 1, exclude_max=True))
+@example(part=0.0)
+@example(part=0.74)  # the COG alone does not fit; neither GDAL nor rasterio fails for it
+@example(part=0.99999)  # a few bytes short: libtiff does not say it either
+def test_a_file_that_could_not_be_written_whole_is_never_a_result(
+    sizes: list[int], tmp_path_factory: pytest.TempPathFactory, part: float
+) -> None:
+    folder, limit = tmp_path_factory.mktemp("short"), int(part * max(sizes))
+    failed = failure("write", folder=str(folder), limit=limit, side=700)
+    assert failed.code == "disk_full"
 
 
 async def test_a_child_lost_with_its_minder_is_nobodys_fault() -> None:
@@ -139,7 +179,7 @@ def test_no_secret_of_the_caller_is_in_a_child() -> None:
 )
 def test_excess_and_death_are_reported(name: str, bounds: dict[str, float], code: str) -> None:
     start = time.monotonic()
-    assert failure(name, **bounds).code == code
+    assert failure(name, bounds).code == code
     assert time.monotonic() - start < 5
 
 
