@@ -116,6 +116,7 @@ async def test_a_database_nobody_touched_verifies_also_against_an_export(api, cl
     status, out, _ = await cli("verify", "--since", str(file))
     # other tests of this process may have left rows made by hand in other organizations
     assert owner.organization_id not in out
+    assert " files were read" in (await cli("verify", "--files"))[1]
     head = json.loads(file.read_text().splitlines()[-1])
     head["chains"]["audit"]["seq"] += 1
     file.write_text(json.dumps(head))

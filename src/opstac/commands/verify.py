@@ -1,6 +1,7 @@
 """Check every hash chain of lineage, audit and ledger; also from an export, offline.
 
-Without arguments: the whole database, the ledger's laws and the signed ends in object storage.
+Without arguments: the whole database, the ledger's laws and the signed ends in object storage. With
+--files also every file of an asset, by its SHA-256.
 A line for each finding; status 1 where there is one.
 """
 
@@ -25,6 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--export", metavar="FILE", help="check this export, without any database")
     which.add_argument(
         "--since", metavar="FILE", help="also compare the database with the end of this export"
+    )
+    parser.add_argument(
+        "--files",
+        action="store_true",
+        help="also read every asset's file and compare its SHA-256 with that of when it came in",
     )
     parser.add_argument(
         "--public-key",
@@ -74,9 +80,22 @@ def _live(args: argparse.Namespace) -> list[Finding]:
             raise CommandError(f"{args.since}: {error}") from None
     key = _key(args.public_key) if args.public_key else None
     organizations, findings = asyncio.run(check_database(configuration, head=head, public=key))
+    if args.files:
+        count, damaged = asyncio.run(_check_files(configuration))
+        findings += damaged
+        print(f"{count} files were read")
     if not findings:
         print(f"nothing found: {organizations} organizations and the ledger are whole")
     return findings
+
+
+async def _check_files(configuration: Settings) -> tuple[int, list[Finding]]:
+    from db.objects import Objects
+    from db.pool import make_pool
+    from opstac.stored_files import check_files
+
+    async with make_pool(configuration.dsn, "opstac_system", max_size=1) as pool:
+        return await check_files(pool, Objects(configuration.storage))
 
 
 async def check_database(
