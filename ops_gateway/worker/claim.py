@@ -156,6 +156,35 @@ async def release(
         return True
 
 
+async def make(pool: Pool, job: ClaimedJob, key: str) -> str | None:
+    """Say that this run makes what has this recipe key, unless another job is at it.
+
+    Returns: that job. This one then waits for it: it is in line again, and no run of it goes on.
+    Raises: JobEnded: the job is not this run's any more.
+    """
+    who = {"job_id": job.id, "epoch": job.epoch, "key": key}
+    async with pool.connection() as connection, connection.transaction():
+        await connection.execute(sql.lock_recipe, {"org": job.organization_id, "key": key})
+        cursor = await connection.execute(sql.made_elsewhere, who)
+        row = await cursor.fetchone()
+        if row is None:
+            cursor = await connection.execute(sql.make, who)
+        else:
+            cursor = await connection.execute(sql.wait_for, {**who, "other": row["id"]})
+        if cursor.rowcount == 0:
+            raise JobEnded(job.id)
+    return None if row is None else row["id"]
+
+
+async def wake_waiting(pool: Pool, job: ClaimedJob) -> None:
+    """Wake somebody for the jobs that waited for this one; they ask again who makes theirs."""
+    async with pool.connection() as connection, connection.transaction():
+        cursor = await connection.execute(sql.waiting_for, {"job_id": job.id})
+        row = await cursor.fetchone()
+        if row is not None and row["jobs"]:
+            await defer_wake(connection)
+
+
 async def disown(pool: Pool, worker: str) -> int:
     """End the leases of a dead worker's jobs; returns how many it held."""
     async with pool.connection() as connection:

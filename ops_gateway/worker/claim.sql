@@ -44,6 +44,7 @@ turn as materialized (
       and j.status = 'dispatched'
       and (j.job_type_id, j.version) in (select * from runs)
       and (j.retry_at is null or j.retry_at <= statement_timestamp())
+      and not exists (select 1 from job w where w.id = j.waits_for and w.status = 'running')
     order by j.priority desc, j.dispatched_at
     limit 1
   ) next
@@ -61,6 +62,7 @@ picked as (
       and j.status = 'dispatched'
       and (j.job_type_id, j.version) in (select * from runs)
       and (j.retry_at is null or j.retry_at <= statement_timestamp())
+      and not exists (select 1 from job w where w.id = j.waits_for and w.status = 'running')
     order by j.priority desc, j.dispatched_at, j.id
     limit 1
     for no key update skip locked
@@ -76,11 +78,11 @@ update job
 set status = 'running',
     epoch = epoch + 1,
     attempts = attempts + 1,
-    progress = 0,
     stage = null,
     worker = :worker,
     lease_until = statement_timestamp() + make_interval(secs => :lease_seconds),
     retry_at = null,
+    waits_for = null,
     started_at = coalesce(started_at, statement_timestamp()),
     updated_at = statement_timestamp()
 from picked
@@ -90,10 +92,11 @@ returning job.id, job.organization_id, job.project_id, job.job_type_id, job.vers
   job.cancel_requested, job.deadline
 
 -- name: extend_lease
--- The heartbeat of a running job; no row where another epoch has it.
+-- The heartbeat of a running job; no row where another epoch has it. The percentage never falls, also
+-- where the work begins again: it is how far any attempt came.
 update job
 set lease_until = statement_timestamp() + make_interval(secs => :lease_seconds),
-    progress = :progress,
+    progress = greatest(progress, :progress),
     stage = :stage,
     updated_at = statement_timestamp()
 where id = :job_id and epoch = :epoch and status = 'running'
@@ -109,12 +112,46 @@ set status = 'dispatched',
     attempts = attempts - :refund,
     lease_until = null,
     stage = null,
-    progress = 0,
     retry_at = statement_timestamp() + make_interval(secs => :delay_seconds),
     log = log_tail(log, :log::text[]),
     updated_at = statement_timestamp()
 where id = :job_id and epoch = :epoch and status = 'running'
 returning retry_at
+
+-- name: lock_recipe
+-- One at a time decides who makes what has this key; a statement of its own, as `lock_claims`.
+select pg_advisory_xact_lock(hashtextextended(:org || ' ' || :key, 0))
+
+-- name: made_elsewhere
+-- The running job that makes the same, where this one may be given its result.
+select j.id
+from job me
+join job j on j.organization_id = me.organization_id and j.recipe_key = :key and j.id <> me.id
+where me.id = :job_id
+  and j.status = 'running'
+  and j.lease_until > statement_timestamp()
+  and (me.reuse_from is null or j.project_id = any (me.reuse_from))
+order by j.started_at, j.id
+limit 1
+
+-- name: make
+update job set recipe_key = :key where id = :job_id and epoch = :epoch and status = 'running'
+
+-- name: wait_for
+-- Put a job back in line until another one does not run any more; the attempt does not count.
+update job
+set status = 'dispatched',
+    attempts = attempts - 1,
+    lease_until = null,
+    stage = 'waiting-for-same-job',
+    retry_at = null,
+    waits_for = :other,
+    recipe_key = null,
+    updated_at = statement_timestamp()
+where id = :job_id and epoch = :epoch and status = 'running'
+
+-- name: waiting_for
+select count(*) as jobs from job where waits_for = :job_id and status = 'dispatched'
 
 -- name: disown
 -- A worker that starts under a name drops the leases of whoever had that name: it is dead.

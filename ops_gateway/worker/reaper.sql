@@ -22,7 +22,6 @@ set status = 'dispatched',
     kills = kills + 1,
     lease_until = null,
     stage = null,
-    progress = 0,
     retry_at = statement_timestamp()
       + make_interval(secs => (:backoff::float8[])[least(attempts, cardinality(:backoff))]),
     log = log_tail(log, array[format(
@@ -55,6 +54,7 @@ from (
   from job j
   where j.status = 'dispatched'
     and (j.retry_at is null or j.retry_at <= statement_timestamp())
+    and not exists (select 1 from job w where w.id = j.waits_for and w.status = 'running')
     and exists (select 1 from registered_worker w
                 where w.job_type_id = j.job_type_id and w.version = j.version
                   and w.queue = 'jobs' and w.active)

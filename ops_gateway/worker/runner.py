@@ -35,6 +35,10 @@ class CancelRequested(Exception):
     """The job's owner wants it stopped."""
 
 
+class SameJobRuns(Exception):
+    """Another job makes the same; this one is in line again and waits for it."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """What one worker allows."""
@@ -97,6 +101,8 @@ class Run:
             extra = self._extra(outcome)
             extra["duration_ms"] = round(1000 * (time.monotonic() - started))
             logger.info("job %s: %s", self.job.id, outcome, extra=extra)
+            with suppress(*DATABASE_AWAY):  # else the reaper does
+                await claim.wake_waiting(self._pool, self.job)
         return outcome
 
     async def _until_ended(self) -> str:
@@ -108,6 +114,8 @@ class Run:
             return "cancelled"
         except JobFailed as error:
             return await self._fail(error.code, error.message)
+        except SameJobRuns:
+            return "waits"
         except JobEnded:
             raise
         except LeaseLost as error:
@@ -188,6 +196,10 @@ class Run:
         seconds = self._seconds_left()
         token = await self._services.mint_token(job)
         sources = await self._services.sources(job)
+        key = self._services.recipe_key(job, sources)
+        # first, so that nobody finishes the same between the two
+        if key is not None and await claim.make(self._pool, job, key) is not None:
+            raise SameJobRuns
         if await self._services.answer(job, sources):
             fault("worker.after_commit")
             return

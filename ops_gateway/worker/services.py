@@ -47,6 +47,10 @@ class WorkerServices(Protocol):
         """Every asset that the job's process asks for. Raises JobFailed if one is gone."""
         ...
 
+    def recipe_key(self, job: ClaimedJob, sources: Sequence[Source]) -> str | None:
+        """The same for jobs that give the same bytes; None where that cannot be known."""
+        ...
+
     async def answer(self, job: ClaimedJob, sources: Sequence[Source]) -> bool:
         """Complete the job with what an earlier one of the same recipe made; whether there was."""
         ...

@@ -21,8 +21,8 @@ from ops_gateway.worker.claim import ClaimedJob, JobEnded, LeaseLost
 from ops_gateway.worker.relay import find_event
 from ops_gateway.worker.services import JobFailed, PassingError
 from opstac import __version__
+from processes import recipe as recipes
 from processes.process import Source, discover
-from processes.recipe import recipe
 
 sql = queries(__file__)
 
@@ -107,6 +107,10 @@ class PlatformWorker:
         await self._pipeline.services.objects.put(object_path, path)
         return object_path
 
+    def recipe_key(self, job: ClaimedJob, sources: Sequence[Source]) -> str | None:
+        """The key of what the job's outputs are a function of."""
+        return recipes.key(recipe_of(job, sources))
+
     async def answer(self, job: ClaimedJob, sources: Sequence[Source]) -> bool:
         """Complete the job with what an earlier one of the same recipe made; whether there was."""
         recipe = recipe_of(job, sources)
@@ -168,7 +172,9 @@ class PlatformWorker:
 
 def recipe_of(job: ClaimedJob, sources: Sequence[Source]) -> dict[str, Any]:
     """What the job's outputs are a function of, here and now."""
-    return recipe(discover()[job.job_type_id], job.input_params, sources, platform=__version__)
+    return recipes.recipe(
+        discover()[job.job_type_id], job.input_params, sources, platform=__version__
+    )
 
 
 def plain(row: Mapping[str, Any]) -> dict[str, Any]:

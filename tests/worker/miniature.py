@@ -53,6 +53,9 @@ class Services:
         shutil.copyfile(path, target)
         return f"jobs/{token}/{file_name}"
 
+    def recipe_key(self, job: ClaimedJob, sources: Sequence[Source]) -> str | None:
+        return job.input_params.get("recipe")
+
     async def answer(self, job: ClaimedJob, sources: Sequence[Source]) -> bool:
         return False
 
