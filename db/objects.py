@@ -343,19 +343,11 @@ class Objects:
 
     def gdal_options(self) -> dict[str, str]:
         """GDAL's settings for the bucket's endpoint; it finds credentials and region by itself."""
-        endpoint = _endpoint(self._environ)
         if self._bucket is None:
             return {}
         # what was read of a file is forgotten with it: it may have been replaced since
         options = {"CPL_VSIL_CURL_NON_CACHED": f"/vsis3/{self._bucket}/"}
-        if endpoint is None:
-            return options
-        parts = urlsplit(endpoint)
-        return options | {
-            "AWS_S3_ENDPOINT": parts.netloc + parts.path.rstrip("/"),
-            "AWS_HTTPS": "YES" if parts.scheme == "https" else "NO",
-            "AWS_VIRTUAL_HOSTING": "FALSE",
-        }
+        return options | gdal_endpoint(self._environ)
 
     async def signed_download(self, path: str, seconds: int) -> str | None:
         """The bucket's own URL for a download, good for `seconds`; None where we serve it."""
@@ -429,6 +421,19 @@ def _bucket_store(
         client_options={"allow_http": plain, "timeout": f"{seconds}s", "connect_timeout": "5s"},
         retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=seconds / 3)},
     )
+
+
+def gdal_endpoint(environ: Mapping[str, str]) -> dict[str, str]:
+    """GDAL's names for the endpoint that the AWS_* variables name; empty where they name none."""
+    endpoint = _endpoint(environ)
+    if endpoint is None:
+        return {}
+    parts = urlsplit(endpoint)
+    return {
+        "AWS_S3_ENDPOINT": parts.netloc + parts.path.rstrip("/"),
+        "AWS_HTTPS": "YES" if parts.scheme == "https" else "NO",
+        "AWS_VIRTUAL_HOSTING": "FALSE",
+    }
 
 
 def _endpoint(environ: Mapping[str, str]) -> str | None:

@@ -19,6 +19,7 @@ def run(args: argparse.Namespace) -> int:
     """Become the worker; it ends with a signal."""
     import sys
 
+    from db.objects import gdal_endpoint
     from opstac.cli import CommandError
 
     if args.threads < 1:
@@ -26,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     command = [sys.executable, "-m", "dask", "worker", args.scheduler]
     command += ["--preload", "processes.on_dask", "--no-dashboard", "--name", _name()]
     command += ["--nthreads", str(args.threads), "--memory-limit", args.memory]
-    os.execv(command[0], command)
+    os.execve(command[0], command, {**os.environ, **gdal_endpoint(os.environ)})
 
 
 def _name() -> str:
