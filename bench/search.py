@@ -156,7 +156,8 @@ async def prepare(dsn: str) -> str:
 def app() -> Any:
     """Ours, as its server process makes it."""
     from stac_api.app import create_app
-    from stac_api.search import Searcher, reader_pool
+    from stac_api.reader import reader_pool
+    from stac_api.search import Searcher
     from stac_api.tenancy import Visibility
 
     pool = reader_pool(os.environ["BENCH_DSN"], min_size=4, max_size=10)

@@ -15,34 +15,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-import psycopg
 
-from db.pool import Pool, make_pool
+from db.pool import Pool
 from db.queries import queries
 from stac_api import normal_form, tokens
 from stac_api.document import Document, Mount, feature
-from stac_api.errors import BadRequest, Unauthorized, Unavailable
+from stac_api.errors import BadRequest, Unauthorized
+from stac_api.reader import Reader
 from stac_api.request import SearchRequest
 from stac_api.tenancy import UNSHOWN, Visibility
 
 sql = queries(__file__)
 
-ROLE = "opstac_stac"
-SETTINGS = {
-    # without these each new search would write a row, which a replica refuses
-    "pgstac.readonly": "true",
-    "pgstac.context": "off",
-    "default_transaction_read_only": "on",
-}
 COUNTED_EXACTLY = 10_000
 ANONYMOUS_SECONDS = 10
 """How long one statement of a caller without a credential may take."""
 _NAMES_KEPT = 50_000
-
-
-def reader_pool(dsn: str, *, min_size: int = 1, max_size: int = 10) -> Pool:
-    """A closed pool for `Searcher`: role `opstac_stac`, read-only."""
-    return make_pool(dsn, ROLE, min_size=min_size, max_size=max_size, **SETTINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +70,7 @@ class Page:
         return document
 
 
-class Searcher:
+class Searcher(Reader):
     """Answers searches from one pool. Holds no state of a request.
 
     A collection's slug never changes, so what an id is called is remembered.
@@ -101,7 +89,7 @@ class Searcher:
         once a page.
         """
         self._note_public = note_public
-        self.pool = pool
+        super().__init__(pool)
         self._key = key
         self._slugs: OrderedDict[tuple[str, str], str] = OrderedDict()
 
@@ -179,13 +167,13 @@ class Searcher:
         """Collection ids that names (id, slug or project id) stand for; unknown ones are absent."""
         found: dict[str, list[str]] = {}
         if visibility.anonymous:
-            for row in await self._all(sql.public_names, names=sorted(names)):
+            for row in await self.fetch(sql.public_names, names=sorted(names)):
                 found.setdefault(row["name"], []).append(row["id"])
             return found
         if visibility.organization_id is None:
             return found
         projects = None if visibility.projects is None else sorted(visibility.projects)
-        for row in await self._all(
+        for row in await self.fetch(
             sql.names,
             organization=visibility.organization_id,
             projects=projects,
@@ -199,11 +187,13 @@ class Searcher:
         """What clients call the collections with these ids; those that are gone are absent."""
         names, organization = sorted(set(ids)), visibility.organization_id
         if visibility.anonymous:
-            rows = await self._all(sql.public_names, names=names)
+            rows = await self.fetch(sql.public_names, names=names)
         elif organization is None:
             return {}
         else:
-            rows = await self._all(sql.names, organization=organization, projects=None, names=names)
+            rows = await self.fetch(
+                sql.names, organization=organization, projects=None, names=names
+            )
         return {row["id"]: row["slug"] for row in rows}
 
     async def _features(
@@ -222,13 +212,13 @@ class Searcher:
         collections = {item["properties"]["opstac:collection"] for item in stored}
         slugs: dict[str, str] = {}
         if visibility.anonymous:  # what it is called hangs on what else is public, so ask each time
-            public = await self._all(sql.public_names, names=sorted(collections))
+            public = await self.fetch(sql.public_names, names=sorted(collections))
             slugs = {row["id"]: row["slug"] for row in public}
             for owner in {row["organization_id"] for row in public}:
                 self._note_public(owner)
         unknown = {c for c in collections if (organization, c) not in self._slugs}
         if unknown and organization:
-            named = await self._all(
+            named = await self.fetch(
                 sql.names, organization=organization, projects=None, names=sorted(unknown)
             )
             names = {row["id"]: row["slug"] for row in named}
@@ -263,53 +253,7 @@ class Searcher:
     ) -> list[dict[str, Any]]:
         """As `fetch`, in at most `ANONYMOUS_SECONDS` where there is no credential."""
         seconds = ANONYMOUS_SECONDS if visibility.anonymous else None
-        return await self._all(query, seconds, **parameters)
-
-    async def _all(
-        self, query: Any, seconds: float | None = None, /, **parameters: Any
-    ) -> list[dict[str, Any]]:
-        """All rows of one read-only statement; the database's complaints as refusals.
-
-        `seconds`: how long it may take, where that is less than the pool's connections allow.
-        """
-        try:
-            async with self.pool.connection() as conn:
-                if seconds is None:
-                    return await (await conn.execute(query, parameters)).fetchall()
-                # sent at once, so that the limit costs no wait of its own
-                async with conn.pipeline(), conn.transaction():
-                    milliseconds = str(int(seconds * 1000))
-                    await conn.execute(sql.no_longer_than, {"milliseconds": milliseconds})
-                    cursor = await conn.execute(query, parameters)
-                    return await cursor.fetchall()
-        except psycopg.errors.QueryCanceled:
-            raise BadRequest("the search takes too long; narrow it") from None
-        except MEANINGLESS as error:
-            raise BadRequest(_reason(error)) from None
-        except psycopg.OperationalError as error:
-            raise Unavailable("the database does not answer") from error
-
-    fetch = _all
-
-
-# a filter can ask for what types or values do not allow; the request is at fault, not the server
-MEANINGLESS = (
-    psycopg.DataError,
-    psycopg.errors.RaiseException,
-    psycopg.errors.InternalError_,
-    psycopg.errors.UndefinedFunction,
-    psycopg.errors.DatatypeMismatch,
-    psycopg.errors.CannotCoerce,
-    psycopg.errors.SyntaxError,
-    psycopg.errors.ProgramLimitExceeded,
-)
-
-
-def _reason(error: psycopg.Error) -> str:
-    if isinstance(error, psycopg.errors.RaiseException):
-        # pgstac's own words about the filter; they name what the client sent, nothing of ours
-        return f"the search has no meaning: {(error.diag.message_primary or '')[:200]}"
-    return "the search has no meaning: an operator does not fit the values it is given"
+        return await self.fetch(query, seconds, **parameters)
 
 
 def require_shown(visibility: Visibility, request: SearchRequest) -> None:

@@ -14,6 +14,3 @@ from opstac.search_public_items(:collections, :ids, :search::text::jsonb, :limit
 -- name: public_names
 select n.name, c.id, c.slug, c.organization_id
 from opstac.public_collections() c join unnest(:names::text[]) n (name) on n.name in (c.id, c.slug)
-
--- name: no_longer_than
-select set_config('statement_timeout', :milliseconds, true)

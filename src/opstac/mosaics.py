@@ -25,8 +25,9 @@ from ops_gateway.kernel.services import Remote
 from opstac.usage import PAYER
 from stac_api import errors, normal_form
 from stac_api import request as stac_request
+from stac_api.reader import MEANINGLESS
 from stac_api.request import SearchRequest
-from stac_api.search import MEANINGLESS, pgstac_search
+from stac_api.search import pgstac_search
 from tiler.errors import Busy, InvalidParameter, ResolveError, TileError
 from tiler.mosaic.source import Bounds, Candidates, MosaicSource, Patch, Selection, Skipped
 from tiler.source import AssetSource

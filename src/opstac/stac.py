@@ -20,7 +20,8 @@ from ops_gateway.surfaces.limits import Limited, client_address
 from opstac.settings import Settings
 from stac_api import errors
 from stac_api.app import create_app
-from stac_api.search import Searcher, reader_pool
+from stac_api.reader import reader_pool
+from stac_api.search import Searcher
 from stac_api.tenancy import PUBLIC, Visibility
 
 if TYPE_CHECKING:

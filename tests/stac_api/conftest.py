@@ -23,7 +23,8 @@ from starlette.requests import Request
 from stac_api import writes
 from stac_api.app import Prefixed, create_app
 from stac_api.document import Mount, item_document
-from stac_api.search import Searcher, reader_pool
+from stac_api.reader import reader_pool
+from stac_api.search import Searcher
 from stac_api.tenancy import PUBLIC, Visibility
 
 KEY = b"a key for the tests"

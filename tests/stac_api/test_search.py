@@ -297,8 +297,9 @@ def test_the_landing_page_describes_the_api(http: httpx.Client) -> None:
 def test_a_database_that_is_away_is_503(organization: Any) -> None:
     from stac_api.document import Mount
     from stac_api.errors import Unavailable
+    from stac_api.reader import reader_pool
     from stac_api.request import SearchRequest
-    from stac_api.search import Searcher, reader_pool
+    from stac_api.search import Searcher
 
     async def ask() -> None:
         pool = reader_pool("postgresql://nobody@127.0.0.1:1/none", min_size=0)

@@ -148,8 +148,9 @@ def test_the_slot_of_another_organization_is_refused_by_the_database(orgs: Any, 
     import psycopg
 
     from stac_api.document import Mount
+    from stac_api.reader import reader_pool
     from stac_api.request import SearchRequest
-    from stac_api.search import Searcher, reader_pool
+    from stac_api.search import Searcher
 
     acme, other = orgs
 
