@@ -51,6 +51,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from stac_api import openapi
 from stac_api.aggregating import AggregationClient, Aggregations
 from stac_api.client import Client, Service
 from stac_api.collections import Collections
@@ -206,6 +207,7 @@ def create_app(
         )
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)
+    app.openapi = openapi.described(app, prefix)  # type: ignore[method-assign]
     app.user_middleware += [Middleware(_Private), Middleware(_Problems)]
     return app
 

@@ -24,7 +24,7 @@ NDJSON = "application/x-ndjson"
 SEQUENCE = "application/geo+json-seq"
 
 # `f`, and what of `Accept` means something here
-_FORMATS = {
+FORMATS = {
     "json": GEOJSON,
     "geojson": GEOJSON,
     "ndjson": NDJSON,
@@ -44,9 +44,9 @@ def format_of(request: Request) -> str:
     """
     named = request.query_params.get("f")
     if named:
-        if named.lower() not in _FORMATS:
-            raise BadRequest(f"f must be one of {', '.join(_FORMATS)}")
-        return _FORMATS[named.lower()]
+        if named.lower() not in FORMATS:
+            raise BadRequest(f"f must be one of {', '.join(FORMATS)}")
+        return FORMATS[named.lower()]
     for part in request.headers.get("accept", "").split(","):
         media_type = part.split(";")[0].strip().lower()
         if media_type in _ACCEPTED:

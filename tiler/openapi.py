@@ -60,6 +60,7 @@ _REFUSALS = {
     "404": "No such item, asset, tile or format.",
     "410": "The item is past its time.",
     "422": "A parameter, or the body, cannot be.",
+    "429": "Too many requests in this minute.",
     "503": "Too much to draw; see Retry-After.",
 }
 
@@ -117,9 +118,11 @@ def _operation(route: Endpoint) -> dict[str, Any]:
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for status, description in _REFUSALS.items():
         answers[status] = {"description": description, "content": problem}
+    # the HTTP server's own refusal of an address that is longer than it reads
+    answers["400"] = {"description": "Not HTTP, or too long.", "content": {"text/plain": {}}}
     if route.kvp:
-        report = {"application/xml": {}}
-        answers["400"] = {"description": "An OWS exception report.", "content": report}
+        answers["400"]["content"]["application/xml"] = {}
+        answers["400"]["description"] += " Else an OWS exception report."
     if route.body is not None:
         answers["413"] = {"description": "The body is too long.", "content": problem}
     found: dict[str, Any] = {

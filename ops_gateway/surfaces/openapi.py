@@ -15,7 +15,7 @@ from ops_gateway.kernel.operation import REGISTRY, Blob, Effect, Operation
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-PROBLEM = {
+PROBLEM: dict[str, Any] = {
     "title": "Problem",
     "description": "RFC 9457 problem details.",
     "type": "object",
@@ -66,6 +66,21 @@ HTTP_VALIDATION_ERROR = {
         }
     },
 }
+VALIDATION_PROBLEM = {
+    **PROBLEM,
+    "title": "ValidationProblem",
+    "description": "RFC 9457 problem details of a wrong input: each fault with its place.",
+    "properties": {
+        **PROBLEM["properties"],
+        "detail": {
+            "title": "Detail",
+            "anyOf": [
+                {"type": "array", "items": {"$ref": "#/components/schemas/ValidationError"}},
+                PROBLEM["properties"]["detail"],
+            ],
+        },
+    },
+}
 STATUSES = {
     "400": "Bad Request",
     "401": "Unauthorized",
@@ -101,6 +116,7 @@ def document() -> dict[str, Any]:
                     {
                         **definitions,
                         "Problem": PROBLEM,
+                        "ValidationProblem": VALIDATION_PROBLEM,
                         "ValidationError": VALIDATION_ERROR,
                         "HTTPValidationError": HTTP_VALIDATION_ERROR,
                     }.items()
@@ -154,9 +170,13 @@ def _path(op: Operation, schemas: dict[tuple[str, str], dict[str, Any]]) -> dict
             "422": {
                 "description": "Validation Error",
                 "content": {
+                    # what published clients read of the description; what is sent is a problem
                     "application/json": {
                         "schema": {"$ref": "#/components/schemas/HTTPValidationError"}
-                    }
+                    },
+                    "application/problem+json": {
+                        "schema": {"$ref": "#/components/schemas/ValidationProblem"}
+                    },
                 },
             },
             **{
