@@ -1,7 +1,7 @@
 """What a method is given beside its parameters: the items, opened when asked for, and a budget."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +12,11 @@ import shapely
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from processes.analysis import align, quantity, zones
+from processes.analysis import align, measured, zonal, zones
 from processes.analysis.params import MAX_PIXELS, Measure
 from processes.analysis.params import Zone as Place
 from processes.analysis.quantity import Quantity
-from processes.analysis.summary import Part, Summary
+from processes.analysis.summary import Part
 from processes.analysis.zones import Zone
 from processes.method import Item, MethodError
 from processes.process import Source
@@ -91,7 +91,7 @@ class MethodContext:
 
     def quantity(self, item: Item, measure: Measure) -> Quantity:
         """The band, index or expression of an item. Raises: MethodError."""
-        return quantity.find(item, measure, self.open)
+        return measured.find(item, measure, self.open)
 
     # ------------------------------------------------------------ areas
 
@@ -111,12 +111,15 @@ class MethodContext:
 
     def zone(self, dataset: DatasetReader, places: Sequence[Place] | None) -> Zone:
         """One area: the union of all places. Raises: MethodError("no_overlap")."""
-        found = [zone for _, zone in self.zones(dataset, places) if zone is not None]
-        if len(found) == 1:
-            return found[0]
-        joined = zones.within("0", shapely.union_all([zone.polygons for zone in found]))
-        assert joined is not None
-        return joined
+        return self.joined([zone for _, zone in self.zones(dataset, places) if zone is not None])
+
+    def joined(self, places: Sequence[Zone]) -> Zone:
+        """The union of areas on one grid."""
+        if len(places) == 1:
+            return places[0]
+        found = zones.within("0", shapely.union_all([zone.polygons for zone in places]))
+        assert found is not None
+        return found
 
     def spend(self, pixels: int, limit: int | None = None) -> None:
         """Count pixels times bands before they are read. Raises: MethodError("too_many_pixels")."""
@@ -139,11 +142,7 @@ class MethodContext:
 
         The weights are the covered fractions of the pixels; None where they are all 1.
         """
-        for window in zones.windows(zone):
-            weights = zones.coverage(zone, window)
-            if weights is not None and not weights.any():
-                continue
-            yield what.read(window, onto), weights
+        yield from zonal.parts(what, zone, onto)
 
     def blocks(self, params: Any) -> Iterator[Part]:
         """As `parts`, of the item, measure and geometry that `params` name; counts the pixels."""
@@ -162,7 +161,7 @@ class MethodContext:
     ) -> dict[str, Any]:
         """Weighted statistics of a zone; see `Summary.result`."""
         self.spend(zone.pixels * what.bands_read, limit)
-        return summarize(lambda: self.parts(what, zone), percentiles)
+        return zonal.statistics([what], [zone], percentiles)[0][0]
 
     def describe(self, what: Quantity) -> dict[str, Any]:
         """What every answer says of the quantity it is about."""
@@ -189,15 +188,6 @@ class MethodContext:
             rescale = (-1.0, 1.0)
         self.renders.append(Render(path, name, colormap, rescale))
         return {RENDER: len(self.renders) - 1}
-
-
-def summarize(again: Any, percentiles: Sequence[float] = ()) -> dict[str, Any]:
-    """Statistics of the parts that `again()` gives; it is called twice where there are many."""
-    total = Summary()
-    parts: Iterable[Part] = again()
-    for values, weights in parts:
-        total.add(values, weights)
-    return total.result(percentiles, again)
 
 
 def resolution(dataset: DatasetReader) -> list[float]:

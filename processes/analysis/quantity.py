@@ -1,8 +1,8 @@
 """A band, an index or an expression of an item, ready to be read on its grid or another's."""
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,15 +10,12 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from processes.analysis import align, clouds
-from processes.analysis.params import Mask, Measure
-from processes.method import Item, MethodError
+from processes.analysis.counts import Table
+from processes.analysis.params import Mask
 from processes.process import Source
-from raster import bands, indices, reflectance
-from raster.bands import BandMissing
-from raster.formula import Formula, FormulaError, parse
+from raster import reader
+from raster.formula import Formula
 from raster.reader import Layout
-
-Open = Callable[[Source], tuple[DatasetReader, Layout]]
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,9 @@ class Band:
 
 
 @dataclass(frozen=True)
-class _MaskBand:
+class MaskBand:
+    """A band that says which pixels do not count, and how."""
+
     band: Band
     spec: Mask
 
@@ -63,7 +62,7 @@ class Quantity:
     mapping: Mapping[str, int]
     categorical: bool = False
     reflectance: str | None = None
-    mask: _MaskBand | None = None
+    mask: MaskBand | None = None
 
     @property
     def asset_key(self) -> str:
@@ -113,12 +112,29 @@ class Quantity:
             values = self.formula.evaluate(dict(enumerate(arrays, start=1)))[0]
         masked = np.ma.getmaskarray(values) | ~np.isfinite(values.data)
         if self.mask is not None:
-            band = self.mask.band
-            masked |= clouds.hidden_on(
-                band.dataset, band.layout, band.index, self.mask.spec, onto=target, window=window
-            )
+            masked |= self.hidden(window, target)
         data = np.where(masked, np.float32(0), values.data).astype(np.float32, copy=False)
         return np.ma.MaskedArray(data, mask=masked)
+
+    @cached_property
+    def table(self) -> Table | None:
+        """The value of each number that may be stored, where the quantity is a band of 8 or 16 bits
+        as it lies on its own grid; numbers are unsigned, as `read_all` gives them. Else None.
+        """
+        band = self.inputs[0]
+        dtype = np.dtype(band.dataset.dtypes[band.index - 1])
+        if self.formula is not None or dtype.kind not in "iu" or dtype.itemsize > 2:
+            return None
+        if band.dataset is not self.grid:
+            return None
+        numbers = np.arange(256**dtype.itemsize).astype(f"u{dtype.itemsize}").view(dtype)
+        at = band.layout.data.index(band.index)
+        values = numbers.astype(np.float32)
+        if (band.layout.scales[at], band.layout.offsets[at]) != (1.0, 0.0):
+            values = values * np.float32(band.layout.scales[at])
+            values = values + np.float32(band.layout.offsets[at])
+        values = values * np.float32(band.factor) if band.factor != 1.0 else values
+        return Table(values) if np.isfinite(values).all() else None
 
     def _inputs(self, window: Window, target: DatasetReader) -> list[np.ma.MaskedArray]:
         found: dict[int, np.ma.MaskedArray] = {}
@@ -144,216 +160,46 @@ class Quantity:
                 found[p] = values if factor == 1.0 else values * np.float32(factor)
         return [found[place] for place in range(len(self.inputs))]
 
-
-@dataclass(frozen=True)
-class _Candidate:
-    source: Source
-    dataset: DatasetReader
-    layout: Layout
-    index: int
-    name: str
-
-
-def find(item: Item, measure: Measure, open_source: Open) -> Quantity:
-    """What `measure` means of an item.
-
-    Bands are looked for in the asset named, else in `data` or the first raster of the item, else
-    one by one over all its rasters. An explicit mapping wins over names.
-
-    Raises: MethodError: band_missing, invalid_params.
-    """
-    if not item.sources:
-        raise MethodError("band_missing", f"item {item.id} has no raster asset")
-    chosen = _asset(item, measure.asset_key)
-    try:
-        quantity = _within(item, measure, _candidates(chosen, open_source))
-    except MethodError as error:
-        spread = measure.asset_key is None and len(item.sources) > 1 and not measure.band_mapping
-        if error.code != "band_missing" or not spread or isinstance(measure.band, int):
-            raise
-        quantity = _across(item, measure, open_source, error)
-    if measure.mask is not None:
-        quantity = replace(quantity, mask=_mask(item, chosen, measure.mask, open_source))
-    return quantity
-
-
-def _asset(item: Item, key: str | None) -> Source:
-    if key is None:
-        return item.sources[0]
-    for source in item.sources:
-        if source.asset_key == key:
-            return source
-    known = ", ".join(s.asset_key for s in item.sources)
-    raise MethodError("band_missing", f"the item has no raster asset {key[:100]!r}; it has {known}")
-
-
-def _candidates(source: Source, open_source: Open) -> list[_Candidate]:
-    dataset, layout = open_source(source)
-    return [
-        _Candidate(source, dataset, layout, index, name)
-        for index, name in zip(layout.data, layout.names, strict=True)
-    ]
-
-
-def _within(item: Item, measure: Measure, candidates: Sequence[_Candidate]) -> Quantity:
-    """The measure on one asset, whose bands are `b<n>` by their place in the file."""
-    count = candidates[-1].dataset.count
-    names: list[str | None] = [None] * count
-    for candidate in candidates:
-        names[candidate.index - 1] = candidate.name or None
-    by_index = {candidate.index: candidate for candidate in candidates}
-    return _resolve(item, measure, names, by_index)
-
-
-def _across(item: Item, measure: Measure, open_source: Open, error: MethodError) -> Quantity:
-    """The measure over all rasters of the item, where each holds a band or some."""
-    every: list[_Candidate] = []
-    for source in item.sources:
-        found = _candidates(source, open_source)
-        if len(found) == 1 and bands.role(found[0].name) is None:
-            found = [replace(found[0], name=source.asset_key)]
-        every += found
-    try:
-        return _resolve(
-            item,
-            measure,
-            [candidate.name or None for candidate in every],
-            dict(enumerate(every, start=1)),
+    def hidden(self, window: Window, onto: DatasetReader | None = None) -> np.ndarray:
+        """True where the mask says that a pixel of a window of `grid` (or of `onto`) does not
+        count.
+        """
+        if self.mask is None:
+            return np.zeros((int(window.height), int(window.width)), bool)
+        band = self.mask.band
+        return clouds.hidden_on(
+            band.dataset,
+            band.layout,
+            band.index,
+            self.mask.spec,
+            onto=onto or self.grid,
+            window=window,
         )
-    except MethodError:
-        raise error from None
 
 
-def _resolve(
-    item: Item,
-    measure: Measure,
-    names: Sequence[str | None],
-    by_index: Mapping[int, _Candidate],
-) -> Quantity:
-    mapping = indices.roles_from(measure.band_mapping) or None
-    try:
-        if measure.index_name is not None:
-            index = indices.find(measure.index_name)
-            formula, found = indices.parse(index, names, mapping, measure.index_constants)
-            label: dict[str, Any] = {"index_name": index.name}
-            presupposed = index.reflectance
-        elif measure.expression is not None:
-            formula = parse(
-                measure.expression, band_names=names, mapping=mapping, band_count=len(names)
-            )
-            label = {"expression": measure.expression}
-            presupposed = reflectance.presupposed(formula)
-            found = {}
+def read_all(quantities: Sequence[Quantity], window: Window) -> list[np.ma.MaskedArray]:
+    """Of each quantity its values, or the numbers of its `table`, on a window of their one grid.
+
+    The bands of one file are read at once: in many files they share their blocks.
+    """
+    found: list[np.ma.MaskedArray | None] = [None] * len(quantities)
+    stored: dict[tuple[int, str], list[int]] = {}
+    for place, what in enumerate(quantities):
+        if what.table is None:
+            found[place] = what.read(window)
         else:
-            return _single(item, measure.band, names, mapping, by_index)
-    except BandMissing as error:
-        raise MethodError("band_missing", str(error)) from None
-    except FormulaError as error:
-        code = "band_missing" if error.message.startswith("unknown band") else "invalid_params"
-        raise MethodError(code, f"expression: {error}") from None
-    if len(formula.blocks) != 1:
-        raise MethodError("invalid_params", "expression: must give one value, not several blocks")
-    used = [_at(by_index, number, names) for number in formula.bands]
-    for number, name in enumerate(names, start=1):
-        if name and number in formula.bands:
-            found.setdefault(name, number)
-    inputs = tuple(Band(c.source, c.dataset, c.layout, c.index) for c in used)
-    note = None
-    if presupposed:
-        inputs, note = _as_reflectance(inputs)
-    renumbered = _renumber(formula)
-    return Quantity(
-        item_id=item.id,
-        inputs=inputs,
-        formula=renumbered,
-        grid=_grid(inputs),
-        label=label,
-        mapping={
-            (role.upper() if bands.role(role) else role): by_index[number].index
-            for role, number in found.items()
-            if number in formula.bands
-        },
-        reflectance=note,
-    )
-
-
-def _renumber(formula: Formula) -> Formula:
-    """The same formula over `b1`, `b2` … in the order of its bands."""
-    order = {number: place for place, number in enumerate(formula.bands, start=1)}
-    if all(number == place for number, place in order.items()):
-        return formula
-    blocks = []
-    for block in formula.blocks:
-        program = re.sub(r"\bx(\d+)\b", lambda m: f"x{order[int(m[1])]}", block.program)
-        blocks.append(replace(block, bands=tuple(order[b] for b in block.bands), program=program))
-    return replace(formula, blocks=tuple(blocks), bands=tuple(order.values()))
-
-
-def _single(
-    item: Item,
-    wanted: int | str | None,
-    names: Sequence[str | None],
-    mapping: Mapping[str, int] | None,
-    by_index: Mapping[int, _Candidate],
-) -> Quantity:
-    number = wanted if isinstance(wanted, int) else None
-    if isinstance(wanted, str):
-        text = wanted.strip()
-        number = bands.resolve(text, names, mapping)
-        digits = text[1:] if text[:1] in ("b", "B") else text
-        if digits.isascii() and digits.isdecimal() and (number is None or text[:1] != "B"):
-            number = int(digits)
-        if number is None:
-            bands.require(text, names, mapping)
-    candidate = _at(by_index, number or 0, names)
-    band = Band(candidate.source, candidate.dataset, candidate.layout, candidate.index)
-    return Quantity(
-        item_id=item.id,
-        inputs=(band,),
-        formula=None,
-        grid=candidate.dataset,
-        label={"band": wanted, "band_index": candidate.index}
-        | ({"band_name": candidate.name} if candidate.name else {}),
-        mapping={},
-        categorical=bool(candidate.source.asset.get("is_categorical")),
-    )
-
-
-def _at(by_index: Mapping[int, _Candidate], number: int, names: Sequence[str | None]) -> _Candidate:
-    if number not in by_index:
-        have = ", ".join(names[i - 1] or f"b{i}" for i in sorted(by_index)[:40])
-        raise MethodError("band_missing", f"no band {number}; the raster's bands are: {have}")
-    return by_index[number]
-
-
-def _grid(inputs: Sequence[Band]) -> DatasetReader:
-    grid = inputs[0].dataset
-    for band in inputs[1:]:
-        if not align.same_grid(grid, band.dataset):
-            grid = align.coarser(grid, band.dataset)
-    return grid
-
-
-def _as_reflectance(inputs: tuple[Band, ...]) -> tuple[tuple[Band, ...], str | None]:
-    """Whole numbers without a scale as reflectance: the index's constants presuppose it."""
-    made, notes = [], []
-    for band in inputs:
-        divisor = reflectance.divisors(band.dataset, band.layout, [band.index])[band.index]
-        if divisor is None:
-            made.append(band)
-            continue
-        notes.append(f"stored values divided by {divisor}")
-        made.append(replace(band, factor=1.0 / divisor))
-    return tuple(made), notes[0] if notes else None
-
-
-def _mask(item: Item, read: Source, spec: Mask, open_source: Open) -> _MaskBand:
-    source = read if spec.asset_key is None else _asset(item, spec.asset_key)
-    dataset, layout = open_source(source)
-    names: list[str | None] = [None] * dataset.count
-    for index, name in zip(layout.data, layout.names, strict=True):
-        names[index - 1] = name or None
-    number = spec.band if isinstance(spec.band, int) else bands.resolve(spec.band, names)
-    if number not in layout.data:
-        raise MethodError("band_missing", f"mask: no band {str(spec.band)[:100]!r}")
-    return _MaskBand(Band(source, dataset, layout, number), spec)
+            band = what.inputs[0]
+            dtype = band.dataset.dtypes[band.index - 1]
+            stored.setdefault((id(band.dataset), dtype), []).append(place)
+    for places in stored.values():
+        first = quantities[places[0]].inputs[0]
+        indexes = list(dict.fromkeys(quantities[p].inputs[0].index for p in places))
+        read = reader.read(first.dataset, indexes, window=window, layout=first.layout)
+        unsigned = f"u{read.dtype.itemsize}"
+        for place in places:
+            row, what = indexes.index(quantities[place].inputs[0].index), quantities[place]
+            hidden = np.ma.getmaskarray(read)[row]
+            if what.mask is not None:
+                hidden = hidden | what.hidden(window)
+            found[place] = np.ma.MaskedArray(read.data[row].view(unsigned), mask=hidden)
+    return [values for values in found if values is not None]

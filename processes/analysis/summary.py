@@ -6,18 +6,31 @@ from typing import Any
 
 import numpy as np
 
+from processes.analysis.counts import Chosen, Counts, Table
+from processes.analysis.coverage import Cover
+
 KEEP = 4_000_000
 """Values kept for percentiles; beyond it they are found by a second reading, just as exactly."""
 
 Part = tuple[np.ma.MaskedArray, np.ndarray | None]
 """Values of a window, and their weights or None where every one weighs 1."""
 Again = Callable[[], Iterable[Part]]
+Find = Callable[[float], tuple[float, float]]
 
 
 class Summary:
     """Adds up values and weights; Chan, Golub and LeVeque (1979) for joining the parts."""
 
-    def __init__(self, *, percentiles: bool = True) -> None:
+    def __init__(
+        self, *, percentiles: bool = True, table: Table | None = None, keep: int = KEEP
+    ) -> None:
+        """Empty.
+
+        Args:
+            table: what is added are then its numbers. They are only counted, and all statistics
+                follow from the counts.
+            keep: values kept for percentiles.
+        """
         self.total = 0.0  # weight of all pixels, valid or not
         self.weight = 0.0
         self.pixels = 0
@@ -25,16 +38,51 @@ class Summary:
         self.high = -math.inf
         self._mean = 0.0
         self._squares = 0.0
-        self._upper = np.zeros(1 << 16) if percentiles else None
-        # weight of each value, as long as all are whole numbers of 16 bits: most stored bands are
-        self._whole = np.zeros(1 << 16) if percentiles else None
-        self._kept: list[tuple[np.ndarray, np.ndarray | None]] | None = [] if percentiles else None
+        self._keep = keep
+        self._counts = None if table is None else Counts(table)
+        self._kept: list[Chosen] | None = [] if percentiles and table is None else None
+        # weight by the upper half of a value's key, once there are too many to keep
+        self._upper: np.ndarray | None = None
+        self._percentiles = percentiles
+        self._settled = 0  # pixels that were counted when the moments were computed
 
     def add(self, values: np.ma.MaskedArray, weights: np.ndarray | None = None) -> None:
         """Take in one window: float32 values and weights of one shape."""
         self.total += float(values.size if weights is None else weights.sum(dtype=np.float64))
-        found, weighed = valid(values, weights)
+        self._take(*valid(values, weights))
+
+    def add_cover(self, values: np.ma.MaskedArray, cover: Cover) -> None:
+        """Take in what an area covers of one window: values (or numbers of the table) of its shape.
+
+        Pixels that it covers whole and those at its edge are two parts: only the few of the second
+        are multiplied with weights.
+        """
+        self.total += cover.total
+        mask, data = np.ma.getmask(values), values.data
+        shown = None if mask is np.ma.nomask else np.logical_not(mask)
+        if self._counts is None:
+            finite = np.isfinite(data)
+            shown = finite if shown is None else shown & finite
+        chosen = cover.inside
+        if chosen is None or shown is None:
+            chosen = shown if chosen is None else chosen
+        else:
+            chosen = chosen & shown
+        self._take(data.reshape(-1) if chosen is None else data[chosen], None)
+        if cover.edge.size:
+            at = np.divmod(cover.edge, cover.shape[1])
+            found, weights = data[at], cover.weights
+            if shown is not None:
+                keep = shown[at]
+                found, weights = found[keep], weights[keep]
+            self._take(found, weights)
+
+    def _take(self, found: np.ndarray, weighed: np.ndarray | None) -> None:
         if not found.size:
+            return
+        self.pixels += found.size
+        if self._counts is not None:
+            self._counts.add(found, weighed)
             return
         self.low, self.high = min(self.low, float(found.min())), max(self.high, float(found.max()))
         exact = found.astype(np.float64)
@@ -51,35 +99,43 @@ class Summary:
         self._squares += squares + gap * gap * self.weight * weight / joined
         self._mean += gap * weight / joined
         self.weight = joined
-        self.pixels += found.size
-        self._remember(found, weighed)
-
-    def _remember(self, found: np.ndarray, weighed: np.ndarray | None) -> None:
-        if self._upper is None:
-            return
-        if self._whole is not None:
-            counts = _whole_counts(found, weighed)
-            if counts is None:
-                values = np.arange(1 << 16, dtype=np.float32)
-                self._upper += np.bincount(_keys(values) >> 16, self._whole, minlength=1 << 16)
-                self._whole = None
-            else:
-                self._whole += counts
-        if self._whole is None:
-            self._upper += np.bincount(_keys(found) >> 16, weights=weighed, minlength=1 << 16)
         if self._kept is not None:
             self._kept.append((found, weighed))
-            if self.pixels > KEEP:
-                self._kept = None
+            if self.pixels <= self._keep:
+                return
+            kept, self._kept, self._upper = self._kept, None, np.zeros(1 << 16)
+            for part in kept:
+                self._rank(*part)
+        elif self._upper is not None:
+            self._rank(found, weighed)
+
+    def _rank(self, found: np.ndarray, weighed: np.ndarray | None) -> None:
+        assert self._upper is not None
+        self._upper += np.bincount(_keys(found) >> 16, weights=weighed, minlength=1 << 16)
+
+    def _settle(self) -> None:
+        """Of counts: the moments."""
+        if self._counts is None or self._settled == self.pixels:
+            return
+        self._settled = self.pixels
+        values, weights = self._counts.ordered()
+        exact = values.astype(np.float64)
+        self.weight = float(weights.sum())
+        self._mean = float(np.dot(exact, weights) / self.weight)
+        exact -= self._mean
+        self._squares = float(np.dot(exact * exact, weights))
+        self.low, self.high = float(values[0]), float(values[-1])
 
     @property
     def mean(self) -> float | None:
         """Weighted mean; None without a valid pixel."""
+        self._settle()
         return self._mean if self.weight else None
 
     @property
     def std(self) -> float | None:
         """Weighted standard deviation of the population."""
+        self._settle()
         return math.sqrt(max(self._squares / self.weight, 0.0)) if self.weight else None
 
     def percentiles(
@@ -90,14 +146,15 @@ class Summary:
         With equal weights they are those of `numpy.percentile`.
 
         Args:
-            again: reads the same parts once more; needed beyond `KEEP` values.
+            again: reads the same parts once more; needed beyond `keep` values without a table.
         """
+        self._settle()
         if not self.weight:
             return [None] * len(wanted)
         step = self.weight / self.pixels
         places = [q / 100 * (self.weight - step) for q in wanted]
-        if self._whole is not None:
-            finder = _counted(self._whole, self.weight)
+        if self._counts is not None:
+            finder = self._finder(*self._counts.ordered())
         elif self._kept is not None:
             finder = self._sorted()
         else:
@@ -110,16 +167,21 @@ class Summary:
             found.append(lower + share * (upper - lower))
         return found
 
-    def _sorted(self) -> Callable[[float], tuple[float, float]]:
+    def _sorted(self) -> Find:
         assert self._kept is not None
         values = np.concatenate([v for v, _ in self._kept])
-        order = np.argsort(values, kind="stable")
-        values = values[order]
         if all(w is None for _, w in self._kept):
+            return self._finder(np.sort(values), None)
+        parts = [np.ones(v.size) if w is None else w for v, w in self._kept]
+        order = np.argsort(values, kind="stable")
+        return self._finder(values[order], np.concatenate(parts).astype(np.float64)[order])
+
+    def _finder(self, values: np.ndarray, weights: np.ndarray | None) -> Find:
+        """Where a weight from below lies among ascending values: (value, weight up to its end)."""
+        if weights is None:
             ends = np.arange(1, values.size + 1, dtype=np.float64)
         else:
-            parts = [np.ones(v.size) if w is None else w for v, w in self._kept]
-            ends = np.cumsum(np.concatenate(parts).astype(np.float64)[order])
+            ends = np.cumsum(weights)
             ends *= self.weight / ends[-1]
 
         def find(place: float) -> tuple[float, float]:
@@ -128,9 +190,7 @@ class Summary:
 
         return find
 
-    def _second(
-        self, places: Sequence[float], step: float, again: Again | None
-    ) -> Callable[[float], tuple[float, float]]:
+    def _second(self, places: Sequence[float], step: float, again: Again | None) -> Find:
         """Look only at values that share their upper 16 bits with one that is wanted.
 
         Every float32 has a key that sorts as it does. The upper half of the keys was counted at
@@ -173,7 +233,8 @@ class Summary:
 
         `count` is the weight of the valid pixels: with an area, parts of pixels count as parts.
         """
-        cuts = self.percentiles([50.0, *wanted], again) if self._upper is not None else [None]
+        self._settle()
+        cuts = self.percentiles([50.0, *wanted], again) if self._percentiles else [None]
         some = bool(self.weight)
         return {
             "count": as_count(self.weight),
@@ -186,28 +247,6 @@ class Summary:
             "percentiles": {f"{q:g}": cut for q, cut in zip(wanted, cuts[1:], strict=True)},
             "valid_percent": 100 * self.weight / self.total if self.total else 0.0,
         }
-
-
-def _whole_counts(found: np.ndarray, weighed: np.ndarray | None) -> np.ndarray | None:
-    """The weight of each whole number of 16 bits; None where a value is none."""
-    if float(found.min()) < 0 or float(found.max()) > 0xFFFF:
-        return None
-    whole = found.astype(np.uint16)
-    if not np.array_equal(whole, found):
-        return None
-    return np.bincount(whole, weights=weighed, minlength=1 << 16)
-
-
-def _counted(counts: np.ndarray, weight: float) -> Callable[[float], tuple[float, float]]:
-    ends = np.cumsum(counts)
-    ends *= weight / ends[-1]
-    last = int(np.flatnonzero(counts)[-1])
-
-    def find(place: float) -> tuple[float, float]:
-        at = min(int(np.searchsorted(ends, place, side="right")), last)
-        return float(at), float(ends[at])
-
-    return find
 
 
 def valid(

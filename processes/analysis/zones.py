@@ -1,8 +1,8 @@
 """An area on a raster's grid: which pixels, and how much of each the area covers."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,14 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
+from processes.analysis import coverage as exact
+from processes.analysis.coverage import Cover
 from processes.method import MethodError
 from raster import footprint, reader
 from raster.errors import RasterError
 
 ROWS, COLUMNS = 512, 4096
-_TILE = 64  # pixels a side of the pieces that an outline is looked for in
+BLOCK = ROWS
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,11 @@ class Zone:
     id: str
     window: Window
     polygons: BaseGeometry | None
+
+    @cached_property
+    def outline(self) -> np.ndarray:
+        """The edges of `polygons`; see `coverage.edges`."""
+        return exact.edges(self.polygons or shapely.Polygon())
 
     @property
     def pixels(self) -> int:
@@ -95,75 +102,14 @@ def windows(zone: Zone, *, rows: int = ROWS, columns: int = COLUMNS) -> Iterator
             yield reader.pixels(x, y, x1 - x, y1 - y)
 
 
+def cover(zone: Zone, window: Window) -> Cover:
+    """What the zone covers of a window, exactly."""
+    return exact.whole(window) if zone.polygons is None else exact.cover(zone.outline, window)
+
+
 def coverage(zone: Zone, window: Window) -> np.ndarray | None:
     """The fraction of each pixel that the zone covers, exactly: float32, (rows, columns).
 
-    None where it covers every pixel whole. Only pieces that the outline runs through are computed,
-    by exactextract (Baston, isciences/exactextract).
+    None where it covers every pixel whole.
     """
-    if zone.polygons is None:
-        return None
-    left, top = float(window.col_off), float(window.row_off)
-    height, width = int(window.height), int(window.width)
-    shapely.prepare(zone.polygons)
-    out = np.zeros((height, width), np.float32)
-    ys, xs = np.arange(0, height, _TILE), np.arange(0, width, _TILE)
-    x0, y0 = (grid.ravel() for grid in np.meshgrid(xs, ys))
-    x1, y1 = np.minimum(x0 + _TILE, width), np.minimum(y0 + _TILE, height)
-    boxes = shapely.box(left + x0, top + y0, left + x1, top + y1)
-    inside = shapely.covers(zone.polygons, boxes)
-    if inside.all():
-        return None
-    touched = shapely.intersects(zone.polygons, boxes)
-    for n in np.flatnonzero(touched):
-        rows, columns = slice(y0[n], y1[n]), slice(x0[n], x1[n])
-        if inside[n]:
-            out[rows, columns] = 1
-        else:
-            out[rows, columns] = _exact(zone.polygons, boxes[n])
-    return out
-
-
-def _exact(polygons: BaseGeometry, box: BaseGeometry) -> np.ndarray:
-    """Covered fractions of the pixels of a box in pixel coordinates."""
-    from exactextract import exact_extract
-    from exactextract.raster import NumPyRasterSource
-
-    left, top, right, bottom = box.bounds
-    height, width = round(bottom - top), round(right - left)
-    part = polygons.intersection(box)
-    part = shapely.union_all([p for p in shapely.get_parts(part) if p.geom_type == "Polygon"])
-    out = np.zeros(height * width, np.float32)
-    if part.is_empty:
-        return out.reshape(height, width)
-    # exactextract counts rows from the bottom of a north-up grid
-    flipped = shapely.transform(part, lambda p: np.column_stack([p[:, 0] - left, bottom - p[:, 1]]))
-    grid = NumPyRasterSource(
-        np.broadcast_to(np.zeros((1, 1), np.uint8), (height, width)), 0, 0, width, height
-    )
-    feature = {
-        "type": "Feature",
-        "properties": {},
-        "geometry": json.loads(shapely.to_geojson(flipped)),
-    }
-    found: Any = exact_extract(grid, [feature], ["cell_id", "coverage"])
-    cells = found[0]["properties"]
-    out[np.asarray(cells["cell_id"], dtype=np.int64)] = cells["coverage"]
-    if abs(float(out.sum(dtype=np.float64)) - part.area) > 1e-3:
-        return _cell_by_cell(part, left, top, width, height)
-    return out.reshape(height, width)
-
-
-def _cell_by_cell(
-    part: BaseGeometry, left: float, top: float, width: int, height: int
-) -> np.ndarray:
-    """The same, slowly: where a polygon doubles back within a pixel, exactextract may lose it."""
-    x, y = (grid.ravel() for grid in np.meshgrid(np.arange(width), np.arange(height)))
-    cells = shapely.box(left + x, top + y, left + x + 1, top + y + 1)
-    out = np.zeros(len(cells), np.float32)
-    shapely.prepare(part)
-    inner = shapely.covers(part, cells)
-    out[inner] = 1
-    edge = np.flatnonzero(shapely.intersects(part, cells) & ~inner)
-    out[edge] = shapely.area(shapely.intersection(part, cells[edge]))
-    return out.reshape(height, width)
+    return cover(zone, window).dense()

@@ -1,22 +1,20 @@
 """`zonal_table`: statistics of bands, indices and formulas over many areas, as a table."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import shapely
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from processes import areas, features
-from processes.analysis import zones
+from processes.analysis import zonal, zones
 from processes.analysis.context import MethodContext
 from processes.analysis.params import ZONES_SCHEMA, BandRef, Mask, Measure, Percentile, check_zones
 from processes.analysis.quantity import Quantity
 from processes.analysis.summary import Summary
-from processes.analysis.zones import Zone
 from processes.choose import AssetKey, BandMapping, ItemId
 from processes.geometry import area_km2
 from processes.method import Item, MethodError
@@ -355,58 +353,45 @@ def _write(
     with features.writer(path, ctx.inputs.format, kinds) as out:
         for begin in range(0, len(places), _BATCH):
             batch = places[begin : begin + _BATCH]
-            rows = []
-            for number, (name, shape) in enumerate(batch, start=begin):
-                row, on_raster = _row(ctx.inputs, name, shape, measured)
-                met += on_raster
-                rows.append(row)
-                ctx.progress((number + 1) / len(places), "measuring")
+            rows = [{"id": name} for name, _ in batch]
+            met += _measure(ctx.inputs, batch, measured, rows)
+            ctx.progress((begin + len(batch)) / len(places), "measuring")
             out.write({c: [row[c] for row in rows] for c in kinds}, [shape for _, shape in batch])
     return met
 
 
-def _row(
-    inputs: ZonalTableInputs, name: str, shape: Any, measured: Sequence[tuple[str, Quantity]]
-) -> tuple[dict[str, Any], bool]:
-    geometry = shapely.geometry.mapping(shape)
-    grids = {id(what.grid): what.grid for _, what in measured}
-    placed = {at: zones.place(grid, name, geometry) for at, grid in grids.items()}
-    first = placed[id(measured[0][1].grid)]
-    row: dict[str, Any] = {"id": name}
-    row["area_m2"] = 0.0 if first is None else zones.ground_m2(measured[0][1].grid, first)
-    for at, zone in placed.items():
-        there = [(label, what) for label, what in measured if id(what.grid) == at]
-        for label, found in _summaries(inputs, zone, there).items():
-            row |= {
-                column: found["percentiles"].get(member, found.get(member))
-                for column, member in _columns(label, inputs).items()
-            }
-    return row, any(zone is not None for zone in placed.values())
+def _measure(
+    inputs: ZonalTableInputs,
+    batch: Sequence[tuple[str, Any]],
+    measured: Sequence[tuple[str, Quantity]],
+    rows: Sequence[dict[str, Any]],
+) -> int:
+    """Fill the rows of some areas; returns how many of these lie on the raster.
 
-
-def _summaries(
-    inputs: ZonalTableInputs, zone: Zone | None, measured: Sequence[tuple[str, Quantity]]
-) -> dict[str, dict[str, Any]]:
-    """Statistics of each measure in a zone; how much of a pixel is covered is computed once."""
+    A block is read once for all areas and all measures of one grid.
+    """
     ranked = bool(inputs.percentiles) or "median" in inputs.statistics
-    totals = {label: Summary(percentiles=ranked) for label, _ in measured}
-    if zone is not None:
-        for window in zones.windows(zone):
-            weights = zones.coverage(zone, window)
-            if weights is not None and not weights.any():
-                continue
-            for label, what in measured:
-                totals[label].add(what.read(window), weights)
-
-    def again(what: Quantity) -> Iterator[tuple[np.ma.MaskedArray, np.ndarray | None]]:
-        assert zone is not None
-        for window in zones.windows(zone):
-            yield what.read(window), zones.coverage(zone, window)
-
-    return {
-        label: totals[label].result(inputs.percentiles, lambda what=what: again(what))
-        for label, what in measured
-    }
+    geometries = [(name, shapely.geometry.mapping(shape)) for name, shape in batch]
+    met: set[int] = set()
+    for grid in {id(what.grid): what.grid for _, what in measured}.values():
+        zoned = [zones.place(grid, name, geometry) for name, geometry in geometries]
+        if grid is measured[0][1].grid:
+            for row, zone in zip(rows, zoned, strict=True):
+                row["area_m2"] = 0.0 if zone is None else zones.ground_m2(grid, zone)
+        there = [(label, what) for label, what in measured if what.grid is grid]
+        quantities = [what for _, what in there]
+        hit = {number: zone for number, zone in enumerate(zoned) if zone is not None}
+        met |= hit.keys()
+        found = zonal.statistics(quantities, list(hit.values()), inputs.percentiles, ranked=ranked)
+        by_row = dict(zip(hit, found, strict=True))
+        nothing = [Summary().result(inputs.percentiles)] * len(there)
+        for number, row in enumerate(rows):
+            for (label, _), values in zip(there, by_row.get(number, nothing), strict=True):
+                row |= {
+                    column: values["percentiles"].get(member, values.get(member))
+                    for column, member in _columns(label, inputs).items()
+                }
+    return len(met)
 
 
 def _places(inputs: ZonalTableInputs, given: Mapping[str, Source]) -> list[tuple[str, Any]]:

@@ -16,9 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.warp import transform_bounds, transform_geom
 
-from processes.analysis import engine, zones
+from processes.analysis import coverage, engine, zonal, zones
+from processes.analysis.counts import Table
 from processes.analysis.summary import Summary
 from processes.method import MethodError
+from raster import reader
 
 FINE = 20  # subpixels a side of the brute-force coverage
 
@@ -244,6 +246,108 @@ def test_coverage_adds_up_to_the_area_of_any_polygon(points, shift):
 
 @settings(max_examples=60, deadline=None)
 @given(
+    st.lists(
+        st.tuples(*[st.floats(-5, 35) | st.integers(-10, 70).map(lambda n: n / 2)] * 2),
+        min_size=3,
+        max_size=10,
+    ),
+    st.tuples(st.floats(0, 30), st.floats(0, 30), st.floats(0.1, 9)),
+    st.sampled_from([12, 100, 1_000_000]),
+)
+def test_each_pixel_is_covered_as_its_intersection_says(points, hole, pieces):
+    x, y, radius = hole
+    made = shapely.make_valid(shapely.Polygon(points)).difference(
+        shapely.Point(x, y).buffer(radius)
+    )
+    polygons = shapely.union_all([p for p in shapely.get_parts(made) if p.geom_type == "Polygon"])
+    left, top, width, height = 3, 2, 20, 17
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(coverage, "PIECES", pieces)
+        found = coverage.cover(coverage.edges(polygons), reader.pixels(left, top, width, height))
+    columns, rows = np.meshgrid(np.arange(width) + left, np.arange(height) + top)
+    cells = shapely.box(columns, rows, columns + 1, rows + 1)
+    expected = shapely.area(shapely.intersection(cells, polygons))
+    dense = found.dense()
+    assert np.allclose(np.ones(expected.shape) if dense is None else dense, expected, atol=1e-6)
+    assert math.isclose(found.total, expected.sum(), abs_tol=1e-6)
+
+
+def tiles_of(path, count):
+    """Slanted areas that overlap their neighbours, across a raster, in degrees."""
+    with rasterio.open(path) as file:
+        w, s, e, n = transform_bounds(file.crs, "EPSG:4326", *file.bounds)
+    side = math.isqrt(count)
+    features = []
+    for number in range(count):
+        x, y = w + (e - w) * (number % side) / side, s + (n - s) * (number // side) / side
+        dx, dy = 1.2 * (e - w) / side, 1.2 * (n - s) / side
+        ring = [[x, y + dy * 0.2], [x + dx * 0.9, y], [x + dx, y + dy], [x + dx * 0.1, y + dy]]
+        geometry = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
+        features.append({"type": "Feature", "id": str(number), "geometry": geometry})
+    return {"type": "FeatureCollection", "features": features}
+
+
+@pytest.mark.parametrize("measure", [{"band": 2}, {"index_name": "NDVI"}])
+def test_many_areas_at_once_have_what_each_has_alone(run, files, truth, measure, monkeypatch):
+    item, places = truth.item(files["naip"]), tiles_of(files["naip"], 25)
+    if "index_name" in measure:
+        item = truth.item(files["april"])
+        places = tiles_of(files["april"], 25)
+    monkeypatch.setattr(zones, "BLOCK", 64)
+    monkeypatch.setattr(zonal, "BLOCK", 64)
+    monkeypatch.setattr(zonal, "COLUMNS", 128)
+    monkeypatch.setattr(zonal, "MEMORY", 1_000_000)  # a few areas at a time
+    together = run("zonal_stats", [item], item_id="it_a", geometry=places, **measure)
+    assert len(together["zones"]) == 25
+    for zone, feature in zip(together["zones"], places["features"], strict=True):
+        alone = run("zonal_stats", [item], item_id="it_a", geometry=feature["geometry"], **measure)
+        for name, value in alone["statistics"].items():
+            assert zone["statistics"][name] == pytest.approx(value, rel=1e-6), name
+
+
+def test_bands_have_in_one_call_what_each_has_alone(run, files, truth):
+    path = files["naip"]
+    places = {"geometry": tiles_of(path, 4), "item_id": "it_a"}
+    answer = run("zonal_stats", [truth.item(path)], bands=[4, 1, 1], **places)
+    assert [band["band"] for band in answer["bands"]] == [4, 1, 1]
+    assert answer["item_id"] == "it_a"
+    for band in answer["bands"]:
+        alone = run("zonal_stats", [truth.item(path)], band=band["band"], **places)
+        assert band["statistics"] == alone["statistics"]
+        assert band["zones"] == alone["zones"]
+        assert answer["inputs"] == alone["inputs"]
+    for wrong in ({"bands": [1], "band": 1}, {"bands": []}, {"bands": [99]}, {}):
+        with pytest.raises(MethodError):
+            run("zonal_stats", [truth.item(path)], item_id="it_a", **wrong)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(["uint8", "int8", "uint16", "int16"]),
+    st.sampled_from([(1.0, 0.0), (-0.5, 3.0), (1e-4, -0.1)]),
+    st.data(),
+)
+def test_counted_numbers_have_the_statistics_of_their_values(dtype, scaling, data):
+    info = np.iinfo(dtype)
+    numbers = data.draw(st.lists(st.integers(info.min, info.max), min_size=1, max_size=200))
+    stored = np.array(numbers, dtype)
+    unsigned = f"u{stored.itemsize}"
+    every = np.arange(256**stored.itemsize).astype(unsigned).view(dtype)
+    values = every.astype(np.float32) * np.float32(scaling[0]) + np.float32(scaling[1])
+    counted, plain = Summary(table=Table(values)), Summary()
+    window = coverage.whole(reader.pixels(0, 0, stored.size, 1))
+    seen = stored.astype(np.float32) * np.float32(scaling[0]) + np.float32(scaling[1])
+    for _ in range(data.draw(st.integers(1, 3))):
+        counted.add_cover(np.ma.MaskedArray(stored.view(unsigned)[np.newaxis]), window)
+        plain.add_cover(np.ma.MaskedArray(seen[np.newaxis]), window)
+    one, other = counted.result([0, 10, 90, 100]), plain.result([0, 10, 90, 100])
+    for name in ("count", "min", "max", "mean", "std", "median", "sum", "valid_percent"):
+        assert one[name] == pytest.approx(other[name], rel=1e-5, abs=1e-4), name
+    assert one["percentiles"] == pytest.approx(other["percentiles"], rel=1e-6, abs=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
     st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=300)
     | st.lists(st.integers(0, 65535), min_size=1, max_size=300)
     | st.tuples(st.lists(st.integers(0, 9), min_size=100), st.lists(st.floats(0, 9, width=32))).map(
@@ -255,11 +359,11 @@ def test_coverage_adds_up_to_the_area_of_any_polygon(points, shift):
 def test_percentiles_are_numpys_in_one_reading_or_two(values, wanted, weighed):
     array = np.ma.MaskedArray(np.array(values, np.float32).reshape(1, -1))
     weights = np.full(array.shape, 0.5, np.float32) if weighed else None
-    once, twice = Summary(), Summary()
+    once, twice = Summary(), Summary(keep=0)  # as after more than KEEP values
     for part in (slice(0, 100), slice(100, None)):
         for total in (once, twice):
             total.add(array[:, part], None if weights is None else weights[:, part])
-    twice._kept = None  # as after more than KEEP values
+
     expected = np.percentile(np.array(values, np.float32).astype(float), wanted)
     assert np.allclose(once.percentiles(wanted), expected, rtol=1e-5, atol=1e-4)
     again = twice.percentiles(wanted, lambda: [(array, weights)])
