@@ -115,6 +115,7 @@ def tilejson(
         "minzoom": minzoom,
         "maxzoom": maxzoom,
         "scheme": "xyz",
+        "vector_layers": [],  # required by the schema of 3.0.0; pictures have none
     }
     if tms != matrix_sets.DEFAULT:
         described["tileMatrixSet"] = tms

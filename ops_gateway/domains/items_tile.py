@@ -86,6 +86,7 @@ class TileJSON(Output):
     minzoom: int
     maxzoom: int
     scheme: str
+    vector_layers: list[dict[str, Any]]
 
 
 class ItemStatisticsOutput(Output):

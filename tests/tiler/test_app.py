@@ -239,10 +239,10 @@ async def test_vanilla_titiler_routes_are_not_there(client):
         assert (await client.get(url)).status_code == 404
 
 
-# TileJSON 3.0.0 (github.com/mapbox/tilejson-spec), for raster tiles
+# what the schema of TileJSON 3.0.0 asks (github.com/mapbox/tilejson-spec), and its text beyond that
 TILEJSON = {
     "type": "object",
-    "required": ["tilejson", "tiles"],
+    "required": ["tilejson", "tiles", "vector_layers"],
     "properties": {
         "tilejson": {"type": "string", "pattern": r"^3\.0\.[0-9]+$"},
         "tiles": {
@@ -250,6 +250,7 @@ TILEJSON = {
             "minItems": 1,
             "items": {"type": "string", "pattern": r"^https?://.*\{z\}.*\{x\}.*\{y\}"},
         },
+        "vector_layers": {"type": "array", "maxItems": 0},
         "name": {"type": "string"},
         "scheme": {"enum": ["xyz", "tms"]},
         "minzoom": {"type": "integer", "minimum": 0, "maximum": 30},

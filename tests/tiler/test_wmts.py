@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from xml.etree import ElementTree
 
+import httpx
 import numpy as np
 import pytest
 import uvicorn
@@ -160,6 +161,37 @@ async def test_the_document_keeps_the_query_and_has_a_key(client, tile_at, scene
     assert (await client.get(PATH, headers=anonymous)).status_code == 401
 
 
+async def test_the_document_is_given_as_qgis_asks_for_it(client):
+    """It takes an address without SERVICE=WMTS for a WMS, and decodes an address twice."""
+    found = await client.get(f"{PATH}?SERVICE=WMS&REQUEST=GetCapabilities")
+    assert found.status_code == 200
+    assert ElementTree.fromstring(found.content).tag == f"{{{NAMES['w']}}}Capabilities"
+
+
+@pytest.mark.parametrize(
+    ("raw", "plain"),
+    [
+        ("(nir-red)/(nir+red)", "(nir - red) / (nir + red)"),
+        ("nir+red", "nir + red"),
+        ("2*(b4+.5)+b1", "2 * (b4 + .5) + b1"),
+        ("b4+%2B+b1", "b4 + b1"),  # as a form writes spaces
+        ("%28b4+-+b1%29+%2F+%28b4+%2B+b1%29", "(b4 - b1) / (b4 + b1)"),
+        ("where%28b4+%3E+b1%2C+b4%2C+b1%29", "where(b4 > b1, b4, b1)"),
+        ("b4+*+b1", "b4 * b1"),
+        ("b4%2Bb1", "b4 + b1"),
+    ],
+)
+async def test_a_bare_plus_in_a_formula_is_a_plus(client, scene, tile_at, raw, plain):
+    z, x, y = tile_at(scene)
+    path = f"/api/v1/items/it_scene/tiles/{z}/{x}/{y}.npy"
+    expected = await client.get(path, params={"expression": plain})
+    assert expected.status_code == 200
+    transport_url = httpx.URL(f"http://platform.test{path}").copy_with(
+        raw_path=f"{path}?expression={raw}".encode()
+    )
+    assert (await client.get(transport_url)).content == expected.content
+
+
 def test_any_name_gives_well_formed_xml(scene):
     from tiler import wmts
 
@@ -173,6 +205,7 @@ def test_any_name_gives_well_formed_xml(scene):
     [
         ({"Request": "GetMap"}, "OperationNotSupported", "request"),
         ({"SERVICE": "WMS"}, "InvalidParameterValue", "service"),
+        ({"SERVICE": "WFS", "Request": "GetCapabilities"}, "InvalidParameterValue", "service"),
         ({"version": "2.0.0"}, "InvalidParameterValue", "version"),
         ({"LAYER": ""}, "MissingParameterValue", "layer"),
         ({"LAYER": "it_other"}, "InvalidParameterValue", "layer"),

@@ -25,7 +25,7 @@ from tiler.routes.parameters import MOSAIC
 from tiler.routes.query import Query, read_pairs
 from tiler.routes.service import Service
 from tiler.routes.tiles import address
-from tiler.routes.wmts import KVP, Refused, format_asked, refusal, split, tile_address
+from tiler.routes.wmts import KVP, Refused, asked_of, format_asked, refusal, split, tile_address
 
 
 def routes(service: Service) -> list[Route]:
@@ -39,9 +39,7 @@ def routes(service: Service) -> list[Route]:
         source, query = await mosaics.mosaic_of(service, request, query=read_pairs(pairs, MOSAIC))
         if faults:
             raise faults[0]
-        if texts.get("service", "WMTS").upper() != "WMTS":
-            raise Refused("InvalidParameterValue", "service", "SERVICE is WMTS")
-        asked = texts.get("request", "GetCapabilities").lower()
+        asked = asked_of(texts)
         if asked == "getcapabilities":
             return await capabilities(request, source, query, pairs)
         if asked != "gettile":

@@ -223,6 +223,7 @@ def _tilejson(source: MosaicSource, layer: Layer, url: str, tms: str) -> dict[st
         "minzoom": minzoom,
         "maxzoom": maxzoom,
         "scheme": "xyz",
+        "vector_layers": [],
     }
     if tms != matrix_sets.DEFAULT:
         described["tileMatrixSet"] = tms

@@ -9,6 +9,7 @@ compared without case. What is wrong with a query is an OWS exception report.
 """
 
 import re
+from collections.abc import Mapping
 
 import orjson
 from starlette.requests import Request
@@ -72,9 +73,7 @@ def routes(service: Service) -> list[Route]:
         if faults:
             raise faults[0]
         query.refuse()
-        if texts.get("service", "WMTS").upper() != "WMTS":
-            raise Refused("InvalidParameterValue", "service", "SERVICE is WMTS")
-        asked = texts.get("request", "GetCapabilities").lower()
+        asked = asked_of(texts)
         if asked == "getcapabilities":
             return await _capabilities(service, request, source, query, pairs)
         if asked == "gettile":
@@ -130,6 +129,19 @@ def routes(service: Service) -> list[Route]:
             gives=IMAGES,
         ),
     ]
+
+
+def asked_of(texts: Mapping[str, str]) -> str:
+    """REQUEST in lower case. Raises: Refused: another service is asked for.
+
+    QGIS asks an address that does not hold SERVICE=WMTS as a WMS for its document, and takes
+    WMTS's for an answer.
+    """
+    asked = texts.get("request", "GetCapabilities").lower()
+    known = ("WMTS", "WMS") if asked == "getcapabilities" else ("WMTS",)
+    if texts.get("service", "WMTS").upper() not in known:
+        raise Refused("InvalidParameterValue", "service", "SERVICE is WMTS")
+    return asked
 
 
 async def _capabilities(
