@@ -23,6 +23,8 @@ from ops_gateway.surfaces.forwarded import forwarded_address, forwarded_url
 logger = logging.getLogger("opstac.access")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+# paths that hold what opens them; queries, where keys stand, are not logged at all
+_TOKEN = re.compile(r"(/api/v1/renders|/share)/[^/]+")
 CLIENT_GONE = 499  # for the log and the figures: there was nobody to answer
 EXPOSED = "Retry-After, WWW-Authenticate, X-Request-Id"
 OPEN_PATHS = ("/livez", "/readyz", "/healthz", "/storage/", "/static/", "/problems/")
@@ -145,7 +147,7 @@ class Edge:
                 extra={
                     "request_id": request_id,
                     "method": scope["method"],
-                    "path": scope["path"],
+                    "path": _TOKEN.sub(r"\1/…", scope["path"]),
                     "status": status,
                     "duration_ms": round(seconds * 1000, 2),
                     "organization": principal.organization_id,
