@@ -1,6 +1,7 @@
-"""stac-api-validator without a network: the schemas it asks for come from files of this project.
+"""stac-api-validator and stac-check without a network: their schemas are files of this project.
 
-A program of its own, run by the tests: `python offline_validator.py ARGUMENTS`.
+A program of its own, run by the tests: `python offline_validator.py ARGUMENTS` is the validator,
+`python offline_validator.py --item FILE` tells as JSON what stac-check says of an item.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pystac.validation
 import stac_validator.utilities
 import stac_validator.validate
 from stac_api_validator.__main__ import main
+from stac_check.lint import Linter
 
 DATA = Path(__file__).parents[1] / "data"
 GEOJSON = Path(pystac.validation.__file__).parent / "jsonschemas/geojson"
@@ -44,5 +46,20 @@ for module in (stac_validator.utilities, stac_validator.validate):
         if hasattr(module, name):
             setattr(module, name, schema)
 
+
+def checked(path: str) -> dict[str, Any]:
+    """What stac-check says of an item."""
+    found = Linter(json.loads(Path(path).read_text()))
+    return {
+        "valid": found.valid_stac,
+        "error": str(found.error_msg),
+        "schemas": found.schema,
+        "recommendations": [text for text in found.best_practices_msg[1:] if text],
+    }
+
+
 if __name__ == "__main__":
-    main()
+    if sys.argv[1] == "--item":
+        print(json.dumps(checked(sys.argv[2])))
+    else:
+        main()

@@ -25,23 +25,13 @@ SAMPLE = journey.SAMPLES / "s2-flanders_2021-04_10m.tif"
 
 
 @pytest.fixture
-async def place(live: Any) -> dict[str, Any]:
+async def place(live: Any, ingest: Any) -> dict[str, Any]:
     """An owner with an item that has a file, in a collection."""
     owner = await live.organization()
     project = await live.project(owner)
     body = {"name": "Scenes", "slug": "scenes", "project_id": project}
     collection = (await live.ok("collections.create", body, as_=owner))["id"]
-    size = SAMPLE.stat().st_size
-    body = {"project_id": project, "file_count": 1, "total_bytes": size}
-    upload = (await live.ok("uploads.initiate", body, as_=owner))["id"]
-    named = {"upload_id": upload, "file_name": SAMPLE.name, "content_type": "image/tiff"}
-    link = await live.ok("uploads.signed_url", named, as_=owner)
-    sent = await live.client.put(
-        link["upload_url"], content=SAMPLE.read_bytes(), headers={"Content-Type": "image/tiff"}
-    )
-    assert sent.status_code in (200, 201), sent.text
-    body = {"upload_id": upload, "collection_id": collection, "stac_id": "scene"}
-    done = await live.ok("uploads.complete", body, as_=owner)
+    done = await ingest(live, owner, project, SAMPLE, collection_id=collection, stac_id="scene")
     return {
         "token": owner.token,
         "project_id": project,

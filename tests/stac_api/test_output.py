@@ -10,6 +10,8 @@ import httpx
 import pytest
 
 from stac_api import output
+from stac_api.reader import reader_pool
+from stac_api.search import Searcher
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +129,65 @@ def test_older_filters_are_understood(http: httpx.Client) -> None:
     assert http.post("/search", json=both).json()["numberMatched"] == 10
     twice = {"query": "%7B%22title%22%3A%7B%22eq%22%3A%22Number+4%22%7D%7D"}
     assert http.get("/search", params=twice).json()["numberMatched"] == 1
+
+
+async def test_slow_readers_hold_no_connection_and_no_more_than_a_page(
+    server: Any, acme: Any, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "STREAMED_PAGE", 5)
+    headers = {**server.caller(acme.visibility), "accept": output.NDJSON}
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/assets/stac/search",
+        "raw_path": b"/assets/stac/search",
+        "query_string": b"",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+    }
+    async with reader_pool(dsn, max_size=2) as pool:
+        searcher = Searcher(pool, b"a key")
+        pages: list[str | None] = []
+        asking = searcher.search
+
+        async def noting(visibility: Any, request: Any, *given: Any, **more: Any) -> Any:
+            pages.append(request.token)
+            return await asking(visibility, request, *given, **more)
+
+        monkeypatch.setattr(searcher, "search", noting)
+        app, reading = server.app(searcher), asyncio.Event()
+
+        async def reader(begun: asyncio.Event) -> bytes:
+            """What a client is sent that reads the first page, and then nothing for a while."""
+            body = b""
+
+            async def receive() -> Any:
+                await asyncio.Event().wait()
+
+            async def send(message: Any) -> None:
+                nonlocal body
+                if message["type"] == "http.response.body" and message.get("body"):
+                    body += message["body"]
+                    begun.set()
+                    await reading.wait()
+
+            await app(dict(scope), receive, send)
+            return body
+
+        begun = [asyncio.Event() for _ in range(12)]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(reader(event)) for event in begun]
+            await asyncio.wait_for(asyncio.gather(*(event.wait() for event in begun)), 30)
+            # six times as many readers as there are connections, and all of these are free
+            stats = pool.get_stats()
+            assert stats["pool_available"] == stats["pool_size"] and pages == [None] * 12
+            reading.set()
+        whole = {row["id"] for row in acme.rows}
+        for task in tasks:
+            found = [json.loads(line) for line in task.result().splitlines()]
+            assert {feature["properties"]["opstac:id"] for feature in found} == whole
+            assert len(found) == len(whole)
+        assert len(pages) == 12 * 5
