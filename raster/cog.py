@@ -255,10 +255,15 @@ def write_cog(
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether all bytes of a file just written are there: neither GDAL nor rasterio says it."""
+    """Whether all bytes of a file just written are there: neither GDAL nor rasterio says it.
+
+    Raises: RasterError: it exceeds a cap.
+    """
     try:
         end = max(directory.end for directory in tiff.check(path))
-    except RasterError:
+    except RasterError as error:
+        if error.code not in ("truncated", "not_a_geotiff", "not_found"):
+            raise
         return False
     with path.open("rb") as file:
         repeats = b"BLOCK_TRAILER=LAST_4_BYTES_REPEATED" in file.read(1024)
