@@ -11,7 +11,9 @@ from processes.process import JobError, Source
 def opened(links: Mapping[str, str]) -> Generator[Mapping[str, str]]:
     """What opens each source that has a link; where one could not be read nothing else counts.
 
-    Raises: JobError("storage_unavailable"), RasterError("not_found").
+    Each is looked for when it is first opened.
+
+    Raises: JobError("storage_unavailable").
     """
     if not links:
         yield {}

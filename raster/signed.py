@@ -7,8 +7,9 @@ sources of its own run and nothing else of the bucket. GDAL sees bytes, never th
 import hashlib
 import re
 import ssl
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -45,19 +46,15 @@ class SignedFiles:
         self.failed: str | None = None
 
     def __enter__(self) -> Self:
-        """Raises: RasterError: `not_found`; OSError: the bucket does not answer."""
+        """Nothing is contacted before a file is opened: of many, only some may be read."""
         # neither proxies nor passwords of a `.netrc`: a link has all that it needs
         self._client = httpx.Client(
             verify=ssl.create_default_context(), timeout=_TIMEOUT, trust_env=False
         )
-        try:
-            for name, link in self._links.items():
-                self.paths[name] = self._mount(link)
-        except BaseException as error:
-            if isinstance(error, OSError):
-                self.failed = str(error)
-            self._close()
-            raise
+        for name, link in self._links.items():
+            mounted = Mounted(_Later(link, self._found))
+            self._mounted.append(mounted)
+            self.paths[name] = mounted.path
         return self
 
     def __exit__(
@@ -73,7 +70,15 @@ class SignedFiles:
             mounted.close()
         self._client.close()
 
-    def _mount(self, link: str) -> str:
+    def _found(self, link: str) -> RangeFile:
+        """Raises: RasterError: `not_found`, `not_a_geotiff`, `storage_unavailable`."""
+        try:
+            return self._look(link)
+        except OSError as error:
+            self.failed = str(error)
+            raise RasterError("storage_unavailable", self.failed) from None
+
+    def _look(self, link: str) -> RangeFile:
         first = self._get(link, 0, BLOCK_BYTES)
         found = _RANGE.fullmatch(first.headers.get("content-range", ""))
         if first.status_code == _EMPTY or found is None:
@@ -93,9 +98,7 @@ class SignedFiles:
         version = hashlib.blake2b(f"{link}\n{tag}".encode(), digest_size=16).hexdigest()
         file = RangeFile(version, size, fetch)
         file.keep(first.content)
-        mounted = Mounted(file)
-        self._mounted.append(mounted)
-        return mounted.path
+        return file
 
     def _get(self, link: str, start: int, end: int) -> httpx.Response:
         """Raises: RasterError: `not_found`; OSError: no answer, after some attempts."""
@@ -116,3 +119,25 @@ class SignedFiles:
             if answer.status_code < 500 and answer.status_code != 429:
                 break
         raise OSError(problem)
+
+
+def _nothing(start: int, end: int) -> bytes:
+    """The bytes of a file that has none."""
+    return b""
+
+
+class _Later(RangeFile):
+    """A file that is looked for when it is first opened."""
+
+    def __init__(self, link: str, find: Callable[[str], RangeFile]) -> None:
+        super().__init__(hashlib.blake2b(link.encode(), digest_size=16).hexdigest(), 0, _nothing)
+        self._link, self._find = link, find
+        self._lock = threading.Lock()
+        self._file: RangeFile | None = None
+
+    def open(self, path: str, mode: str = "rb") -> RangeFile:
+        """The file at its beginning. Raises: RasterError."""
+        with self._lock:
+            if self._file is None:
+                self._file = self._find(self._link)
+        return self._file.open(path, mode)

@@ -15,6 +15,7 @@ from db.parts import Announced
 from db.paths import ObjectMissing, StorageUnavailable
 from processes import engine
 from processes.process import JobError, Source
+from raster.child import ChildFailed, run_child
 
 
 @pytest.fixture
@@ -129,6 +130,50 @@ async def test_a_bucket_that_fails_a_job_is_not_taken_for_a_damaged_scene(
     with pytest.raises(JobError) as error:
         await clip(path, tmp_path / "gone", gone)
     assert error.value.code == "scene_unreadable"
+
+
+async def test_of_many_items_in_the_bucket_only_those_are_contacted_that_are_read(
+    objects: Objects, bucket: Any, tmp_path: Path
+) -> None:
+    """One that is gone has its reason in the answer, and the others their values."""
+    await objects.put("a/scene.tif", SCENE)
+    await objects.put("a/never-asked-for.tif", SCENE)
+    items, links = [], {}
+    for item, key, name in (
+        ("it_1", "data", "scene"),
+        ("it_2", "data", "gone"),
+        ("it_3", "data", "never-asked-for"),
+    ):
+        path = objects.gdal_path(f"a/{name}.tif")
+        links[path] = str(await objects.signed_download(f"a/{name}.tif", 600))
+        source = {"item_id": item, "asset_key": key, "path": path}
+        items.append({"id": item, "datetime": None, "sources": [source]})
+
+    async def histogram(items: list[dict[str, Any]], links: dict[str, str]) -> Any:
+        made = await run_child(
+            "processes.analysis.engine:execute",
+            {
+                "operation": "histogram",
+                "params": {"item_ids": ["it_1", "it_2"], "band": 1},
+                "items": items,
+                "out_dir": str(tmp_path),
+                "links": links,
+            },
+        )
+        return made["answer"]["results"]
+
+    first, second = await histogram(items, links)
+    assert second["error"]["code"] == "not_found"
+    here = {"item_id": "it_1", "asset_key": "data", "path": str(SCENE)}
+    local, _ = await histogram([{**items[0], "sources": [here]}, items[1]], {})
+    assert first == local
+    assert any("scene.tif" in str(request.url) for request in bucket.read)
+    assert not any("never-asked-for" in str(request.url) for request in bucket.read)
+    bucket.broken_reads = True
+    again = {path: str(await objects.signed_download("a/scene.tif", 601)) for path in links}
+    with pytest.raises(ChildFailed) as error:
+        await histogram(items, again)
+    assert error.value.code == "storage_unavailable"
 
 
 async def test_areas_are_read_from_the_bucket_too(
