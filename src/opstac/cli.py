@@ -19,6 +19,7 @@ COMMANDS = (
     "worker",
     "migrate",
     "verify",
+    "reproduce",
     "export",
     "grant",
     "share",
