@@ -37,9 +37,9 @@ class ClipCreateFromAreaInput(Input):
     """Input of clip.create_from_area. Without `project_id` the oldest project gets the clip."""
 
     area: str
-    mosaic_types: list[str] = Field(min_length=1, max_length=100)
+    mosaic_types: list[str] = Field(max_length=100)
     aoi_geometry: dict[str, Any]
-    aoi_name: str | None = Field(default=None, min_length=1, max_length=200)
+    aoi_name: str | None = Field(default=None, max_length=200)
     project_id: str | None = None
     organization_id: str
     use_cache: bool = Field(
@@ -161,6 +161,8 @@ async def prepare_area(ctx: Context, body: ClipCreateFromAreaInput) -> jobs.Orde
         project_id = await jobs.default_project(ctx)
     row, (item, assets) = await find(ctx, body.area)
     known = [asset["key"] for asset in assets]
+    if not body.mosaic_types:
+        raise Invalid.at("mosaic_types", f"name one at least; the area has {', '.join(known)}")
     for place, wanted in enumerate(body.mosaic_types):
         if wanted not in known:
             there = ", ".join(known) or "none"
@@ -172,7 +174,7 @@ async def prepare_area(ctx: Context, body: ClipCreateFromAreaInput) -> jobs.Orde
         "aoi_geometry": body.aoi_geometry,
         "asset_keys": list(dict.fromkeys(body.mosaic_types)),
     }
-    if body.aoi_name is not None:
+    if body.aoi_name:
         inputs["output_name"] = body.aoi_name
     return await jobs.prepare(
         ctx,

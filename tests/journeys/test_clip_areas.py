@@ -165,7 +165,7 @@ async def test_wrong_orders_are_refused_where_they_are_wrong(scene, buyer, cli):
         ({"mosaic_types": "data"}, 422, ["mosaic_types"]),
         ({"aoi_geometry": {"type": "Point", "coordinates": [0, 0]}}, 422, ["aoi_geometry"]),
         ({"aoi_geometry": {}}, 422, ["aoi_geometry"]),
-        ({"aoi_name": ""}, 422, ["aoi_name"]),
+        ({"aoi_name": "x" * 201}, 422, ["aoi_name"]),
         ({"area": "nowhere"}, 404, None),
         ({"area": "x" * 5000}, 404, None),
         ({"project_id": "proj_missing"}, 404, None),
