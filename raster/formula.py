@@ -87,25 +87,28 @@ class Formula:
             block is masked or not finite, or the result is not finite; it holds 0 there.
         """
         inputs: dict[int, np.ndarray] = {}
-        invalid: dict[int, np.ndarray] = {}
+        invalid: dict[int, np.ndarray] = {}  # only bands with something invalid
         for index in self.bands:
-            array = bands[index]
-            values = np.ma.getdata(array).astype(np.float32, copy=False)
-            inputs[index] = values
-            invalid[index] = ~np.isfinite(values)
+            array, stored = bands[index], np.ma.getdata(bands[index])
+            inputs[index] = values = stored.astype(np.float32, copy=False)
             mask = np.ma.getmask(array)
-            if mask is not np.ma.nomask:
-                invalid[index] |= mask
+            finite = np.isfinite(values) if stored.dtype.kind == "f" else None
+            if finite is not None and not finite.all():
+                invalid[index] = ~finite if mask is np.ma.nomask else ~finite | mask
+            elif mask is not np.ma.nomask and mask.any():
+                invalid[index] = mask
         shape = inputs[self.bands[0]].shape
         data = np.empty((len(self.blocks), *shape), dtype=np.float32)
         masks = np.empty(data.shape, dtype=bool)
         for number, block in enumerate(self.blocks):
-            values = _run(block, inputs)
-            mask = ~np.isfinite(values)
+            mask, values = masks[number], data[number]
+            values[...] = _run(block, inputs)
+            np.logical_not(np.isfinite(values), out=mask)
             for index in block.bands:
-                mask |= invalid[index]
-            data[number] = np.where(mask, np.float32(0), values)
-            masks[number] = mask
+                if index in invalid:
+                    mask |= invalid[index]
+            if mask.any():  # rare; to choose between two arrays costs more than the formula
+                values[mask] = 0
         return np.ma.MaskedArray(data, mask=masks)
 
 
