@@ -32,8 +32,15 @@ def text(moment: datetime) -> str:
 # ---------------------------------------------------------------- items
 
 
+MOMENTS: list[datetime] = []
+
+
 def random_moment(r: random.Random) -> datetime:
-    return EPOCH + timedelta(hours=r.randrange(0, 24 * 900, 6))
+    """Often one that was given before: what begins where another ends tells < from <=."""
+    if MOMENTS and r.random() < 0.4:
+        return r.choice(MOMENTS[:12])
+    MOMENTS.append(EPOCH + timedelta(hours=r.randrange(0, 24 * 900, 6)))
+    return MOMENTS[-1]
 
 
 def random_geometry(r: random.Random) -> dict[str, Any] | None:
