@@ -25,7 +25,7 @@ from raster.reader import Gridded, Layout
 
 Convert = Callable[[np.ma.MaskedArray], np.ma.MaskedArray]
 
-SOURCE_PIXELS = 8_000_000
+SOURCE_PIXELS = 4_000_000
 """A target window is cut up where more source pixels (times bands) would be read at once."""
 _COARSER = 1.5  # from this ratio of resolutions on, a finer raster is averaged
 _TOLERANCE = 1e-3  # source pixels: how far from its exact place a value may be taken
@@ -321,7 +321,8 @@ def _warp(
     resampling: str,
     dtype: str,
 ) -> np.ndarray:
-    given = np.where(np.ma.getmaskarray(values), np.nan, values.data).astype(dtype)
+    given = values.data.astype(dtype, copy=False)
+    given = np.where(np.ma.getmaskarray(values), given.dtype.type(np.nan), given)
     out = np.full((len(values), int(piece.height), int(piece.width)), np.nan, dtype)
     across, down = _ratios(source, onto)
     options = {
