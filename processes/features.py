@@ -23,6 +23,7 @@ from processes.process import CSV_MEDIA_TYPE, GEOJSON_MEDIA_TYPE, GEOPARQUET_MED
 from raster import reader
 
 Format = Literal["geojson", "geoparquet", "csv"]
+PolygonFormat = Literal["geojson", "geoparquet"]
 Kind = Literal["int", "float", "text"]
 Columns = Mapping[str, Sequence[Any]]
 

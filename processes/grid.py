@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import shapely
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 from rasterio.windows import Window
@@ -119,3 +120,21 @@ class Block:
     def without_area(self) -> "Block":
         """The same without the geometry, for a journey."""
         return replace(self, grid=replace(self.grid, area=None))
+
+
+def carried(grid: Grid) -> list[Any] | None:
+    """A grid's area as a parameter of block functions that have to know it themselves."""
+    area = grid.area
+    return None if area is None else [shapely.to_wkb(area.geometry, hex=True), area.all_touched]
+
+
+def inside(area: list[Any] | None, block: Block) -> np.ndarray:
+    """True where a pixel of a block is meant, by what `carried` made; (rows, columns)."""
+    if area is None:
+        return np.ones(block.shape, bool)
+    geometry, all_touched = area
+    # one pixel aside: of the identity rasterio warns, in a way that is not safe among threads
+    moved = affinity.translate(shapely.from_wkb(geometry), 1, 1)
+    w = block.window
+    window = reader.pixels(w.col_off + 1, w.row_off + 1, w.width, w.height)
+    return Area(window, moved, all_touched).inside(window)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from anyio import from_thread
+from pydantic import ValidationError
 from pygeoapi.process.base import (
     BaseProcessor,
     JobNotFoundError,
@@ -177,7 +178,7 @@ class Manager(BaseManager):
         process = self.get_processor(process_id).process
         try:
             inputs, project_id = split_project(process, data_dict)
-            process.check(inputs)
+            _check(process, inputs)
             exchange.job = from_thread.run(
                 lambda: self._platform.submit(
                     exchange.request,
@@ -234,6 +235,16 @@ class Manager(BaseManager):
         assert self._platform.dismiss is not None
         from_thread.run(self._platform.dismiss, exchange.request, job_id)
         return True
+
+
+def _check(process: Process, inputs: Mapping[str, Any]) -> None:
+    """Raises: ValidationError. What else a process raises is told by `submit`, which asks again."""
+    try:
+        process.check(inputs)
+    except ValidationError:
+        raise
+    except Exception:
+        return
 
 
 def split_project(process: Process, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:

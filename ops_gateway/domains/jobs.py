@@ -12,12 +12,12 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from psycopg.types.json import Jsonb
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from db.pool import Pool
 from db.queries import queries
 from ops_gateway.catalogue.sources import of_area, of_organization, readable
-from ops_gateway.domains import prices, receipts
+from ops_gateway.domains import declared, prices, receipts
 from ops_gateway.domains.prices import Rate
 from ops_gateway.domains.receipts import Receipt
 from ops_gateway.kernel import access
@@ -27,7 +27,6 @@ from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.operation import Output
 from ops_gateway.kernel.pipeline import Pipeline
 from processes.process import PROCESSES, Process, Source, SourceRef, discover
-from processes.process import JobError as ProcessError
 
 sql = queries(__file__)
 
@@ -215,23 +214,6 @@ def find_process(process_id: str, kind: str = "process") -> Process:
     return found
 
 
-def check_inputs(process: Process, inputs: Mapping[str, Any], at: str) -> Any:
-    """The typed inputs; raises Invalid with the path under `at`."""
-    try:
-        return process.check(inputs)
-    except ValidationError as error:
-        raise Invalid(
-            [
-                {
-                    "loc": ["body", *([at] if at else []), *e["loc"]],
-                    "msg": e["msg"],
-                    "type": e["type"],
-                }
-                for e in error.errors(include_url=False, include_context=False, include_input=False)
-            ]
-        ) from None
-
-
 async def prepare(
     ctx: Context,
     process_id: str,
@@ -253,13 +235,13 @@ async def prepare(
     process = find_process(process_id, kind)
     if target_collection_id is not None:
         await access.target(ctx, target_collection_id, project_id=project_id)
-    typed = check_inputs(process, inputs, at)
+    typed = declared.inputs(process, inputs, at)
     sources = await find_sources(ctx, process, typed, at, opened)
-    quantity, rate = await price_of(ctx, process, typed, sources)
+    quantity, rate = await price_of(ctx, process, typed, sources, at)
     return Order(
         process,
         project_id,
-        typed.model_dump(mode="json", exclude_none=True),
+        declared.plain(process, typed, at),
         sources,
         target_collection_id,
         quantity,
@@ -285,7 +267,7 @@ async def find_sources(
 ) -> list[SourceItem]:
     """The items the inputs name, each visible to the caller and with the assets asked for."""
     found: list[SourceItem] = []
-    for ref in process.sources(typed):
+    for ref in declared.sources(process, typed, at):
         given = (opened or {}).get(ref.item_id)
         item, assets = given or await readable(ctx, ref.item_id, files=ref.files)
         if ref.asset_keys is not None:
@@ -302,7 +284,15 @@ async def find_sources(
         if not assets:
             raise Invalid.at([at] if at else [], f"item {ref.item_id} has no raster asset")
         found.append(SourceItem(item, assets))
-    check_sources(process, typed, found, at)
+    several = len(found) > 1
+    sources = {
+        f"{source.item['id']}/{asset['key']}" if several else asset["key"]: Source(
+            source.item["id"], asset["key"], "", source.item, asset
+        )
+        for source in found
+        for asset in source.assets
+    }
+    declared.check(process, typed, sources, at)
     return found
 
 
@@ -315,27 +305,12 @@ async def source_of(ctx: Context, process_id: str, ref: SourceRef) -> Found:
     return await of_area(ctx, ref.item_id)
 
 
-def check_sources(process: Process, typed: Any, found: Sequence[SourceItem], at: str) -> None:
-    """Raise Invalid for items that the process can make nothing of, such as one without red."""
-    several = len(found) > 1
-    sources = {
-        f"{source.item['id']}/{asset['key']}" if several else asset["key"]: Source(
-            source.item["id"], asset["key"], "", source.item, asset
-        )
-        for source in found
-        for asset in source.assets
-    }
-    try:
-        process.check_sources(typed, sources)
-    except ProcessError as error:
-        raise Invalid.at([at] if at else [], error.message, error.code) from None
-
-
 async def price_of(
-    ctx: Context, process: Process, typed: Any, sources: Sequence[SourceItem]
+    ctx: Context, process: Process, typed: Any, sources: Sequence[SourceItem], at: str
 ) -> tuple[Decimal, Rate]:
     """How much of its unit a run takes, and what that costs."""
-    return process.quantity(typed, [s.item for s in sources]), await prices.rate(ctx, process)
+    quantity = declared.quantity(process, typed, [s.item for s in sources], at)
+    return quantity, await prices.rate(ctx, process)
 
 
 async def price_order(_: Context, __: Any, order: Order) -> int:

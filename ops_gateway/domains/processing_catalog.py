@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from ops_gateway.domains import jobs, prices
+from ops_gateway.domains import declared, jobs, prices
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import Unauthenticated
 from ops_gateway.kernel.operation import Effect, Empty, Input, Output, operation
@@ -145,7 +145,7 @@ async def get_process(ctx: Context, body: ProcessGetInput) -> ProcessDescription
 async def validate_run(ctx: Context, body: ProcessRunInput) -> ValidOutput:
     """Validate process inputs (an empty object means they are valid)."""
     process = jobs.find_process(body.process_id)
-    typed = jobs.check_inputs(process, body.inputs, "inputs")
+    typed = declared.inputs(process, body.inputs, "inputs")
     if ctx.principal.organization_id is not None:
         await jobs.find_sources(ctx, process, typed, "inputs")
     return ValidOutput()
@@ -155,11 +155,11 @@ async def validate_run(ctx: Context, body: ProcessRunInput) -> ValidOutput:
 async def estimate_run(ctx: Context, body: ProcessRunInput) -> EstimateOutput:
     """Estimate the cost of running a process with the given inputs."""
     process = jobs.find_process(body.process_id)
-    typed = jobs.check_inputs(process, body.inputs, "inputs")
-    if process.sources(typed) and ctx.principal.organization_id is None:
+    typed = declared.inputs(process, body.inputs, "inputs")
+    if declared.sources(process, typed, "inputs") and ctx.principal.organization_id is None:
         raise Unauthenticated("an estimate over items needs a credential that can see them")
     sources = await jobs.find_sources(ctx, process, typed, "inputs")
-    quantity, rate = await jobs.price_of(ctx, process, typed, sources)
+    quantity, rate = await jobs.price_of(ctx, process, typed, sources, "inputs")
     return EstimateOutput(
         pricingStrategy=rate.strategy,
         totalCredits=rate.credits(quantity),

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import shapely
 from pydantic import Field
 
 from processes import blocks, choose, scene
@@ -17,6 +16,7 @@ from processes.blocks import Block, Files, Grid
 from processes.choose import BandMapping, OneItem
 from processes.colormaps import ramp
 from processes.geometry import area_km2
+from processes.grid import carried, inside
 from processes.process import (
     JSON_MEDIA_TYPE,
     RASTER_OUTPUT,
@@ -31,7 +31,6 @@ from processes.process import (
     process,
 )
 from processes.scene import Band
-from raster.reader import Area
 
 NODATA = 255
 STARTS = 4
@@ -230,15 +229,7 @@ def _sampled(
     Every pixel draws a number; those with the lowest are kept, in the order of the raster.
     """
     wanted = ctx.inputs.sample
-    area = grid.area
-    params = {
-        "bands": used,
-        "seed": ctx.inputs.seed,
-        "most": wanted,
-        "area": None
-        if area is None
-        else [shapely.to_wkb(area.geometry, hex=True), area.all_touched],
-    }
+    params = {"bands": used, "seed": ctx.inputs.seed, "most": wanted, "area": carried(grid)}
     drawn, kept = np.empty(0), np.empty((0, len(used)))
     size = _pixel_bytes(used)
     total = sum(1 for _ in grid.blocks(pixel_bytes=size))
@@ -265,9 +256,7 @@ def _lowest(drawn: np.ndarray, kept: np.ndarray, most: int) -> tuple[np.ndarray,
 def draw(block: Block, files: Files, params: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """The block's valid pixels with the lowest random numbers: those, and values (n, bands)."""
     values, valid = _read(block, files, params["bands"])
-    if params["area"] is not None:
-        geometry, all_touched = params["area"]
-        valid &= Area(block.window, shapely.from_wkb(geometry), all_touched).inside(block.window)
+    valid &= inside(params["area"], block)
     drawn = np.random.default_rng([params["seed"], block.number]).random(valid.shape)[valid]
     return _lowest(drawn, values[:, valid].T.astype(np.float64), params["most"])
 

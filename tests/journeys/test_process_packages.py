@@ -27,6 +27,49 @@ ROOT = Path(__file__).parents[2]
 FIELDS = SAMPLES / "s2-flanders_2021-04_10m.tif"
 GUIDE = "write-a-process.md"
 LEVEL = 0.1
+RAISING = """
+import sys
+from typing import Any
+from pydantic import BaseModel, model_validator
+from processes.process import OutputSpec, Price, SourceRef, process
+
+WRONG = {
+    "sources": lambda: 1 / 0, "sources_value": lambda: [7],
+    "check_sources": lambda: {}["missing"], "check_exit": lambda: sys.exit(3),
+    "quantity": lambda: [].pop(), "quantity_value": lambda: float("nan"),
+    "quantity_less": lambda: -1, "quantity_none": lambda: None,
+}
+
+class Inputs(BaseModel):
+    source_item_id: str
+    part: str
+    value: Any = None
+
+    @model_validator(mode="after")
+    def _check(self):
+        if self.part == "inputs":
+            raise KeyError("theirs")
+        if self.part == "inputs_value":
+            self.value = object()
+        return self
+
+def at(part, inputs, good):
+    return WRONG[inputs.part]() if inputs.part.startswith(part) else good
+
+@process(
+    id="raises_in_the_server", title="Raises", inputs=Inputs,
+    outputs={"data": OutputSpec("D", "d", {})}, unit="SQ_KM", price=Price(1),
+    sources=lambda inputs: at("sources", inputs, (SourceRef(inputs.source_item_id),)),
+    check_sources=lambda inputs, sources: at("check", inputs, None),
+    quantity=lambda inputs, items: at("quantity", inputs, 2.5),
+)
+def run(ctx):
+    return []
+"""
+PARTS = (
+    *("sources", "sources_value", "check_sources", "check_exit", "quantity", "quantity_value"),
+    *("quantity_less", "quantity_none", "inputs", "inputs_value"),
+)
 
 
 @pytest.fixture
@@ -35,6 +78,7 @@ def installed(packages: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     kept = set(processes.discover())
     site, module = packages.install(GUIDE, "@process", processes.GROUP, tmp_path)
     packages.put(site, processes.GROUP, "a_broken_process", "raise RuntimeError('broken')\n")
+    packages.put(site, processes.GROUP, "a_raising_process", RAISING)
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setattr(processes, "_seen", set())
     importlib.invalidate_caches()
@@ -43,7 +87,8 @@ def installed(packages: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     child.shut_down()
     for name in set(processes.PROCESSES) - kept:
         del processes.PROCESSES[name]
-    sys.modules.pop(module, None)
+    for name in (module, "a_raising_process"):
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture
@@ -141,3 +186,46 @@ async def test_an_installed_process_answers_at_every_door(
     project = await scene.api.project(outsider)
     theirs = {"process_id": "above_level", "workspaceId": project, "inputs": inputs}
     await scene.api.refused(404, "processing.execute", theirs, as_=outsider)
+
+
+@pytest.mark.parametrize("part", PARTS)
+async def test_what_a_package_raises_in_the_server_is_a_clear_refusal(
+    scene: Any, part: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    inputs = {"source_item_id": scene.item["id"], "part": part}
+    name = {"process_id": "raises_in_the_server", "inputs": inputs}
+    for operation, body in (
+        ("processing.catalog.validate", name),
+        ("processing.catalog.estimate", name),
+        ("processing.execute", {**name, "workspaceId": scene.project}),
+        (
+            "processing.create",
+            {
+                "project_id": scene.project,
+                "job_type_id": "raises_in_the_server",
+                "input_params": inputs,
+            },
+        ),
+    ):
+        if operation == "processing.catalog.validate" and part.startswith("quantity"):
+            continue  # which asks nobody what it costs
+        caplog.clear()
+        problem = await scene.api.refused(422, operation, body, as_=scene.owner)
+        shown = json.dumps(problem)
+        assert "'raises_in_the_server' cannot be asked about these inputs" in shown
+        assert "Traceback" not in shown
+        (said,) = [r for r in caplog.records if "raises_in_the_server failed" in r.getMessage()]
+        assert said.exc_info and vars(said)["package"] == "a_raising_process"
+    answer = await scene.api.client.post(
+        "/ogc/processes/raises_in_the_server/execution",
+        json={"inputs": inputs},
+        headers={"Authorization": f"Bearer {scene.owner.token}", "Prefer": "respond-async"},
+    )
+    assert 400 <= answer.status_code < 500, answer.text
+    assert "cannot be asked about these inputs" in answer.text
+
+
+async def test_a_quantity_that_is_no_decimal_is_priced(scene: Any) -> None:
+    inputs = {"source_item_id": scene.item["id"], "part": "none of them"}
+    body = {"process_id": "raises_in_the_server", "inputs": inputs}
+    assert (await scene.ok("processing.catalog.estimate", body))["totalCredits"] == 3

@@ -9,7 +9,7 @@ import rasterio
 import shapely
 from rasterio.enums import ColorInterp
 from rasterio.vrt import WarpedVRT
-from rasterio.warp import transform_geom
+from rasterio.warp import transform_bounds, transform_geom
 from rasterio.windows import Window
 from shapely.geometry import shape as shapely_shape
 
@@ -82,6 +82,7 @@ def cut_by_gdal(source: Any, geometry: dict[str, Any], window: Window) -> np.nda
             return warped.read(warped.count, window=window) > 0
 
 
+@pytest.mark.proves("clip", "values")
 @pytest.mark.parametrize("name", ["utm", "s2-flanders_2021-06_10m.tif"])
 def test_no_valid_pixel_differs_from_gdals_cutline(
     name: str, make: Make, execute_on: Run, data: Path
@@ -102,6 +103,36 @@ def test_no_valid_pixel_differs_from_gdals_cutline(
     assert visible.sum() > 1000
     assert np.array_equal(~np.ma.getmaskarray(ours).any(axis=0), visible)
     assert np.array_equal(ours.data[:, visible], theirs[:, visible])
+
+
+@pytest.mark.proves("clip", "nodata")
+@pytest.mark.parametrize("name", ["mask-band_colorado-rgb.tif", "washington-dc_dsm_2m.tif"])
+def test_what_was_hidden_stays_hidden_and_all_else_is_seen(
+    name: str, execute_on: Run, data: Path, tmp_path: Path
+) -> None:
+    """Of a real file by its mask, or, cut out here, by its nodata value."""
+    source = data / name
+    with rasterio.open(source) as whole:
+        if whole.nodata is not None:
+            values, profile = whole.read(), {**whole.profile, "driver": "GTiff"}
+            values[:, 100:130, 90:170] = whole.nodata
+            source = tmp_path / "holed.tif"
+            with rasterio.open(source, "w", **profile) as holed:
+                holed.write(values)
+        west, south, east, north = transform_bounds(whole.crs, "EPSG:4326", *whole.bounds)
+        x, y = (east - west) / 10, (north - south) / 10
+    ring = [[west + x, south + y], [east - x, south + 2 * y], [east - 2 * x, north - y / 2]]
+    geometry = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
+    file, _ = clipped(execute_on, source, geometry)
+    with file, rasterio.open(source) as whole:
+        row, column = whole.index(*file.xy(0, 0))
+        window = Window(column, row, file.width, file.height)
+        theirs, ours = whole.read(window=window, masked=True), file.read(masked=True)
+        visible = cut_by_gdal(source, geometry, window)
+    hidden = np.ma.getmaskarray(theirs) | ~visible
+    assert np.ma.getmaskarray(theirs).any() and not hidden.all()
+    assert np.array_equal(np.ma.getmaskarray(ours), hidden)
+    assert np.array_equal(ours.data[~hidden], theirs.data[~hidden])
 
 
 def test_outside_an_integer_raster_without_nodata_lies_a_mask(make: Make, execute_on: Run) -> None:

@@ -23,6 +23,7 @@ def open_output(run: Run, inputs: dict[str, Any], **assets: Any) -> rasterio.Dat
     return rasterio.open(output["path"])
 
 
+@pytest.mark.proves("ndvi", "values")
 def test_values_equal_the_definition(execute_on: Run, data: Path) -> None:
     source = data / "s2-flanders_2021-06_10m.tif"
     with open_output(execute_on, {}, data=source) as made, rasterio.open(source) as file:
@@ -38,6 +39,29 @@ def test_scale_and_offset_come_first(make: Make, execute_on: Run) -> None:
     source = make(array, band_names=["red", "nir"], scales=((0.0001,) * 2, (-0.1,) * 2))
     with open_output(execute_on, {}, data=source) as made:
         assert made.read(1)[0, 0] == pytest.approx((0.3 - 0.1) / (0.3 + 0.1), rel=1e-5)
+
+
+@pytest.mark.proves("ndvi", "nodata")
+def test_holes_and_a_mask_in_either_band_have_no_value(
+    make: Make, execute_on: Run, data: Path
+) -> None:
+    with rasterio.open(data / "s2-flanders_2021-06_10m.tif") as file:
+        both = file.read([3, 4])
+    shown = np.ones(both.shape[1:], bool)
+    shown[60:75, 5:95] = False
+    names = {"band_names": ["red", "nir"]}
+    for options, hidden in (({"mask": shown}, ~shown), ({"nodata": 0}, np.zeros_like(shown))):
+        values = both.copy()
+        if "nodata" in options:
+            values[0, 10:20, 30:40] = values[1, 15:25, 35:45] = 0
+            hidden = (values == 0).any(axis=0)
+        red, nir = values.astype("float64")
+        with np.errstate(divide="ignore", invalid="ignore"):
+            expected = np.where(hidden, np.nan, (nir - red) / (nir + red))
+        path = make(values, f"{len(options)}-{hidden.sum()}.tif", **names, **options)
+        with open_output(execute_on, {}, data=path) as made:
+            assert 0 < hidden.sum() < hidden.size
+            assert np.allclose(made.read(1), expected, atol=1e-6, equal_nan=True)
 
 
 def test_invalid_pixels_are_nan_and_values_are_clipped(make: Make, execute_on: Run) -> None:

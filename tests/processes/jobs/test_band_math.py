@@ -21,7 +21,7 @@ def source(path: Path, key: str = "data", **asset: Any) -> Source:
     return Source("it_1", key, str(path), {}, asset)
 
 
-@pytest.mark.proves("band_math", "value")
+@pytest.mark.proves("band_math", "values")
 def test_values_are_gdal_calcs(rasters, process_on, tmp_path):
     text = "sqrt(b4 * red) + where(nir > 0.3, blue, -1); nir * 2"
     output = process_on("band_math", {**ITEM, "expression": text}, source(rasters["june"]))
@@ -45,7 +45,7 @@ def test_values_are_gdal_calcs(rasters, process_on, tmp_path):
             assert np.allclose(part, file.read(1), rtol=1e-5)
 
 
-@pytest.mark.proves("band_math", "validity")
+@pytest.mark.proves("band_math", "nodata")
 def test_each_part_is_masked_by_its_own_bands(process_on, make):
     values = np.array([[[1, -9, 3, 4]], [[5, 6, -9, 0]]], "float32")
     path = make(values, nodata=-9)

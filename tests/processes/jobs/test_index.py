@@ -31,7 +31,7 @@ def gdal_calc(path: Path, formula: str, out: Path, **bands: int) -> np.ndarray:
         return file.read(1)
 
 
-@pytest.mark.proves("index", "value")
+@pytest.mark.proves("index", "values")
 @pytest.mark.parametrize(
     ("name", "formula", "bands"),
     [
@@ -59,7 +59,7 @@ def test_values_are_gdal_calcs(name, formula, bands, rasters, process_on, tmp_pa
     assert "opstac:reflectance" not in properties  # the file has a scale
 
 
-@pytest.mark.proves("index", "validity")
+@pytest.mark.proves("index", "nodata")
 def test_what_is_masked_has_no_value(rasters, process_on, tmp_path, make):
     with rasterio.open(rasters["june"]) as file:
         values = file.read([3, 4]).astype("float64")
