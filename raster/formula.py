@@ -95,7 +95,7 @@ class Formula:
             finite = np.isfinite(values) if stored.dtype.kind == "f" else None
             if finite is not None and not finite.all():
                 invalid[index] = ~finite if mask is np.ma.nomask else ~finite | mask
-            elif mask is not np.ma.nomask and mask.any():
+            elif isinstance(mask, np.ndarray) and mask.any():
                 invalid[index] = mask
         shape = inputs[self.bands[0]].shape
         data = np.empty((len(self.blocks), *shape), dtype=np.float32)
