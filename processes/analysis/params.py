@@ -167,8 +167,6 @@ def check_zones(value: object) -> list[Zone]:
 
     Raises: ValueError: with the place of what is wrong.
     """
-    if isinstance(value, list):  # checked before
-        return value
     if not isinstance(value, Mapping) or value.get("type") != "FeatureCollection":
         name = value.get("id") if isinstance(value, Mapping) else None
         return [(_zone_id(name, 0), check_polygonal(value))]
@@ -202,8 +200,6 @@ def check_points(value: object) -> list[Zone]:
 
     Raises: ValueError.
     """
-    if isinstance(value, list):
-        return value
     if isinstance(value, Mapping) and value.get("type") == "FeatureCollection":
         features = value.get("features")
         if not isinstance(features, list) or not features or len(features) > MAX_ZONES:

@@ -49,8 +49,6 @@ Statistic = Literal["count", "valid_percent", "min", "max", "mean", "std", "medi
 
 def _collection(value: object) -> dict[str, Any]:
     """Areas as a FeatureCollection of nothing but ids and geometries. Raises: ValueError."""
-    if isinstance(value, list):
-        raise ValueError("must be a GeoJSON object")
     return {
         "type": "FeatureCollection",
         "features": [

@@ -419,3 +419,19 @@ async def test_hostile_parameters_are_refused_and_never_a_fault(api, land, param
         "/v1/op/analytics.execute", content=json.dumps(body).encode(), headers=headers
     )
     assert 400 <= answer.status_code < 500, answer.text
+
+
+BOW_TIE = {
+    "type": "Polygon",
+    "coordinates": [[[2.9, 50.9], [3.2, 51.1], [3.2, 50.9], [2.9, 51.1], [2.9, 50.9]]],
+}
+
+
+async def test_a_list_in_place_of_a_geometry_is_refused_by_every_method(land):
+    item = await land.item(APRIL)
+    for operation in ("zonal_stats", "histogram", "time_series", "point_series"):
+        named = {"item_ids": [item]} if operation.endswith("series") else {"item_id": item}
+        for inner in (BOW_TIE, {"type": "Point", "coordinates": ["x", None]}, {}, None):
+            geometry = [] if inner is None else [["a zone", inner]]
+            problem = await land.refused(422, operation, **named, band=1, geometry=geometry)
+            assert problem["detail"][0]["loc"] == ["body", "params", "geometry"], problem
