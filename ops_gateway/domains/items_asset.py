@@ -138,9 +138,11 @@ async def follow_names(ctx: Context, asset: dict[str, Any]) -> None:
 async def list_assets(ctx: Context, body: ItemAssetsInput) -> ItemAssetsOutput:
     """List the files of an item: what it was given, without the pictures drawn of it."""
     item = await access.item(ctx, body.item_id)
-    drawn = () if body.pictures else await pictures.assets_drawn(ctx, item["id"])
+    # drawn or exchanged meanwhile: what was a picture before or is one after is not listed
+    drawn = await pictures.assets_drawn(ctx, item["id"])
     rows = await items.assets_of(ctx, item["id"])
-    found = [asset_output(row) for row in rows if row["id"] not in drawn]
+    drawn |= await pictures.assets_drawn(ctx, item["id"])
+    found = [asset_output(row) for row in rows if body.pictures or row["id"] not in drawn]
     return ItemAssetsOutput(assets=found, count=len(found))
 
 

@@ -77,7 +77,8 @@ async def test_a_valid_cog_becomes_an_item_with_its_place_bands_and_lineage(open
     assert item["geometry"]["type"] in ("Polygon", "MultiPolygon") and len(item["bbox"]) == 4
     assert asset["is_cog"] and asset["band_names"][:3] == ["blue", "green", "red"]
     assert asset["epsg"] == 32631 and asset["size_bytes"] == len(content)
-    listed = await session.api.ok("items.list_assets", {"item_id": item["id"]}, as_=session.owner)
+    body = {"item_id": item["id"], "pictures": True}
+    listed = await session.api.ok("items.list_assets", body, as_=session.owner)
     assert await session.quota() == (0, sum(a["size_bytes"] for a in listed["assets"]))
     lineage = await session.api.ok(
         "provenance.get", {"entity_type": "item", "entity_id": item["id"]}, as_=session.owner
