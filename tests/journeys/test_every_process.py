@@ -13,6 +13,7 @@ import pytest
 import rasterio
 from rasterio.enums import Resampling
 
+from opstac.journey import area_inside
 from processes.process import discover
 
 ROOT = Path(__file__).parents[2]
@@ -139,8 +140,6 @@ async def read(scene: Any, item: str, asset: dict[str, Any]) -> str:
 async def test_every_process_runs_as_a_job(
     scene: Any, workers: Any, items: dict[str, str], until: Any
 ) -> None:
-    from tests.journeys.conftest import area_inside
-
     known = inputs_of(items, area_inside(scene.item))
     assert {*discover()} - APART <= {*known}, "a process has no inputs here"
     await workers.start()
