@@ -1,0 +1,145 @@
+"""An index of an item: ours against numpy on whole arrays, gdal_calc and rio-tiler.
+
+    python bench/index.py [--size 8192] [--rounds 3]
+
+NDVI of four synthetic bands (uint16, a tenth without a value), a fresh process each, rounds
+interleaved. Printed: the median of the per-round ratios to numpy, the peak memory as a ratio to
+numpy's, how much faster two threads of ours and two Dask workers are than one, and how far the
+values are apart. The work is unequal: ours writes a COG with overviews and statistics, the peers a
+plain tiled file.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from composite import ROOT, SCENES, cluster, measured
+
+OURS = """
+import sys
+from pathlib import Path
+from processes.engine import execute
+out, path = sys.argv[1:]
+folder = Path(out).with_suffix("")
+folder.mkdir(exist_ok=True)
+sources = [{"item_id": "it_0", "asset_key": "data", "path": path}]
+inputs = {"source_item_id": "it_0", "index_name": "NDVI", "band_mapping": {"red": 3, "nir": 4}}
+(made,) = execute("index", inputs, sources, str(folder), lambda f, s: None, "processes.jobs.index")
+Path(made["path"]).rename(out)
+"""
+PROFILE = """
+profile |= {"count": 1, "dtype": "float32", "nodata": float("nan"), "compress": "zstd",
+            "zstd_level": 9, "predictor": 3, "num_threads": "2"}
+with rasterio.open(out, "w", **profile) as file:
+    file.write(made.filled(np.nan).astype("float32"), 1)
+"""
+NUMPY = (
+    """
+import sys
+import numpy as np
+import rasterio
+out, path = sys.argv[1:]
+with rasterio.open(path, num_threads="2") as file:
+    red, nir = file.read([3, 4], masked=True).astype("float64")
+    profile = file.profile
+made = (nir - red) / (nir + red)
+"""
+    + PROFILE
+)
+RIO_TILER = (
+    """
+import sys
+import numpy as np
+import rasterio
+from rio_tiler.io import Reader
+out, path = sys.argv[1:]
+with Reader(path) as reader:
+    made = reader.read(expression="(b4-b3)/(b4+b3)").array[0]
+    profile = reader.dataset.profile
+"""
+    + PROFILE
+)
+DIFFERENCE = """
+import sys
+import numpy as np
+import rasterio
+ours, theirs = (rasterio.open(path).read(1) for path in sys.argv[1:])
+print(int((np.isnan(ours) != np.isnan(theirs)).sum()), float(np.nanmax(np.abs(ours - theirs))))
+"""
+
+
+def gdal_calc(path: str, out: str) -> list[str]:
+    """The command, empty where it is not installed."""
+    calc = shutil.which("gdal_calc.py")
+    if calc is None:
+        return []
+    formula = "(A.astype(numpy.float64)-B)/(A.astype(numpy.float64)+B)"
+    return [
+        calc, "-A", path, "--A_band=4", "-B", path, "--B_band=3", f"--calc={formula}",
+        "--type=Float32", "--NoDataValue=nan", "--quiet", "--overwrite", f"--outfile={out}",
+        "--co=TILED=YES", "--co=COMPRESS=ZSTD", "--co=PREDICTOR=3",
+    ]  # fmt: skip
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=8192)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    os.environ["PYTHONPATH"] = str(ROOT)
+    with tempfile.TemporaryDirectory() as folder:
+        table(Path(folder), options.size, options.rounds)
+
+
+def table(folder: Path, size: int, rounds: int) -> None:
+    """Run all variants and print them."""
+    path = str(folder / "scene.tif")
+    subprocess.run([sys.executable, "-c", SCENES, str(size), path], check=True)
+
+    def script(text: str, name: str) -> list[str]:
+        return [sys.executable, "-c", text, str(folder / f"{name}.tif"), path]
+
+    variants: dict[str, tuple[list[str], dict[str, str], int]] = {
+        "numpy, whole arrays": (script(NUMPY, "numpy"), {}, 0),
+        "rio-tiler, whole arrays": (script(RIO_TILER, "tiler"), {}, 0),
+        "ours, 1 thread": (script(OURS, "one"), {"OPSTAC_BLOCK_THREADS": "1"}, 0),
+        "ours, 2 threads": (script(OURS, "two"), {"OPSTAC_BLOCK_THREADS": "2"}, 0),
+        "ours, 1 Dask worker": (script(OURS, "dask1"), {}, 1),
+        "ours, 2 Dask workers": (script(OURS, "dask2"), {}, 2),
+    }
+    if command := gdal_calc(path, str(folder / "gdal.tif")):
+        variants["gdal_calc"] = command, {}, 0
+    runs: dict[str, list[tuple[float, float]]] = {name: [] for name in variants}
+    for _ in range(rounds):
+        for name, (command, env, workers) in variants.items():
+            if workers:
+                with cluster(workers) as address:
+                    runs[name].append(measured(command, {"OPSTAC_DASK_SCHEDULER": address}))
+            else:
+                runs[name].append(measured(command, env))
+    base = runs["numpy, whole arrays"]
+    print(f"{f'NDVI of {size} x {size}':26} {'faster':>8} {'peak':>6}")
+    for name, results in runs.items():
+        pairs = list(zip(base, results, strict=True))
+        faster = statistics.median(b[0] / r[0] for b, r in pairs)
+        peak = statistics.median(r[1] / b[1] for b, r in pairs)
+        print(f"{name:26} {faster:7.2f}x {peak:6.2f}")
+    for one, two in (("1 thread", "2 threads"), ("1 Dask worker", "2 Dask workers")):
+        pairs = list(zip(runs[f"ours, {one}"], runs[f"ours, {two}"], strict=True))
+        print(f"speed-up, {one} to {two}: {statistics.median(a[0] / b[0] for a, b in pairs):.2f}x")
+    same = {(folder / f"{n}.tif").read_bytes() for n in ("one", "two", "dask1", "dask2")}
+    print(f"ours, threads and workers: {'the same bytes' if len(same) == 1 else 'DIFFERENT BYTES'}")
+    command = [sys.executable, "-c", DIFFERENCE, str(folder / "two.tif"), str(folder / "numpy.tif")]
+    nodata, apart = subprocess.check_output(command, text=True).split()
+    print(json.dumps({"masks differ": int(nodata), "largest difference": float(apart)}))
+
+
+if __name__ == "__main__":
+    main()
