@@ -24,6 +24,7 @@ OPTIONS: dict[str, list[Any]] = {
     "output_name": ["a name", "", "x" * 600, None],
     "azimuth": [0, 315, 360.5, "north"],
     "band": [1, "nir", 0, 99],
+    "interval": [10, 0.5, 250, 0, "wide"],
     "colormap": ["none", "viridis", "no such"],
     "mask_asset_key": ["data", "data", "none"],
     "mask_classes": [[3, 8], [3], [-1]],
