@@ -7,16 +7,17 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from processes.analysis.params import BandRef
+from processes.analysis.params import BandRef, ItemId
 from processes.geometry import Polygonal
 from processes.process import JobError, Source, SourceRef
 from raster import bands, reader
 from raster.errors import RasterError
 
-ItemId = Annotated[str, Field(min_length=1, max_length=200)]
 AssetKey = Annotated[str, Field(min_length=1, max_length=200)]
 BandMapping = Annotated[
-    dict[Annotated[str, Field(max_length=100)], Annotated[int, Field(ge=1, le=10_000)]],
+    dict[
+        Annotated[str, Field(min_length=1, max_length=100)], Annotated[int, Field(ge=1, le=10_000)]
+    ],
     Field(max_length=200),
 ]
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from processes import scene
 from processes.analysis import align
 from processes.blocks import Block, Files, Grid, Progress, write
+from processes.choose import BandMapping
 from processes.geometry import Polygonal
 from processes.process import JobError, Source, SourceRef
 from processes.scene import Band
@@ -41,15 +42,8 @@ class ItemBands(BaseModel):
         title="Asset",
         description="Default: the first asset that has all bands, else one for each.",
     )
-    band_mapping: (
-        dict[
-            Annotated[str, Field(min_length=1, max_length=100)],
-            Annotated[int, Field(ge=1, le=10_000)],
-        ]
-        | None
-    ) = Field(
+    band_mapping: BandMapping | None = Field(
         default=None,
-        max_length=200,
         title="Bands",
         description='1-based, e.g. {"RED": 3, "NIR": 4}; default by band names.',
     )

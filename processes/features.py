@@ -19,8 +19,14 @@ import pyproj
 import shapely
 from rasterio.crs import CRS
 
-from processes.process import CSV_MEDIA_TYPE, GEOJSON_MEDIA_TYPE, GEOPARQUET_MEDIA_TYPE
-from raster import reader
+from processes.blocks import Grid
+from processes.process import (
+    CSV_MEDIA_TYPE,
+    GEOJSON_MEDIA_TYPE,
+    GEOPARQUET_MEDIA_TYPE,
+    Output,
+)
+from raster import footprint, reader
 
 Format = Literal["geojson", "geoparquet", "csv"]
 PolygonFormat = Literal["geojson", "geoparquet"]
@@ -110,6 +116,21 @@ class _GeoJson:
 
     def finish(self) -> None:
         self._file.write("\n]}\n")
+
+
+def output(path: Path, form: Format, grid: Grid, count: int, name: str | None) -> Output:
+    """A file of `count` features found on `grid`, as what a run gives; its place is the grid's."""
+    whole: Any = grid
+    geometry, bbox = footprint.to_geojson(footprint.full_area(whole))
+    return Output(
+        asset_key="data",
+        path=path,
+        name=name,
+        media_type=MEDIA_TYPES[form],
+        geometry=geometry,
+        bbox=tuple(bbox),
+        properties={"opstac:features": count},
+    )
 
 
 def _rounded(text: str) -> str:

@@ -16,6 +16,7 @@ from rasterio.enums import ColorInterp
 from processes import scene
 from processes.analysis import align
 from processes.blocks import Block, Files, Grid, write
+from processes.choose import BandMapping, ItemId
 from processes.geometry import Polygonal, area_km2
 from processes.process import (
     RASTER_OUTPUT,
@@ -44,7 +45,6 @@ CLASSES = {
 """Code → name and colour."""
 _HAIR = 1e-9  # 0.4 - 0.3 is no less than 0.1
 
-ItemId = Annotated[str, Field(min_length=1, max_length=200)]
 BandName = Annotated[str, Field(min_length=1, max_length=100)]
 
 
@@ -85,15 +85,8 @@ class ChangeInputs(BaseModel):
         title="Asset",
         description="Of both items; default: the assets that have the bands.",
     )
-    band_mapping: (
-        dict[
-            Annotated[str, Field(min_length=1, max_length=100)],
-            Annotated[int, Field(ge=1, le=10_000)],
-        ]
-        | None
-    ) = Field(
+    band_mapping: BandMapping | None = Field(
         default=None,
-        max_length=200,
         title="Band numbers",
         description='1-based, of both items, e.g. {"RED": 3, "NIR": 4}; default by band names.',
     )

@@ -27,7 +27,7 @@ from processes.process import (
     file_output,
     process,
 )
-from raster import footprint, reader
+from raster import reader
 
 _BATCH = 2_000
 _PIXEL_BYTES = 250  # blocks of 512 x 512
@@ -104,20 +104,8 @@ def run(ctx: RunContext[ContourInputs]) -> list[Output]:
                 raise isolines.too_many(inputs.max_features)
             heights = [float(base + level * interval) for level, _ in batch]
             out.write(dict.fromkeys(columns, heights), _on_ground(grid, batch))
-    whole: Any = grid
-    geometry, bbox = footprint.to_geojson(footprint.full_area(whole))
     ctx.progress(1.0, "done")
-    return [
-        Output(
-            asset_key="data",
-            path=path,
-            name=inputs.output_name,
-            media_type=features.MEDIA_TYPES[inputs.format],
-            geometry=geometry,
-            bbox=tuple(bbox),
-            properties={"opstac:features": count},
-        )
-    ]
+    return [features.output(path, inputs.format, grid, count, inputs.output_name)]
 
 
 def _found(

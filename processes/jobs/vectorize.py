@@ -29,7 +29,6 @@ from processes.process import (
     file_output,
     process,
 )
-from raster import footprint
 
 _BATCH = 2_000
 _LONGEST = 64  # pixels of an edge that is moved to longitude and latitude by its ends
@@ -137,20 +136,8 @@ def run(ctx: RunContext[VectorizeInputs]) -> list[Output]:
                 rows["from"] = [levels[code] for code, _ in batch]
                 rows["to"] = [levels[code + 1] for code, _ in batch]
             out.write(rows, _on_ground(grid, [polygon for _, polygon in batch], inputs.format))
-    whole: Any = grid
-    geometry, bbox = footprint.to_geojson(footprint.full_area(whole))
     ctx.progress(1.0, "done")
-    return [
-        Output(
-            asset_key="data",
-            path=path,
-            name=inputs.output_name,
-            media_type=features.MEDIA_TYPES[inputs.format],
-            geometry=geometry,
-            bbox=tuple(bbox),
-            properties={"opstac:features": count},
-        )
-    ]
+    return [features.output(path, inputs.format, grid, count, inputs.output_name)]
 
 
 def _found(

