@@ -135,7 +135,7 @@ def declare() -> None:
         hold = ctx.hold(ctx.price)
         ctx.produced("project", made)
         ctx.edge(("project", made), "derived_from", ("organization", ctx.organization_id))
-        ctx.emit(Event("test.ping", "project", made))
+        ctx.emit(Event("test.ping", "event_subscription", made))
         return SpendOutput(id=made, hold_id=hold)
 
 

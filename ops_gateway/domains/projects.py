@@ -308,7 +308,7 @@ async def delete_project(ctx: Context, body: ProjectDeleteInput) -> ProjectDelet
     await ctx.execute(sql.stop_running_jobs, id=project_id)
     uploaded = await ctx.rows(None, sql.open_upload_paths, id=project_id)
     ended = await ctx.one("project", sql.end_uploads, id=project_id)
-    items = [row["id"] for row in await ctx.rows(None, sql.delete_items, id=project_id)]
+    items = await ctx.rows(None, sql.delete_items, id=project_id)
     sizes = {
         row["object_path"]: row["size_bytes"]
         for row in await ctx.rows(None, sql.delete_assets, id=project_id)
@@ -317,12 +317,14 @@ async def delete_project(ctx: Context, body: ProjectDeleteInput) -> ProjectDelet
     await ctx.execute(sql.delete_collections, id=project_id)
     await ctx.execute(sql.delete_project, id=project_id)
     if items and ctx.principal.slot is not None:
-        await writes.remove_items(await ctx.connection(), ctx.principal.slot, items)
+        gone_ids = [row["id"] for row in items]
+        await writes.remove_items(await ctx.connection(), ctx.principal.slot, gone_ids)
     gone = await remove_objects(ctx, [*sizes, *(row["object_path"] for row in uploaded)])
     freed = sum(sizes.get(path, 0) for path in gone)
     await ctx.execute(sql.free_storage, used=freed, reserved=ended["reserved"])
-    for item_id in items:
-        ctx.emit(Event("item.deleted", "item", item_id, {"project_id": project_id}, project_id))
+    for row in items:
+        said = {"item_id": row["id"], "name": row["name"], "collection_id": row["collection_id"]}
+        ctx.emit(Event("item.deleted", "item", row["id"], said, project_id))
     ctx.produced("project", project_id)
     # a replay is for whoever may see the project, and nobody sees it now
     ctx.project_id = None

@@ -78,7 +78,7 @@ select coalesce(sum(reserved_bytes), 0)::bigint as reserved from ended;
 -- name: delete_items
 update item set deleted_at = now(), updated_at = now(), lifecycle_state = 'deleted'
 where organization_id = :org and project_id = :id and deleted_at is null
-returning id;
+returning id, name, collection_id;
 
 -- name: delete_assets
 update asset a

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, LiteralString, TypeVar, overload
 
@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from db.pool import Connection
 from ops_gateway.kernel.errors import BadRequest, Forbidden, NotFound
-from ops_gateway.kernel.events import EVENT_TYPES
+from ops_gateway.kernel.events import published
 from ops_gateway.kernel.ids import new_id
 
 if TYPE_CHECKING:
@@ -248,10 +248,9 @@ class Context:
         self.edges.append((*src, relation, *dst))
 
     def emit(self, event: Event) -> None:
-        """Publish `event` when the transaction commits."""
-        if event.type not in EVENT_TYPES:
-            raise KeyError(f"there is no event type '{event.type}'")
-        self.events.append(event)
+        """Publish `event` when the transaction commits; it must be as `events.EVENT_TYPES` says."""
+        data = published(event.type, event.entity_type, event.data, event.project_id)
+        self.events.append(replace(event, data=data))
 
     def declared(self) -> tuple[int, int, int]:
         """How much was declared until now; for `withdraw`."""

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ops_gateway.kernel.events import EVENT_TYPES, EventType
 from ops_gateway.kernel.operation import REGISTRY, Blob, Effect, Operation
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -81,6 +82,24 @@ VALIDATION_PROBLEM = {
         },
     },
 }
+ENVELOPE: dict[str, Any] = {
+    "event_id": {"type": "string", "description": "The same at every attempt."},
+    "event_type": {"type": "string"},
+    "timestamp": {"type": "string", "format": "date-time", "description": "When it happened."},
+    "organization_id": {"type": "string"},
+    "entity_type": {"type": "string"},
+    "entity_id": {"type": "string"},
+    "data": {"type": "object"},
+}
+SENT_HEADERS = {
+    "X-Geopera-Signature": "`sha256=` and the hex HMAC-SHA256 of the body under the whole secret.",
+    "X-Geopera-Event": "The event type.",
+    "X-Geopera-Event-ID": "The event's id: against duplicates.",
+    "X-Geopera-Delivery-ID": "Of this attempt.",
+    "webhook-id": "The event's id, as Standard Webhooks names it.",
+    "webhook-timestamp": "Seconds since 1970: when this attempt was signed.",
+    "webhook-signature": "`v1,` and base64, one for each valid secret (Standard Webhooks).",
+}
 STATUSES = {
     "400": "Bad Request",
     "401": "Unauthorized",
@@ -109,6 +128,10 @@ def document() -> dict[str, Any]:
         },
         "jsonSchemaDialect": DIALECT,
         "paths": {f"/v1/op/{op.id}": {"post": _path(op, schemas)} for op in operations},
+        "webhooks": {
+            event.name: {"post": _webhook(event, schemas[event.name, "event"])}
+            for event in EVENT_TYPES.values()
+        },
         "tags": [{"name": name} for name in sorted({op.domain for op in operations})],
         "components": {
             "schemas": dict(
@@ -133,12 +156,17 @@ def document() -> dict[str, Any]:
 def _schemas(
     operations: list[Operation],
 ) -> tuple[dict[tuple[str, str], dict[str, Any]], dict[str, Any]]:
-    """Schema of each (operation, direction), and the shared definitions they point to."""
+    """Schema of each (operation, direction) and (event type, "event"), and the shared definitions
+    they point to.
+    """
     inputs: list[tuple[tuple[str, str], JsonSchemaMode, Any]] = []
     for op in operations:
         inputs.append(((op.id, "input"), "validation", op.input.__pydantic_core_schema__))
         if op.adapter is not None:
             inputs.append(((op.id, "output"), "serialization", op.adapter.core_schema))
+    for event in EVENT_TYPES.values():
+        schema = event.data.__pydantic_core_schema__
+        inputs.append(((event.name, "event"), "serialization", schema))
     generator = GenerateJsonSchema(ref_template="#/components/schemas/{model}")
     found, definitions = generator.generate_definitions(
         [(key, mode, schema) for key, mode, schema in inputs]  # type: ignore[misc]
@@ -205,6 +233,34 @@ def _path(op: Operation, schemas: dict[tuple[str, str], dict[str, Any]]) -> dict
     if op.alias_of:
         described["x-alias-of"] = op.alias_of
     return described
+
+
+def _webhook(event: EventType, data: dict[str, Any]) -> dict[str, Any]:
+    """The request that a subscription's address receives."""
+    text = {"type": "string"}
+    message = {
+        "type": "object",
+        "required": list(ENVELOPE),
+        "properties": {
+            **ENVELOPE,
+            "event_type": {**text, "const": event.name},
+            "entity_type": {**text, "const": event.entity_type},
+            "data": data,
+        },
+    }
+    return {
+        "summary": event.summary,
+        "operationId": f"event:{event.name}",
+        "parameters": [
+            {"name": name, "in": "header", "required": True, "description": what, "schema": text}
+            for name, what in SENT_HEADERS.items()
+        ],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": message}}},
+        "responses": {
+            "2XX": {"description": "Taken. Anything else is sent again later."},
+            "410": {"description": "Never again: the subscription is disabled."},
+        },
+    }
 
 
 def _optional(schema: dict[str, Any]) -> dict[str, Any]:

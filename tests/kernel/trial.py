@@ -63,7 +63,7 @@ async def effect(ctx: Context, body: SpendInput) -> SpendOutput:
         ctx.void(hold)
     ctx.produced("project", made)
     ctx.edge(("project", made), "derived_from", ("organization", ctx.organization_id))
-    ctx.emit(Event("test.ping", "project", made, {"note": body.note}))
+    ctx.emit(Event("test.ping", "event_subscription", made, {"note": body.note}))
     return SpendOutput(id=made, hold_id=hold)
 
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from typing import Any
+from datetime import datetime
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
 
 from ops_gateway import domains
 from ops_gateway.kernel.errors import OpError
+from ops_gateway.kernel.event_data import EventData
 from ops_gateway.kernel.events import EVENT_TYPES
 from opstac import variables
 from opstac.reference.markdown import code, table
@@ -15,14 +20,42 @@ from processes.process import ERROR_CODES, NO_PRICE, Process, discover
 
 
 def events() -> str:
-    """Every event type."""
-    rows = [[code(e.name), code(e.entity_type), e.summary] for e in EVENT_TYPES.values()]
-    return (
-        "# Events\n\n"
+    """Every event type, and the fields of its data."""
+    rows = [
+        [code(e.name), code(e.entity_type), e.summary, code(e.data.__name__)]
+        for e in EVENT_TYPES.values()
+    ]
+    shapes = {e.data.__name__: e.data for e in EVENT_TYPES.values()}
+    parts = [
+        "# Events",
         "An operation writes its events in its own transaction: what rolls back was never said. "
-        "Each has an id, the time, the organisation, the project, and the entity it is about.\n\n"
-        + table(["type", "about", "when, and what its data holds"], rows)
-    )
+        "A message is `{event_id, event_type, timestamp, organization_id, entity_type, entity_id, "
+        "data}`; `data` is as the tables say, and also stands in `/openapi.json` under `webhooks`.",
+        table(["type", "about", "when", "data"], rows),
+        "Every `data` has `project_id`: the project it happened in, or null.",
+    ]
+    for name, shape in shapes.items():
+        fields = [
+            [code(field), code(type_name(info.annotation)), info.description or ""]
+            for field, info in shape.model_fields.items()
+            if field not in EventData.model_fields
+        ]
+        parts += [f"## {name}", first_line(shape), table(["field", "type", "what"], fields)]
+    return "\n\n".join(parts)
+
+
+def type_name(annotation: Any) -> str:
+    """A field's type as it is written."""
+    if get_origin(annotation) is Literal:
+        return " or ".join(repr(value) for value in get_args(annotation))
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        inside = (f"{k}: {type_name(v.annotation)}" for k, v in annotation.model_fields.items())
+        return "{" + ", ".join(inside) + "}"
+    if isinstance(annotation, UnionType) or get_origin(annotation) is Union:
+        return " or ".join(map(type_name, get_args(annotation)))
+    if get_origin(annotation) is list:
+        return f"list of {type_name(get_args(annotation)[0])}"
+    return {NoneType: "null", datetime: "time"}.get(annotation, getattr(annotation, "__name__", ""))
 
 
 def errors() -> str:
