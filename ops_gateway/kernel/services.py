@@ -96,6 +96,8 @@ class Options:
     upload_max_bytes: int = 10 << 30
     convert_inline_bytes: int = 256 << 20
     job_timeout_seconds: int = 3600
+    # whether mail can be sent at all
+    mail: bool = False
     limits: Limits = field(default_factory=Limits)
 
 

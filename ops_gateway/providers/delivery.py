@@ -58,12 +58,14 @@ class DeliveryResult:
         error: why there was none, or why it does not count; for the endpoint's owner to read.
         body_excerpt: the beginning of the response.
         retry_after: seconds that a 429 or 503 asked to wait, at most an hour.
+        final: no other attempt would do better.
     """
 
     status: int | None = None
     error: str | None = None
     body_excerpt: str = ""
     retry_after: int | None = None
+    final: bool = False
 
     @property
     def delivered(self) -> bool:

@@ -69,6 +69,9 @@ class Message:
 Compose = Callable[[Due], Awaitable[Message | None]]
 """Writes the message of a delivery; None where there is nothing to say any more."""
 
+Courier = Callable[[Due], Awaitable[DeliveryResult | None]]
+"""Sends a delivery that goes another way than HTTP; None where there is nothing to say any more."""
+
 
 class Deliveries:
     """The sending end of the table `delivery`."""
@@ -79,12 +82,14 @@ class Deliveries:
         sender: Sender,
         composers: Mapping[str, Compose],
         *,
+        couriers: Mapping[str, Courier] | None = None,
         pauses: Sequence[float] = PAUSES,
     ) -> None:
-        """`pool` acts as opstac_system; kinds without a composer stay in line."""
+        """`pool` acts as opstac_system; kinds without a composer or courier stay in line."""
         self._pool = pool
         self._sender = sender
         self._composers = dict(composers)
+        self._couriers = dict(couriers or {})
         self._pauses = tuple(pauses)
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -94,7 +99,7 @@ class Deliveries:
             cursor = await connection.execute(
                 sql.claim,
                 {
-                    "kinds": list(self._composers),
+                    "kinds": [*self._composers, *self._couriers],
                     "per_receiver": PER_RECEIVER,
                     "limit": limit,
                     "lease_seconds": LEASE_SECONDS,
@@ -106,20 +111,9 @@ class Deliveries:
         """Send once and record it; the state the delivery is in now."""
         try:
             async with asyncio.timeout(LEASE_SECONDS - 5):
-                message = await self._composers[due.kind](due)
-                if message is None:
+                result = await self._send(due)
+                if result is None:
                     return await self._record(due, "dropped", DeliveryResult())
-                fault("delivery.before_send")
-                result = await self._sender.send(
-                    message.url,
-                    message.body,
-                    event_type=message.event_type,
-                    event_id=message.event_id or due.id,
-                    delivery_id=f"{due.id}.{due.attempts}",
-                    secrets=message.secrets,
-                    headers=message.headers,
-                )
-                fault("delivery.after_send")
         except (psycopg.Error, PoolTimeout):
             raise  # its lease runs out, and it is attempted again
         except Exception:
@@ -127,8 +121,30 @@ class Deliveries:
             result = DeliveryResult(error="the message could not be written")
         if result.delivered:
             return await self._record(due, "delivered", result)
-        spent = due.attempts > len(self._pauses) or result.status == GONE
+        spent = due.attempts > len(self._pauses) or result.status == GONE or result.final
         return await self._record(due, "dead" if spent else "due", result)
+
+    async def _send(self, due: Due) -> DeliveryResult | None:
+        if (courier := self._couriers.get(due.kind)) is not None:
+            fault("delivery.before_send")
+            result = await courier(due)
+            fault("delivery.after_send")
+            return result
+        message = await self._composers[due.kind](due)
+        if message is None:
+            return None
+        fault("delivery.before_send")
+        result = await self._sender.send(
+            message.url,
+            message.body,
+            event_type=message.event_type,
+            event_id=message.event_id or due.id,
+            delivery_id=f"{due.id}.{due.attempts}",
+            secrets=message.secrets,
+            headers=message.headers,
+        )
+        fault("delivery.after_send")
+        return result
 
     async def _record(self, due: Due, state: str, result: DeliveryResult) -> str:
         planned = self._pauses[min(due.attempts, len(self._pauses)) - 1] if self._pauses else 0

@@ -76,6 +76,10 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
     async def sweep_logs() -> None:
         await statement(sql.sweep_logs)
 
+    async def sweep_messages() -> None:
+        await statement(sql.sweep_notifications)
+        await statement(sql.sweep_mails)
+
     async def objects() -> None:
         await sweep_objects(system, platform.services.objects)
         platform.services.objects.parts.remove_older(PART_SECONDS)
@@ -109,6 +113,7 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
         Chore("keep partitions", 6 * 3600, keep_partitions),
         Chore("sweep outputs", 3600, sweep_outputs),
         Chore("sweep logs of saved searches", 60, sweep_logs),
+        Chore("sweep notifications and mails", 3600, sweep_messages),
         Chore("sweep renders", 600, sweep_renders),
         Chore("sweep objects", 300, objects),
         Chore("keep free slots", 30, slots),

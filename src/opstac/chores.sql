@@ -83,3 +83,15 @@ from (select item_id from item_picture where signature is null and asked_at <= n
       order by asked_at limit :limit for update skip locked) d
 where p.item_id = d.item_id
 returning p.item_id, p.organization_id;
+
+-- name: sweep_notifications
+-- What was dismissed a month ago, and what nobody has looked at for a year.
+delete from notification
+where id = any (array(
+  select id from notification
+  where dismissed_at < now() - interval '30 days' or created_at < now() - interval '1 year'
+  order by created_at limit 20000));
+
+-- name: sweep_mails
+delete from mail
+where id = any (array(select id from mail where created_at < now() - interval '30 days' order by created_at limit 20000));

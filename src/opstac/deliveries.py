@@ -8,15 +8,19 @@ from typing import Any
 import orjson
 
 from db.pool import Pool
+from db.queries import queries
 from ops_gateway.domains import astra, job_callbacks, jobs, signing_secrets
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import Gone
 from ops_gateway.kernel.pipeline import Pipeline
 from ops_gateway.providers.addresses import parse_allowances
-from ops_gateway.providers.delivery import Sender
-from ops_gateway.worker.deliveries import Compose, Deliveries, Due, Message
+from ops_gateway.providers.delivery import DeliveryResult, Sender
+from ops_gateway.providers.mail import Mailer
+from ops_gateway.worker.deliveries import Compose, Courier, Deliveries, Due, Message
 from opstac import ogc_jobs
 from opstac.settings import Settings
+
+sql = queries(__file__)
 
 Write = Callable[[Context, dict[str, Any], str], Awaitable[Any]]
 """`await write(ctx, job_row, base_url)` gives a message's JSON; None where there is no more to say.
@@ -43,7 +47,10 @@ def deliveries(pipeline: Pipeline, system: Pool, settings: Settings) -> Deliveri
     }
     sender = Sender(allow=parse_allowances(settings.webhook_allow))
     return Deliveries(
-        system, sender, {kind: of_job(pipeline, write) for kind, write in writers.items()}
+        system,
+        sender,
+        {kind: of_job(pipeline, write) for kind, write in writers.items()},
+        couriers={"mail": by_mail(system, Mailer(settings.smtp))} if settings.smtp else None,
     )
 
 
@@ -68,6 +75,17 @@ def of_job(pipeline: Pipeline, write: Write) -> Compose:
         return Message(due.destination, orjson.dumps(document), event_type, secrets)
 
     return compose
+
+
+def by_mail(system: Pool, mailer: Mailer) -> Courier:
+    """Sends the rows of `mail`."""
+
+    async def send(due: Due) -> DeliveryResult | None:
+        async with system.connection() as connection:
+            row = await (await connection.execute(sql.mail, {"id": due.subject})).fetchone()
+        return await mailer.send(**row) if row is not None else None
+
+    return send
 
 
 async def write_scene_status(ctx: Context, row: dict[str, Any], base_url: str) -> Any:

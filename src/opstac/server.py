@@ -18,7 +18,7 @@ import uvicorn
 from ops_gateway.surfaces.metrics import Metrics
 from opstac.cli import CommandError
 from opstac.compose import Platform, Served, embedded, tiler_alone
-from opstac.settings import Settings
+from opstac.settings import Settings, smtp_environment
 
 DRAIN_SECONDS = 3.0
 FINISH_SECONDS = 25
@@ -213,6 +213,7 @@ def worker_environment(settings: Settings, home: Path) -> dict[str, str]:
         "OPSTAC_JOB_TIMEOUT_SECONDS": str(settings.job_timeout_seconds),
         "OPSTAC_CONVERT_INLINE_BYTES": str(settings.convert_inline_bytes),
         **({"OPSTAC_WEBHOOK_ALLOW": settings.webhook_allow} if settings.webhook_allow else {}),
+        **(smtp_environment(settings.smtp) if settings.smtp else {}),
     }
 
 

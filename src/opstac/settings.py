@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ops_gateway.kernel.services import Limits
+from ops_gateway.providers.mail import MailServer
 from opstac import variables as v
 
 
@@ -44,6 +45,7 @@ class Settings:
     raster_hosts: str = v.RASTER_HOSTS.default
     raster_allow: str = v.RASTER_ALLOW.default
     cron_token: str | None = None
+    smtp: MailServer | None = None
     limits: Limits = field(default_factory=lambda: read_limits({}))
 
 
@@ -87,6 +89,7 @@ def read(
         raster_hosts=v.RASTER_HOSTS.text(environ),
         raster_allow=v.RASTER_ALLOW.text(environ),
         cron_token=v.CRON_TOKEN.text(environ),
+        smtp=read_smtp(environ),
         limits=read_limits(environ),
     )
 
@@ -101,6 +104,39 @@ def read_limits(environ: Mapping[str, str]) -> Limits:
         reads=v.LIMIT_READS.number(environ),
         public_reads=v.LIMIT_PUBLIC_READS.number(environ),
     )
+
+
+def read_smtp(environ: Mapping[str, str]) -> MailServer | None:
+    """The mail server, or None. Raises BadVariable where what is set cannot be right."""
+    host = v.SMTP_HOST.text(environ)
+    if not host:
+        return None
+    server = MailServer(
+        host=host,
+        port=v.SMTP_PORT.number(environ),
+        tls=v.SMTP_TLS.text(environ),
+        user=v.SMTP_USER.text(environ),
+        password=v.SMTP_PASSWORD.text(environ),
+        sender=v.SMTP_SENDER.text(environ) or "",
+    )
+    try:
+        server.check()
+    except ValueError as error:
+        raise v.BadVariable(str(error)) from None
+    return server
+
+
+def smtp_environment(server: MailServer) -> dict[str, str]:
+    """The variables that `read_smtp` reads it from."""
+    given = {
+        v.SMTP_HOST.name: server.host,
+        v.SMTP_PORT.name: str(server.port),
+        v.SMTP_TLS.name: server.tls,
+        v.SMTP_SENDER.name: server.sender,
+        v.SMTP_USER.name: server.user,
+        v.SMTP_PASSWORD.name: server.password,
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def master_secret(environ: Mapping[str, str], home: Path) -> bytes:

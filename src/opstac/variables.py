@@ -224,6 +224,20 @@ WEBHOOK_ALLOW = Variable(
     "Private networks that messages about jobs may be sent to, as `127.0.0.1/32:8000-8999`, "
     "separated by commas; there also by plain http.",
 )
+SMTP_HOST = Variable(
+    "OPSTAC_SMTP_HOST", None, "The SMTP server that mail is sent by.", "no mail is sent"
+)
+SMTP_PORT = Variable("OPSTAC_SMTP_PORT", 587, "Its port.")
+SMTP_TLS = Variable(
+    "OPSTAC_SMTP_TLS",
+    "starttls",
+    "`starttls`, `tls` (encrypted from the first byte on, mostly port 465), or `none`.",
+)
+SMTP_USER = Variable("OPSTAC_SMTP_USER", None, "The user it knows the platform by.")
+SMTP_PASSWORD = Variable("OPSTAC_SMTP_PASSWORD", None, "That user's password.")
+SMTP_SENDER = Variable(
+    "OPSTAC_SMTP_SENDER", None, "What mails are from, as `Maps <maps@example.org>`."
+)
 CRON_TOKEN = Variable(
     "BILLING_CRON_TOKEN", None, "The token that a scheduler of yours calls the platform with."
 )
@@ -262,6 +276,7 @@ GROUPS: dict[str, tuple[Variable[object], ...]] = {
         ORG_RUNNING, WORKER_CONCURRENCY, JOB_TIMEOUT_SECONDS, WORKER_NAME, BLOCK_THREADS,
         DASK_SCHEDULER, WEBHOOK_ALLOW, CRON_TOKEN,
     ),
+    "Mail": (SMTP_HOST, SMTP_PORT, SMTP_TLS, SMTP_USER, SMTP_PASSWORD, SMTP_SENDER),
     "The command line": (SERVER, SERVER_SDK, TOKEN, TOKEN_SDK),
     "Installing": (PYTHON, VENV, YES),
 }  # fmt: skip

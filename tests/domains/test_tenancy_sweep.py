@@ -43,6 +43,7 @@ FIELDS = {
     "item_id": "item",
     "job_id": "job",
     "key_id": "key",
+    "notification_id": "notification",
     "organization_id": "organization",
     "profile": "profile",
     "profile_id": "profile",
@@ -299,6 +300,15 @@ async def build_world(api, stock, name: str) -> World:
     )
     body = {"name": world.marker, "search": {}}
     search = await api.ok("saved_searches.create", body, as_=owner)
+    notification = f"nt_{uuid.uuid4().hex}"
+    api.sql(
+        "insert into notification (id, user_id, organization_id, title, body, type)"
+        " values (%s, %s, %s, %s, '', 'test.ping')",
+        notification,
+        owner.user_id,
+        org,
+        world.marker,
+    )
     slot = api.sql("select slot from organization_slot where organization_id = %s", org)[0]["slot"]
     formula = f"bf_{uuid.uuid4().hex}"
     api.sql(
@@ -316,6 +326,7 @@ async def build_world(api, stock, name: str) -> World:
         item=item["id"],
         job=job,
         key=key["id"],
+        notification=notification,
         organization=org,
         output=output,
         path=item["path"],
