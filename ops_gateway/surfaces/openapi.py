@@ -100,6 +100,22 @@ SENT_HEADERS = {
     "webhook-timestamp": "Seconds since 1970: when this attempt was signed.",
     "webhook-signature": "`v1,` and base64, one for each valid secret (Standard Webhooks).",
 }
+# what can also be had as Server-Sent Events: kept beside the operation, as an endless answer is no
+# path that a generated client or a fuzzer could call
+STREAMS = {
+    "notifications.unread_count": {
+        "path": "/v1/notifications/stream",
+        "method": "GET",
+        "media_type": "text/event-stream",
+        "description": "One event on connection and one whenever the number changes, comments in "
+        "between. It ends with an event `end` when the credential does; what was missed is not "
+        "sent again, as each event has the whole number.",
+        "events": {
+            "unread_count": {"$ref": "#/components/schemas/UnreadCount"},
+            "end": {"type": "object"},
+        },
+    },
+}
 STATUSES = {
     "400": "Bad Request",
     "401": "Unauthorized",
@@ -222,6 +238,8 @@ def _path(op: Operation, schemas: dict[tuple[str, str], dict[str, Any]]) -> dict
         "x-required-scope": op.scope,
         "x-side-effect": op.effect.value,
     }
+    if op.id in STREAMS:
+        described["x-event-stream"] = STREAMS[op.id]
     if op.description:
         described["description"] = op.description
     if not op.is_read:

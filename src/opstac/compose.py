@@ -11,6 +11,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from db.listen import Listener
 from db.objects import Objects
 from db.pool import Pool, make_pool
 from db.queries import queries
@@ -24,7 +25,15 @@ from ops_gateway.kernel.services import ChildRefused, Options, Services
 from ops_gateway.providers.addresses import parse_allowances
 from ops_gateway.providers.delivery import Sender
 from ops_gateway.providers.remote import RemoteFiles, parse_hosts
-from ops_gateway.surfaces import assets, astra, job_outputs, pages, provider, storage
+from ops_gateway.surfaces import (
+    assets,
+    astra,
+    job_outputs,
+    notifications,
+    pages,
+    provider,
+    storage,
+)
 from ops_gateway.surfaces.edge import Edge
 from ops_gateway.surfaces.limits import Limited, RateLimiter
 from ops_gateway.surfaces.metrics import Metrics
@@ -236,8 +245,10 @@ async def embedded(
             "database": lambda: ping(platform.pool),
             "storage": platform.services.objects.check,
         }
+        people = Listener(settings.dsn, notifications.CHANNEL)
+        stack.push_async_callback(people.close)
         gateway = (
-            gateway_app(platform, checks, draining)
+            gateway_app(platform, checks, draining, people)
             if "gateway" in wanted
             else health_app(checks, draining)
         )
@@ -302,7 +313,7 @@ def remote_files(settings: Settings) -> RemoteFiles:
 
 
 def gateway_app(
-    platform: Platform, checks: dict[str, Any], draining: Callable[[], bool]
+    platform: Platform, checks: dict[str, Any], draining: Callable[[], bool], people: Listener
 ) -> ASGIApp:
     """The operations and what belongs to them."""
     return create_app(
@@ -321,6 +332,11 @@ def gateway_app(
             *assets.routes(platform.pipeline, platform.limiter),
             *astra.routes(platform.pipeline, platform.limiter),
             *provider.routes(platform.pipeline, platform.limiter),
+            *notifications.routes(
+                notifications.CountStreams(
+                    platform.pipeline, platform.limiter, platform.authenticator, people, draining
+                )
+            ),
             *pages.routes(),
         ],
     )

@@ -107,7 +107,7 @@ async def serve(
     async with AsyncExitStack() as stack:
 
         def draining() -> bool:
-            return bool(server and server.draining)
+            return bool(server and (server.draining or server.should_exit))
 
         platform: Platform | None = None
         if service == "tiler" and settings.verify_keys:

@@ -10,10 +10,27 @@ import pytest
 from ops_gateway.kernel.events import EVENT_TYPES, published
 from ops_gateway.surfaces import openapi
 
-CONTRACT = """item.created item.updated item.deleted upload.completed upload.failed
-processing.completed processing.failed order.placed order.fulfilled order.canceled order.failed
-alert.triggered credits.low credits.topped_up approval.requested approval.decided share.created
-share.revoked test.ping""".split()
+CONTRACT = [
+    "item.created",
+    "item.updated",
+    "item.deleted",
+    "upload.completed",
+    "upload.failed",
+    "processing.completed",
+    "processing.failed",
+    "order.placed",
+    "order.fulfilled",
+    "order.canceled",
+    "order.failed",
+    "alert.triggered",
+    "credits.low",
+    "credits.topped_up",
+    "approval.requested",
+    "approval.decided",
+    "share.created",
+    "share.revoked",
+    "test.ping",
+]
 
 DELETED = {"item_id": "it_1", "name": "scene", "collection_id": None}
 
