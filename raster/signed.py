@@ -90,14 +90,15 @@ class SignedFiles:
                 answer = self._get(link, start, end)
                 if answer.headers.get("etag", "") != tag:
                     raise OSError("the object was replaced while it was read")
+                return _exactly(answer, start, end, size)
             except (OSError, RasterError) as error:
                 self.failed = str(error)
                 raise OSError(self.failed) from None
-            return answer.content
 
+        data = _exactly(first, 0, min(BLOCK_BYTES, size), size)
         version = hashlib.blake2b(f"{link}\n{tag}".encode(), digest_size=16).hexdigest()
         file = RangeFile(version, size, fetch)
-        file.keep(first.content)
+        file.keep(data)
         return file
 
     def _get(self, link: str, start: int, end: int) -> httpx.Response:
@@ -119,6 +120,16 @@ class SignedFiles:
             if answer.status_code < 500 and answer.status_code != 429:
                 break
         raise OSError(problem)
+
+
+def _exactly(answer: httpx.Response, start: int, end: int, size: int) -> bytes:
+    """The bytes that were asked for. Raises: OSError: the answer has others, or not all."""
+    said = answer.headers.get("content-range", "")
+    if answer.status_code != 206 or said != f"bytes {start}-{end - 1}/{size}":
+        raise OSError("the object store answered with another range than was asked for")
+    if len(answer.content) != end - start:
+        raise OSError("the object store did not send all bytes that were asked for")
+    return answer.content
 
 
 def _nothing(start: int, end: int) -> bytes:

@@ -25,14 +25,18 @@ _LONGEST = 10_000  # characters of an item's or asset's name
 T = TypeVar("T")
 
 
+class BrokenSchema(Invalid):
+    """Inputs that break the schema of the process."""
+
+
 def inputs(process: Process, given: Mapping[str, Any], at: str) -> Any:
-    """The typed inputs. Raises: Invalid: with the path under `at`."""
+    """The typed inputs. Raises: BrokenSchema, Invalid: with the path under `at`."""
 
     def work() -> Any:
         try:
             typed = process.check(given)
         except ValidationError as error:
-            raise Invalid(
+            raise BrokenSchema(
                 [
                     {
                         "loc": ["body", *([at] if at else []), *e["loc"]],

@@ -48,21 +48,23 @@ async def answer(
         scope = row["reuse_from"]
         if scope == []:
             return False
-        for earlier in await ctx.rows(None, sql.same_recipe, key=key, projects=scope):
+        name = row["input_params"].get("output_name")
+        for earlier in await ctx.rows(None, sql.same_recipe, key=key, projects=scope, name=name):
             assets = await _outputs(ctx, earlier, scope)
-            if assets is not None and _can_be_named(earlier, row):
+            if assets is not None:  # nobody changed them since they were found
                 await _give(ctx, row, earlier, assets, recipe, key)
                 return True
         return False
 
     worker = jobs.platform_for(organization_id, "worker")
-    if not await pipeline.look("jobs.same", worker, lambda ctx: _exists(ctx, key)):
+    name = recipe["inputs"].get("output_name")
+    if not await pipeline.look("jobs.same", worker, lambda ctx: _exists(ctx, key, name)):
         return False  # the common case takes no transaction
     return await pipeline.act("jobs.reuse", worker, work)
 
 
-async def _exists(ctx: Context, key: str) -> bool:
-    return bool(await ctx.rows(None, sql.same_recipe, key=key, projects=None))
+async def _exists(ctx: Context, key: str, name: str | None) -> bool:
+    return bool(await ctx.rows(None, sql.same_recipe, key=key, projects=None, name=name))
 
 
 async def _outputs(
@@ -80,14 +82,6 @@ async def _outputs(
             return None
         assets.append(asset)
     return assets
-
-
-def _can_be_named(earlier: Row, row: Row) -> bool:
-    """Whether the new items' names are known: the earlier ones' came from `output_name` alone."""
-    named = earlier["input_params"].get("output_name")
-    if named == row["input_params"].get("output_name"):
-        return True
-    return len(earlier["outputs"]["items"]) <= 1
 
 
 async def _give(

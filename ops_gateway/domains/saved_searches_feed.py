@@ -25,7 +25,7 @@ from ops_gateway.kernel.context import Context, Event
 from ops_gateway.kernel.errors import Invalid
 from ops_gateway.kernel.fault import fault
 from ops_gateway.kernel.operation import Effect, Input, Output, operation
-from stac_api import errors, normal_form, request
+from stac_api import errors, normal_form, reader, request
 from stac_api.request import SearchRequest
 from stac_api.search import pgstac_search
 
@@ -186,7 +186,7 @@ async def match_one(ctx: Context, row: Mapping[str, Any], changes: Mapping[str, 
                 among=list(changes),
             )
             matching = {match["id"] for match in found}
-    except (errors.BadRequest, psycopg.DataError, psycopg.errors.RaiseException) as refused:
+    except (errors.BadRequest, psycopg.errors.QueryCanceled, *reader.MEANINGLESS) as refused:
         # a document the filter cannot be applied to: this search waits, the others go on
         error = str(getattr(refused, "detail", "") or refused)[:500]
     if error is not None or row["error"] is not None:

@@ -18,23 +18,22 @@ from typing import Any
 from urllib.parse import unquote, urlencode
 
 import orjson
-from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from ops_gateway.catalogue.scenes import find_scene
-from ops_gateway.domains import jobs
+from ops_gateway.domains import declared, jobs
 from ops_gateway.domains.processing_catalog import NO_EULA
 from ops_gateway.kernel.answers import Answer, Call
 from ops_gateway.kernel.context import Principal
-from ops_gateway.kernel.errors import BadRequest, Invalid, Unauthenticated
+from ops_gateway.kernel.errors import BadRequest, Invalid
 from ops_gateway.kernel.json_limits import find_fault
 from ops_gateway.kernel.operation import REGISTRY
 from ops_gateway.kernel.pipeline import Pipeline
 from ops_gateway.surfaces.http import render
 from ops_gateway.surfaces.json_body import read_json
-from ops_gateway.surfaces.limits import RateLimiter
+from ops_gateway.surfaces.limits import RateLimiter, client_address
 from processes.process import Process
 
 ROOTS = ("/v2/processing", "/processing")
@@ -98,22 +97,16 @@ class Provider:
 
     async def execute(self, request: Request) -> Response:
         """POST processes/{id}/execution"""
-        workspace = await self._workspace(request)
-        if workspace is None:
-            principal = request.scope["principal"]
-            self._pipeline.admit(REGISTRY["processing.execute"], principal)
-            workspace = await self._pipeline.look(
-                "provider.project", principal, jobs.default_project
-            )
-        return await self._checked(request, "processing.execute", {"workspaceId": workspace})
+        return await self._checked(request, "processing.execute", {})
 
     async def jobs(self, request: Request) -> Response:
         """GET jobs"""
         query = {name: v for name, v in request.query_params.items() if name in LISTED}
-        workspace = await self._workspace(request)
+        workspace = self._workspace(request)
         query = {n: v for n, v in query.items() if n != "workspaceId"} | (
             {"workspaceId": workspace} if workspace else {}
         )
+        self._admit(request, "processing.jobs.list")
         answer = await self._run(request, "processing.jobs.list", query)
         document = orjson.loads(answer.body)
         at = request.url.path
@@ -127,7 +120,7 @@ class Provider:
         body = {"job_id": request.path_params["job_id"]}
         return await self._answer(request, "processing.job.get", body)
 
-    async def _workspace(self, request: Request) -> str | None:
+    def _workspace(self, request: Request) -> str | None:
         """The project asked for. The provider's client names the caller's account by default."""
         workspace = request.query_params.get("workspaceId")
         principal = request.scope["principal"]
@@ -136,8 +129,7 @@ class Provider:
 
     async def _checked(self, request: Request, op_id: str, body: Mapping[str, Any]) -> Response:
         """An operation on a process and inputs, its refusals of inputs in the provider's words."""
-        op = REGISTRY[op_id]
-        self._pipeline.admit(op, request.scope["principal"])
+        self._admit(request, op_id)
         given = await read_json(request)
         if not isinstance(given, dict):
             raise BadRequest("the body must be a JSON object")
@@ -145,19 +137,26 @@ class Provider:
         inputs = given.get("inputs", {})
         if not isinstance(inputs, dict):
             raise _schema_error("inputs: must be an object")
-        inputs = await self._named(request, process, inputs)
         try:
-            process.check(inputs)
-        except ValidationError as error:
-            found = error.errors(include_url=False, include_context=False, include_input=False)
-            words = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in found[:5])
-            raise _schema_error(words) from None
-        whole = {"process_id": process.id, "inputs": inputs, **body}
-        try:
-            return await self._answer(request, op_id, whole)
+            inputs = await self._named(request, process, inputs)
+            declared.inputs(process, inputs, "inputs")
+            whole = {"process_id": process.id, "inputs": inputs, **body}
+            if op_id == "processing.execute":
+                whole["workspaceId"] = await self._project(request)
+            return render(await self._run(request, op_id, whole))
+        except declared.BrokenSchema as error:
+            words = (f"{'.'.join(map(str, e['loc'][2:]))}: {e['msg']}" for e in error.errors[:5])
+            raise _schema_error("; ".join(words)) from None
         except Invalid as error:
             found = [{"name": e["type"], "message": e["msg"]} for e in error.errors]
             raise Invalid(error.errors, extra={**error.extra, "errors": found}) from None
+
+    async def _project(self, request: Request) -> str:
+        """The project to run in: the one asked for, or the caller's default."""
+        principal = request.scope["principal"]
+        return self._workspace(request) or await self._pipeline.look(
+            "provider.project", principal, jobs.default_project
+        )
 
     async def _named(
         self, request: Request, process: Process, inputs: Mapping[str, Any]
@@ -178,25 +177,30 @@ class Provider:
         ):
             return found
         scene = f"{unquote(place[1])}:{unquote(place[2])}"
+        if (fault := find_fault({"inputs": {"item": scene}})) is not None:  # a %00 was none before
+            raise fault
         found["source_item_id"] = await self._pipeline.look(
             "provider.item", principal, lambda ctx: find_scene(ctx, scene, ["inputs", "item"])
         )
         return found
 
     async def _answer(self, request: Request, op_id: str, body: Mapping[str, Any]) -> Response:
+        self._admit(request, op_id)
         return render(await self._run(request, op_id, body))
 
+    def _admit(self, request: Request, op_id: str) -> None:
+        """Count the call of a caller who may make it, before anything is looked at for it."""
+        op, principal = REGISTRY[op_id], request.scope["principal"]
+        self._pipeline.admit(op, principal)
+        self._limiter.count(op, principal, client_address(request.scope))
+
     async def _run(self, request: Request, op_id: str, body: Mapping[str, Any]) -> Answer:
-        op = REGISTRY[op_id]
-        principal = request.scope["principal"]
-        if principal.kind == "anonymous" and not op.public:
-            raise Unauthenticated
+        """The answer to a call that was admitted."""
         if (fault := find_fault(dict(body))) is not None:
             raise fault
-        self._limiter.count(op, principal, request.client.host if request.client else "")
         call = Call(
-            principal,
-            key=None if op.is_read else request.headers.get("idempotency-key"),
+            request.scope["principal"],
+            key=None if REGISTRY[op_id].is_read else request.headers.get("idempotency-key"),
             request_id=request.scope["request_id"],
             base_url=request.scope["base_url"],
         )

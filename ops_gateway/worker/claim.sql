@@ -131,6 +131,12 @@ where me.id = :job_id
   and j.status = 'running'
   and j.lease_until > statement_timestamp()
   and (me.reuse_from is null or j.project_id = any (me.reuse_from))
+  -- several items under another name cannot be given: one that made some says that these will be several
+  and (j.input_params ->> 'output_name' is not distinct from me.input_params ->> 'output_name'
+       or not exists (select from job d
+                      where d.organization_id = me.organization_id and d.recipe_key = :key
+                        and d.status = 'completed' and d.deleted_at is null
+                        and cardinality(d.output_item_ids) > 1))
 order by j.started_at, j.id
 limit 1
 

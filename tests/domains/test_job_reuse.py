@@ -16,6 +16,7 @@ from ops_gateway.worker.runner import Limits, Run
 from opstac import __version__
 from opstac.journey import area_inside
 from opstac.platform_worker import PlatformWorker
+from processes import recipe as recipes
 
 DATA = Path(__file__).parent.parent / "data"
 
@@ -242,15 +243,57 @@ async def test_only_projects_the_creator_sees_answer(bench: Bench) -> None:
     assert hidden["project_id"] == elsewhere
 
 
-async def test_another_organization_is_given_nothing(bench: Bench, catalogue: Any) -> None:
-    await bench.done()
+async def test_another_organization_is_given_nothing(
+    bench: Bench, catalogue: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipes, "key", lambda made: "of all recipes")
+    first = await bench.done()
     other = await Bench(bench.api, catalogue).begin()
-    # the very same item id cannot be: the recipe is forced to be the same instead
-    bench.api.sql(
-        "update job set recipe_key = 'k' where organization_id = %s", bench.owner.organization_id
-    )
     job = await other.done()
     assert job["cached_from"] is None and job["credits_charged"] > 0
+    # it is the organization that differs: at home anything is given now
+    area = {"aoi_geometry": area_inside(bench.item, 0.31)}
+    assert (await bench.done(inputs=area))["cached_from"] == first["id"]
+    area = {"aoi_geometry": area_inside(other.item, 0.31)}
+    assert (await other.done(inputs=area))["cached_from"] == job["id"]
+
+
+def past(bench: Bench, job: dict[str, Any], count: int, **changes: str) -> None:
+    """Jobs that ended as `job` did, before and after it; `changes` are SQL by column."""
+    columns = {
+        **{c: c for c in ("organization_id", "project_id", "job_type_id", "version", "status")},
+        **{c: c for c in ("input_params", "recipe_key", "recipe", "outputs", "output_item_ids")},
+        "id": "id || '_' || n",
+        "completed_at": "completed_at + (n - 6.5) * interval '1 minute'",
+        **changes,
+    }
+    bench.api.sql(
+        f"insert into job ({', '.join(columns)}) select {', '.join(columns.values())}"
+        " from job, generate_series(1, %s) n where id = %s",
+        count, job["id"],
+    )  # fmt: skip
+
+
+async def test_jobs_whose_files_are_gone_stand_in_nobodys_way(bench: Bench) -> None:
+    live = await bench.done()
+    gone = "replace(recipe::text, output_item_ids[1], 'it_gone')::jsonb"
+    past(bench, live, 12, recipe=gone)
+    found = await bench.done()
+    assert found["cached_from"] == live["id"] and found["credits_charged"] == 0
+    for job in (live, found):
+        await bench.ok("items.delete", {"item_id": job["output_item_ids"][0]})
+    fresh = await bench.done()
+    assert fresh["cached_from"] is None and fresh["credits_charged"] > 0
+
+
+async def test_several_items_are_given_under_the_same_name_alone(bench: Bench) -> None:
+    live = await bench.done(inputs={"output_name": "one"})
+    several = "array_append(output_item_ids, 'it_more')"
+    bench.api.sql(f"update job set output_item_ids = {several} where id = %s", live["id"])
+    other = await bench.done(inputs={"output_name": "two"})
+    assert other["cached_from"] is None
+    same = await bench.done(inputs={"output_name": "one"})
+    assert same["cached_from"] == live["id"]
 
 
 async def test_outputs_say_what_made_them_as_stac_does(bench: Bench) -> None:

@@ -291,6 +291,24 @@ async def test_one_search_that_fails_holds_up_no_other(api, catalogue, settle):
     assert got["saved_search"]["error"] is None
 
 
+async def test_a_search_that_the_database_fails_at_holds_up_no_other(api, catalogue, settle):
+    owner = await api.organization()
+    project = await api.project(owner)
+    square = [[[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]]
+    area = {"type": "Polygon", "coordinates": square}
+    bad, good = await saved(api, owner, {"intersects": area}, "bad"), await saved(api, owner)
+    item = await scene(catalogue, owner, project, 5, geometry=area)
+    changed = api.sql(  # of another plane than what it is compared with, an error of class XX
+        "update pgstac.items set geometry = ST_SetSRID(geometry, 3857)"
+        " where content::text like '%%' || %s || '%%' returning id", item, role="pgstac_admin",
+    )  # fmt: skip
+    assert len(changed) == 1
+    await settle()
+    got = await api.ok("saved_searches.get", {"search_id": bad["id"]}, as_=owner)
+    assert "SRID" in got["saved_search"]["error"]
+    assert (await feed(api, owner, good))[0] == [("entered", item)]
+
+
 async def test_a_bulk_of_items_is_matched_in_batches(api, catalogue, settle):
     """As many events as items, but one comparison, one audit row and one event a batch."""
     owner = await api.organization()

@@ -216,13 +216,15 @@ async def test_what_a_package_raises_in_the_server_is_a_clear_refusal(
         assert "Traceback" not in shown
         (said,) = [r for r in caplog.records if "raises_in_the_server failed" in r.getMessage()]
         assert said.exc_info and vars(said)["package"] == "a_raising_process"
-    answer = await scene.api.client.post(
-        "/ogc/processes/raises_in_the_server/execution",
-        json={"inputs": inputs},
-        headers={"Authorization": f"Bearer {scene.owner.token}", "Prefer": "respond-async"},
-    )
-    assert 400 <= answer.status_code < 500, answer.text
-    assert "cannot be asked about these inputs" in answer.text
+    for door in ("/ogc/processes", "/v2/processing/processes"):
+        answer = await scene.api.client.post(
+            f"{door}/raises_in_the_server/execution",
+            json={"inputs": inputs},
+            headers={"Authorization": f"Bearer {scene.owner.token}", "Prefer": "respond-async"},
+        )
+        assert 400 <= answer.status_code < 500, answer.text
+        assert "cannot be asked about these inputs" in answer.text
+    assert answer.status_code == 422 and answer.json()["errors"][0]["name"] == "process_failed"
 
 
 async def test_a_quantity_that_is_no_decimal_is_priced(scene: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -110,6 +111,9 @@ async def test_refusals_are_in_the_words_that_the_client_reads(scene, ask):
         assert isinstance(found["schema-error"], str) and found["schema-error"]
         assert found["status"] == 400
     for path in ("validation", "cost", "execution"):
+        link = {"inputs": {"item": "https://host.example/collections/a/items/%00"}}
+        found = await ask("POST", f"{at}/ndvi/{path}", 422, json=link)
+        assert "NUL" in found["errors"][0]["message"]
         await ask("POST", f"{at}/ndvi/{path}", 400, json={"inputs": [1]})
         await ask("POST", f"{at}/ndvi/{path}", 400, json=[])
         found = await ask(
@@ -154,3 +158,14 @@ async def test_strangers_see_the_catalogue_and_nothing_else(scene, ask):
     project = f"workspaceId={scene.project}"
     assert (await ask("GET", f"{at}/jobs?{project}", as_=theirs))["jobs"] == []
     await ask("POST", f"{at}/processes/ndvi/execution?{project}", 404, as_=theirs, json=body)
+
+
+async def test_a_call_is_counted_before_anything_is_looked_at_for_it(scene, ask):
+    limiter = scene.api.platform.limiter
+    limiter.limits = replace(limiter.limits, spend=2)
+    at = "/v2/processing/processes/ndvi"
+    link = {"inputs": {"item": "https://host.example/collections/a/items/b"}}
+    for _ in range(2):
+        await ask("POST", f"{at}/execution", 404, json=link)
+    await ask("POST", f"{at}/execution", 429, json=link)
+    await ask("POST", f"{at}/cost", 404, json=link)

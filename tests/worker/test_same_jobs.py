@@ -98,6 +98,27 @@ async def test_a_job_waits_for_nothing_that_it_may_not_be_given(pool, platform) 
     platform.job(other, **ANY)
     jobs = await take_all(pool)
     assert [await claim.make(pool, job, "k") for job in jobs] == [None] * 4
+    # the other organization's own job of that key does wait, for its own
+    platform.job(other, **ANY)
+    (more,) = await take_all(pool)
+    (own,) = [job.id for job in jobs if job.organization_id == other]
+    assert await claim.make(pool, more, "k") == own
+
+
+async def test_a_job_does_not_wait_twice_for_items_that_it_cannot_name(pool, platform) -> None:
+    org = platform.organization()
+    for name in ("a", "b", "c", "a"):
+        platform.job(org, input_params={"output_name": name}, **ANY)
+    first, second, third, same = await take_all(pool)
+    assert await claim.make(pool, first, "k") is None
+    # how many items there will be nobody knows yet
+    assert await claim.make(pool, second, "k") == first.id
+    platform.sql("update job set output_item_ids = '{it_1,it_2}' where id = %s", first.id)
+    end(platform, first.id)
+    (again,) = await take_all(pool)
+    assert await claim.make(pool, again, "k") is None
+    assert await claim.make(pool, third, "k") is None
+    assert await claim.make(pool, same, "k") is None  # what it may be given is there
 
 
 async def test_a_worker_thought_dead_is_not_waited_for(pool, platform) -> None:
