@@ -80,6 +80,17 @@ class Api:
             issue_session(self.platform.keys, settings.issuer, user_id, seconds=3600), user_id
         )
 
+    def operator(self) -> Person:
+        """A new person who runs the platform and is in no organization."""
+        person = self.user()
+        self.sql("insert into platform_operator (user_id) values (%s)", person.user_id)
+        return person
+
+    @property
+    def cron(self) -> Person:
+        """Whoever has the scheduler's token."""
+        return Person(self.platform.settings.cron_token or "")
+
     async def organization(self, name: str = "Acme") -> Person:
         """The owner of a new organization."""
         self.keep_slot_free()
@@ -143,6 +154,7 @@ def test_settings(dsn: str, home: Path, **changes: Any) -> Settings:
         "storage": str(home / "objects"),
         "master_secret": b"a master secret of the tests, 32+",
         "public_url": "http://testserver",
+        "cron_token": "the token of the scheduler of the tests",
         "limits": Limits(10**6, 10**6, 10**6, 10**6, public_reads=0),
         **changes,
     }

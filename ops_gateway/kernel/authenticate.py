@@ -17,7 +17,7 @@ import psycopg
 
 from db.pool import Pool
 from db.queries import queries
-from ops_gateway.kernel.context import Principal
+from ops_gateway.kernel.context import CRON, Principal
 from ops_gateway.kernel.errors import Unauthenticated
 from ops_gateway.kernel.failures import connection_lost
 from ops_gateway.kernel.secrets import Keys, PublicKeys, SigningKey, VerifyingKey
@@ -82,6 +82,7 @@ ROLE_SCOPES: dict[str, frozenset[str]] = {
     "viewer": frozenset(f"{r}:read" for r in RESOURCES if r not in ("api_keys", "billing"))
     | {"notifications:write"},
 }
+OPERATOR_SCOPES = frozenset(["admin:*"])
 NO_ORGANIZATION_SCOPES = frozenset(["organizations:write", "notifications:*", "*:read"])
 
 
@@ -189,7 +190,7 @@ class Authenticator:
         if match := _KEY.fullmatch(token):
             return await self._key(*match.groups())
         if self._cron and hmac.compare_digest(token.encode(), self._cron.encode()):
-            return Principal(kind="service", id="cron", scopes=frozenset(["admin:*"]))
+            return Principal(kind="service", id=CRON, scopes=OPERATOR_SCOPES)
         if token.count(".") == 2:
             return await self._jwt(token)
         raise Unauthenticated("the credential is not valid")
@@ -283,12 +284,16 @@ class Authenticator:
         if row is None or row["disabled"]:
             raise Unauthenticated("the user is unknown or disabled")
         role = row["role"]
+        scopes = ROLE_SCOPES[role] if role else NO_ORGANIZATION_SCOPES
+        if row["operator"]:
+            # what is about any organization's money asks for billing
+            scopes |= OPERATOR_SCOPES if role else OPERATOR_SCOPES | {"billing:*"}
         return Principal(
             kind="user",
             id=str(user),
             user_id=str(user),
             organization_id=row["organization_id"],
-            scopes=ROLE_SCOPES[role] if role else NO_ORGANIZATION_SCOPES,
+            scopes=scopes,
             projects=row["projects"] if role else {},
             project_role="admin",
             slot=row["slot"],

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound=BaseModel)
 Kind = Literal["user", "api_key", "service", "worker", "share", "anonymous"]
 CREDITS_LIMIT = 10**12  # of one journal
+CRON = "cron"
 ROLE_RANK = {"viewer": 0, "editor": 1, "admin": 2, "owner": 3}
 
 
@@ -53,6 +54,16 @@ class Principal:
         if resource == "admin":
             return "*" in self.scopes and self.kind == "service"
         return "*" in self.scopes or f"*:{action}" in self.scopes
+
+    @property
+    def operates(self) -> bool:
+        """Whether this is an operator of the platform, or its scheduler."""
+        return self.allows("admin:read")
+
+    @property
+    def is_cron(self) -> bool:
+        """Whether the caller has shown the scheduler's token."""
+        return self.kind == "service" and self.id == CRON
 
     def role_in(self, project_id: str) -> str | None:
         """The caller's role in a project of its organization; None where it has none."""
@@ -300,10 +311,23 @@ class Context:
         )
 
     def credit(
-        self, kind: Literal["grant", "topup", "refund", "correction"], amount: int, description: str
+        self,
+        kind: Literal["grant", "topup", "refund", "correction"],
+        amount: int,
+        description: str,
+        *,
+        reference: tuple[str, str | None] | None = None,
     ) -> str:
-        """Add credits to the organization; the journal's id."""
-        return self._post(kind, amount, description=description)
+        """Add credits to the organization; the journal's id.
+
+        Args:
+            reference: type and id of what it was for.
+        """
+        return self._post(kind, amount, reference=reference, description=description)
+
+    def expire(self, amount: int, description: str, *, reference: tuple[str, str | None]) -> str:
+        """Take available credits away whose time is over; the journal's id."""
+        return self._post("expiry", -amount, reference=reference, description=description)
 
     def _post(
         self,
@@ -316,7 +340,7 @@ class Context:
         reference: tuple[str, str | None] | None = None,
         description: str,
     ) -> str:
-        if abs(amount) > CREDITS_LIMIT or (amount < 0 and kind != "correction"):
+        if abs(amount) > CREDITS_LIMIT or (amount < 0 and kind not in ("correction", "expiry")):
             raise BadRequest(f"an amount must be 0 to {CREDITS_LIMIT} credits")
         journal_id = new_id("txn")
         self.postings.append(

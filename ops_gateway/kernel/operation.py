@@ -131,6 +131,7 @@ class Operation:
     secret: bool = False
     limit: str = "organization"
     bulk: str | None = None
+    acts_for: str | None = None
     adapter: TypeAdapter[Any] | None = None
 
     @property
@@ -170,6 +171,7 @@ def operation(
     secret: bool = False,
     limit: str | None = None,
     bulk: str | None = None,
+    acts_for: str | None = None,
 ) -> Callable[[Handler], Handler]:
     """Declare the decorated coroutine as operation `op_id`.
 
@@ -192,6 +194,8 @@ def operation(
         limit: rate limit family; by default from the effect.
         bulk: a list in the body whose entries the operation checks one by one
             (`json_limits.find_fault`); such a body may be large.
+        acts_for: the body's field that names the organization this is about. A platform operator
+            may name any, all others their own alone.
     """
 
     def declare(handler: Handler) -> Handler:
@@ -239,6 +243,7 @@ def operation(
                 secret=secret,
                 limit=limit or ("spend" if effect is Effect.SPEND else "organization"),
                 bulk=bulk,
+                acts_for=acts_for,
                 adapter=None if output is Blob else TypeAdapter(output),
             )
         return handler

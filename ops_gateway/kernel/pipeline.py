@@ -11,6 +11,7 @@ import inspect
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import psycopg
@@ -89,10 +90,11 @@ class Pipeline:
             self.admit(op, call.principal)
             raw: Any = await body() if inspect.iscoroutinefunction(body) else body
             given = self.validate(op, raw)
+            bound = replace(call, principal=self.acting_for(op, call.principal, given))
             if op.is_read:
-                answer = await self._read(op, given, call)
+                answer = await self._read(op, given, bound)
             else:
-                answer = await self._guarded(op, given, raw, call)
+                answer = await self._guarded(op, given, raw, bound)
             outcome = answer.status
             return answer
         except OpError as error:
@@ -129,15 +131,34 @@ class Pipeline:
             if op.public:
                 return
             raise Unauthenticated()
-        if op.needs_organization and principal.organization_id is None:
+        if principal.organization_id is None and (
+            op.needs_organization or (op.acts_for and not principal.operates)
+        ):
             raise Forbidden("User not in an organization")
         fault("scope")
         if not principal.allows(op.scope):
             raise Forbidden(f"missing scope '{op.scope}' for '{op.id}'")
+        if principal.is_cron and "cron" not in op.summary:
+            raise Forbidden(f"the scheduler's token is not for '{op.id}'")
         if principal.kind not in op.callers and not op.public:
             raise Forbidden(f"a {principal.kind} principal may not call '{op.id}'")
         if op.human_only and principal.kind != "user":
             raise Forbidden(f"'{op.id}' needs a human user")
+
+    def acting_for(self, op: Operation, principal: Principal, body: Input) -> Principal:
+        """The caller, bound to the organization that the call is about; raises NotFound.
+
+        A platform operator acts for the one the body names. What names none and changes something
+        is the platform's own: it is recorded, and its key is kept, there.
+        """
+        named = getattr(body, op.acts_for) if op.acts_for else None
+        if named is not None and named != principal.organization_id:
+            if not principal.operates or not named:
+                raise NotFound.of("organization")
+            return replace(principal, organization_id=named, projects=None, slot=None)
+        if op.scope.startswith("admin:") and principal.organization_id is None and not op.is_read:
+            return replace(principal, organization_id=transaction.PLATFORM)
+        return principal
 
     def validate(self, op: Operation, raw: Any) -> Any:
         """The typed body; raises BadRequest or Invalid."""

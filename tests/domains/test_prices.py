@@ -38,7 +38,8 @@ def operators_price(api: Any, subject: str, unit: str, rate: str, least: int) ->
         yield
     finally:
         api.sql(
-            "delete from price where subject = %s and valid_from > '2026-01-01Z'", subject,
+            "update price set valid_until = now() where subject = %s and valid_until is null",
+            subject,
             role="opstac_owner",
         )  # fmt: skip
 

@@ -122,3 +122,48 @@ async def test_a_database_nobody_touched_verifies_also_against_an_export(api, cl
     file.write_text(json.dumps(head))
     status, out, _ = await cli("verify", "--since", str(file))
     assert status == 1 and "signature" in out
+
+
+async def test_prices_plans_and_operators_are_set_from_the_command_line(api, cli):
+    assert (await cli("price", "set", "weighing", "2.5"))[0] == 1  # which unit is not known
+    status, out, err = await cli("price", "set", "weighing", "2.5", "--unit", "flat")
+    assert (status, err) == (0, "") and "weighing: 2.5 credits from" in out
+    later = ("--from", "2090-01-01", "--until", "2090-02-01")
+    assert (await cli("price", "set", "weighing", "3", "--minimum", "4", *later))[0] == 0
+    listed = [line for line in (await cli("price", "list"))[1].splitlines() if "weighing" in line]
+    assert [line.split(" credits")[0] for line in listed] == ["weighing: 2.5"[:13], "weighing: 3",
+                                                              "weighing: 2.5"]  # fmt: skip
+    assert "at least 4, from 2090-01-01 00:00Z until 2090-02-01 00:00Z" in listed[1]
+
+    owner = await api.organization()
+    plan = ("plan", "set", "club", "--fee", "500", "--credits", "70", "--credit-months", "2")
+    assert (await cli(*plan))[0] == 0
+    assert (await cli("plan", "set", "club", "--credits", "90", "--from", "2090-01-01"))[0] == 0
+    status, out, _ = await cli("plan", "assign", owner.organization_id, "club")
+    assert status == 0 and out == f"{owner.organization_id} is on club: 70 credits\n"
+    listed = [line for line in (await cli("plan", "list"))[1].splitlines() if "club" in line]
+    assert ["500 cents and 70 " in listed[0], "500 cents and 90 " in listed[1]] == [True, True]
+
+    assert (await cli("threshold", "set", "tax_basis_points", "1500", "--from", "2090-01-01"))[
+        0
+    ] == 0
+    assert "1500 basis points, from 2090" in (await cli("threshold", "list"))[1]
+
+    status, token, _ = await cli("operator", "add", "boss@example.org", "--token")
+    boss = type(owner)(token.strip())
+    assert status == 0 and await api.ok("billing.free_tier.list_pending", as_=boss)
+    assert "boss@example.org" in (await cli("operator", "list"))[1]
+    assert (await cli("operator", "remove", "boss@example.org"))[0] == 0
+    await api.refused(403, "billing.free_tier.list_pending", as_=boss)
+    for wrong in [
+        ("price", "set", "weighing", "many"),
+        ("price", "set", "weighing", "-1"),
+        ("price", "set", "weighing", "1", "--from", "2020-01-01"),
+        ("price", "set", "weighing", "1", "--from", "soon"),
+        ("plan", "set", "No Plan"),
+        ("plan", "assign", owner.organization_id, "none"),
+        ("threshold", "set", "none", "1"),
+        ("operator", "remove", "nobody@example.org"),
+    ]:
+        status, _, err = await cli(*wrong)
+        assert status == 1 and err.startswith("opstac: "), wrong
