@@ -8,18 +8,15 @@ from psycopg.types.json import Jsonb
 from pydantic import Field
 
 from db.queries import queries
-from ops_gateway.catalogue import checks, items
+from ops_gateway.catalogue import checks, removals
 from ops_gateway.catalogue.models import CollectionResponse
 from ops_gateway.kernel import access
-from ops_gateway.kernel.context import Context, Event
+from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import Conflict, Invalid
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.operation import Effect, Input, Output, operation
-from stac_api import document, writes
 
 sql = queries(__file__)
-
-MAX_DELETED = 10_000  # items that go with a collection; each is an event
 
 
 class CollectionCreateInput(Input):
@@ -167,62 +164,30 @@ async def update_collection(ctx: Context, body: CollectionUpdateInput) -> Collec
 
 @operation("collections.delete", scope="collections:write", effect=Effect.DESTRUCTIVE)
 async def delete_collection(ctx: Context, body: CollectionDeleteInput) -> CollectionDeleteOutput:
-    """Soft-delete a collection, unlinking or deleting its items (project admin required)."""
+    """Soft-delete a collection, unlinking or deleting its items (project admin required).
+
+    Items that are deleted with it are gone with the answer. Of many items the rows follow in
+    batches, and with them the events `item.deleted`; until then those that stay still name it.
+    """
     await access.project(ctx, body.project_id, "admin")
     row = await access.collection(ctx, body.collection_id, "admin", project_id=body.project_id)
     # who puts an item into it holds this row (`items.hold_collections`) or finds it gone
     await ctx.one("collection", sql.lock_collection, id=row["id"])
     await ctx.execute(sql.delete_collection, id=row["id"])
     if body.items == "delete":
-        await delete_items(ctx, row)
+        await removals.begin(ctx, row["project_id"], row["id"])
     else:
-        await unlink_items(ctx, row["id"])
+        await refuse_clash(ctx, row["id"])
+        await removals.begin(ctx, row["project_id"], row["id"], "unlink")
     ctx.produced("collection", row["id"])
     return CollectionDeleteOutput(id=row["id"])
 
 
-async def delete_items(ctx: Context, collection: dict[str, Any]) -> None:
-    """Delete the items of a collection, as `items.delete` does each.
-
-    Raises Conflict: they are more than one call deletes.
-    """
-    gone = await ctx.rows(None, sql.delete_items, id=collection["id"], limit=MAX_DELETED + 1)
-    if len(gone) > MAX_DELETED:
-        raise Conflict(
-            f"the collection has more than {MAX_DELETED} items; delete the collection and leave "
-            "them, or delete some of them first"
-        )
-    connection, slot = await ctx.connection(), await items.slot_of(ctx)
-    for first in range(0, len(gone), items.BATCH):
-        batch = gone[first : first + items.BATCH]
-        await writes.remove_items(connection, slot, [row["id"] for row in batch])
-    for row in gone:
-        ctx.produced("item", row["id"])
-        data = {"item_id": row["id"], "name": row["name"], "collection_id": collection["id"]}
-        ctx.emit(Event("item.deleted", "item", row["id"], data, collection["project_id"]))
-
-
-async def unlink_items(ctx: Context, collection_id: str) -> None:
-    """Leave the items of a collection in its project, rows and documents alike.
-
-    Raises Conflict: an item's stac_id is taken among the items that are in no collection.
-    """
+async def refuse_clash(ctx: Context, collection_id: str) -> None:
+    """Raise Conflict where an item's stac_id is taken among those that are in no collection."""
     clash = await ctx.row(None, sql.clash, id=collection_id)
     if clash is not None:
         raise Conflict(
             f"the project has an uncollected item with the stac_id {clash['stac_id'][:60]!r} too; "
             "change or delete one of them first"
         )
-    rows = await ctx.rows(None, sql.unlink, id=collection_id)
-    connection, slot = await ctx.connection(), await items.slot_of(ctx)
-    for first in range(0, len(rows), items.BATCH):
-        batch = rows[first : first + items.BATCH]
-        assets: dict[str, list[dict[str, Any]]] = {row["id"]: [] for row in batch}
-        for asset in await ctx.rows(None, items.sql.assets_of_items, items=list(assets)):
-            assets[asset["item_id"]].append(asset)
-        looks = await items.profiles_of(ctx, list(assets))
-        documents = [
-            document.item_document(row, assets[row["id"]], looks.get(row["id"], ()))
-            for row in batch
-        ]
-        await writes.put_items(connection, slot, documents)

@@ -49,28 +49,3 @@ from item a join item b on b.stac_id = a.stac_id and b.project_id = a.project_id
 where a.organization_id = :org and a.collection_id = :id and a.deleted_at is null
   and b.organization_id = :org and b.collection_id is null and b.deleted_at is null
 limit 1;
-
--- name: unlink
-with linked as (
-  select id from item
-  where organization_id = :org and collection_id = :id and deleted_at is null
-  order by id for update
-)
-update item i set collection_id = null, updated_at = now()
-from linked
-where i.organization_id = :org and i.id = linked.id
-returning i.id, i.project_id, i.collection_id, i.stac_id, i.type, i.name, i.description, i.geometry, i.bbox,
-          i.datetime, i.start_datetime, i.end_datetime, i.cloud_cover, i.gsd, i.properties, i.stac_extensions, i.links,
-          i.version, i.expires_at, i.created_at, i.updated_at;
-
--- name: delete_items
--- At most so many: the caller asks for one more than it takes.
-with doomed as (
-  select id from item
-  where organization_id = :org and collection_id = :id and deleted_at is null
-  order by id limit :limit for update
-)
-update item i set lifecycle_state = 'deleted', deleted_at = now(), updated_at = now()
-from doomed
-where i.organization_id = :org and i.id = doomed.id
-returning i.id, i.name;

@@ -10,13 +10,13 @@ from uuid import UUID
 from pydantic import Field
 
 from db.queries import queries
+from ops_gateway.catalogue import removals
 from ops_gateway.kernel import access
-from ops_gateway.kernel.context import ROLE_RANK, Context, Event
+from ops_gateway.kernel.context import ROLE_RANK, Context
 from ops_gateway.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.operation import Effect, Input, Output, operation
 from ops_gateway.kernel.removal import remove_objects
-from stac_api import writes
 
 sql = queries(__file__)
 
@@ -291,14 +291,17 @@ async def change(ctx: Context, body: ProjectUpdateInput, archived: bool | None) 
 async def delete_project(ctx: Context, body: ProjectDeleteInput) -> ProjectDeleteOutput:
     """Delete a workspace with its collections, items, assets and objects (project admin or owner).
 
+    All of it is gone with the answer, and its bytes are free; of many items the rows and objects,
+    and with them the events `item.deleted`, follow in batches.
     Jobs that wait are cancelled and their reservations released; a running one is told to stop and
     can register nothing any more.
     """
     project_id = body.project_id
     await access.project(ctx, project_id, MANAGES)
     # jobs, uploads and items before the project, as their own operations lock them
-    for query in (sql.lock_jobs, sql.lock_uploads, sql.lock_items):
+    for query in (sql.lock_jobs, sql.lock_uploads):
         await ctx.execute(query, id=project_id)
+    await removals.lock_first(ctx, project_id=project_id)
     # from here nothing new comes into the project: inserting takes a lock on its row
     await ctx.one("project", sql.lock_project_alone, id=project_id)
     for job in await ctx.rows(None, sql.cancel_jobs, id=project_id):
@@ -308,23 +311,12 @@ async def delete_project(ctx: Context, body: ProjectDeleteInput) -> ProjectDelet
     await ctx.execute(sql.stop_running_jobs, id=project_id)
     uploaded = await ctx.rows(None, sql.open_upload_paths, id=project_id)
     ended = await ctx.one("project", sql.end_uploads, id=project_id)
-    items = await ctx.rows(None, sql.delete_items, id=project_id)
-    sizes = {
-        row["object_path"]: row["size_bytes"]
-        for row in await ctx.rows(None, sql.delete_assets, id=project_id)
-        if row["object_path"] is not None
-    }
+    freed = await removals.freed_bytes(ctx, project_id)
+    await ctx.execute(sql.free_storage, used=freed, reserved=ended["reserved"])
     await ctx.execute(sql.delete_collections, id=project_id)
     await ctx.execute(sql.delete_project, id=project_id)
-    if items and ctx.principal.slot is not None:
-        gone_ids = [row["id"] for row in items]
-        await writes.remove_items(await ctx.connection(), ctx.principal.slot, gone_ids)
-    gone = await remove_objects(ctx, [*sizes, *(row["object_path"] for row in uploaded)])
-    freed = sum(sizes.get(path, 0) for path in gone)
-    await ctx.execute(sql.free_storage, used=freed, reserved=ended["reserved"])
-    for row in items:
-        said = {"item_id": row["id"], "name": row["name"], "collection_id": row["collection_id"]}
-        ctx.emit(Event("item.deleted", "item", row["id"], said, project_id))
+    await removals.begin(ctx, project_id)
+    await remove_objects(ctx, [row["object_path"] for row in uploaded])
     ctx.produced("project", project_id)
     # a replay is for whoever may see the project, and nobody sees it now
     ctx.project_id = None

@@ -43,9 +43,6 @@ select id from upload
 where organization_id = :org and project_id = :id and status in ('pending', 'uploading', 'processing')
 order by id for update;
 
--- name: lock_items
-select id from item where organization_id = :org and project_id = :id and deleted_at is null order by id for update;
-
 -- name: cancel_jobs
 -- Nobody has begun these.
 update job j
@@ -74,19 +71,6 @@ changed as (
   from ended where u.organization_id = :org and u.id = ended.id
 )
 select coalesce(sum(reserved_bytes), 0)::bigint as reserved from ended;
-
--- name: delete_items
-update item set deleted_at = now(), updated_at = now(), lifecycle_state = 'deleted'
-where organization_id = :org and project_id = :id and deleted_at is null
-returning id, name, collection_id;
-
--- name: delete_assets
-update asset a
-set deleted_at = now(), updated_at = now()
-from item i
-where a.organization_id = :org and a.deleted_at is null
-  and i.organization_id = :org and i.id = a.item_id and i.project_id = :id
-returning a.object_path, a.size_bytes;
 
 -- name: delete_collections
 update collection set deleted_at = now(), updated_at = now()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from db.pool import Pool
 from db.queries import queries
-from ops_gateway.catalogue import items, pictures
+from ops_gateway.catalogue import items, pictures, removals
 from ops_gateway.domains import analytics_run, items_expiry, jobs
 from ops_gateway.kernel.chain import export_heads
 from ops_gateway.kernel.context import Context, Principal
@@ -115,6 +115,7 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
         Chore("sweep logs of saved searches", 60, sweep_logs),
         Chore("sweep notifications and mails", 3600, sweep_messages),
         Chore("sweep renders", 600, sweep_renders),
+        Chore("remove items", 5, partial(removals.sweep, platform.pipeline, system)),
         Chore("sweep objects", 300, objects),
         Chore("keep free slots", 30, slots),
         Chore("sign chain heads", 3600, heads),

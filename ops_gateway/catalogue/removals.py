@@ -1,0 +1,199 @@
+"""Removing the items of deleted projects and collections, in batches, from wherever the last ended.
+
+The operation that deletes says so in one transaction, with a row of `removal`: from then on nobody
+sees the items, whatever they ask and by whichever door. The first batch goes with it, the chore
+takes the rest. A batch is one transaction: rows, documents, objects and events go together.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from db.pool import Pool
+from db.queries import queries
+from ops_gateway.catalogue import items
+from ops_gateway.kernel.context import Context, Event, Principal
+from ops_gateway.kernel.ids import new_id
+from ops_gateway.kernel.pipeline import Pipeline
+from ops_gateway.kernel.removal import remove_objects
+from stac_api import document, writes
+
+logger = logging.getLogger(__name__)
+sql = queries(__file__)
+
+BATCH = 500
+ROUND_SECONDS = 20
+
+Row = Mapping[str, Any]
+
+
+async def lock_first(ctx: Context, *, project_id: str) -> None:
+    """Lock the items that `begin` removes at once, before the project's row is locked.
+
+    Operations lock an item and then its project's row, so who has that row may not wait for items.
+    """
+    await ctx.execute(sql.lock_first, project=project_id, limit=BATCH)
+
+
+async def freed_bytes(ctx: Context, project_id: str) -> int:
+    """Bytes of the objects that no asset outside of the project names.
+
+    To be asked under the lock on the project's row, which whoever adds an asset waits for.
+    """
+    row = await ctx.one("project", sql.freed_bytes, project=project_id)
+    return int(row["bytes"])
+
+
+async def begin(
+    ctx: Context,
+    project_id: str,
+    collection_id: str | None = None,
+    what: Literal["delete", "unlink"] = "delete",
+) -> None:
+    """Hide what a deleted project or collection holds, and remove the first batch of it.
+
+    Args:
+        collection_id: the collection, where not all of the project goes.
+        what: whether its items are deleted too, or stay in the project, in no collection.
+    """
+    row = await ctx.one(
+        "project",
+        sql.begin,
+        id=new_id("rm"),
+        project=project_id,
+        collection=collection_id,
+        items=what,
+        passed="" if collection_id is None else None,
+    )
+    await remove_batch(ctx, row, BATCH)
+
+
+async def remove_batch(ctx: Context, removal: Row, limit: int) -> bool:
+    """Remove some of the items; whether there may be more."""
+    await ctx.execute(sql.see_removed, on="on")
+    try:
+        if removal["items"] == "unlink":
+            passed, done = None, await _unlink(ctx, removal, limit)
+        elif removal["passed"] is not None:
+            # only the deleted ones of before are there now: the others become deleted after this
+            passed, done = await _let_go(ctx, removal, limit)
+            if done < limit:
+                passed, done = None, done + await _delete(ctx, removal, limit - done)
+        else:
+            passed, done = None, await _delete(ctx, removal, limit)
+    finally:
+        await ctx.execute(sql.see_removed, on="off")
+    if done < limit:
+        await ctx.execute(sql.end, id=removal["id"])
+    else:
+        await ctx.execute(sql.pass_on, id=removal["id"], passed=passed)
+    return done >= limit
+
+
+async def _let_go(ctx: Context, removal: Row, limit: int) -> tuple[str, int]:
+    """The last of the items deleted earlier whose assets went, and how many they were."""
+    rows = await ctx.rows(
+        None,
+        sql.deleted_earlier,
+        project=removal["project_id"],
+        passed=removal["passed"],
+        limit=limit,
+    )
+    ids = [row["id"] for row in rows]
+    await _drop_assets(ctx, ids)
+    return (ids[-1] if ids else removal["passed"]), len(ids)
+
+
+async def _delete(ctx: Context, removal: Row, limit: int) -> int:
+    of = {"project": removal["project_id"], "collection": removal["collection_id"]}
+    whole = removal["collection_id"] is None
+    query = sql.delete_of_project if whole else sql.delete_of_collection
+    gone = await ctx.rows(None, query, limit=limit, **of)
+    ids = [row["id"] for row in gone]
+    if not ids:
+        return 0
+    if whole:
+        await _drop_assets(ctx, ids)
+    await writes.remove_items(await ctx.connection(), await items.slot_of(ctx), ids)
+    for row in gone:
+        ctx.produced("item", row["id"])
+        data = {
+            "item_id": row["id"],
+            "name": row["name"],
+            "collection_id": row["collection_id"],
+        }
+        ctx.emit(Event("item.deleted", "item", row["id"], data, removal["project_id"]))
+    return len(ids)
+
+
+async def _drop_assets(ctx: Context, ids: Sequence[str]) -> None:
+    """Have the objects removed that no other asset names; their bytes are counted already."""
+    rows = await ctx.rows(None, sql.delete_assets, items=list(ids))
+    await remove_objects(ctx, [row["object_path"] for row in rows])
+
+
+async def _unlink(ctx: Context, removal: Row, limit: int) -> int:
+    """Leave items of a collection in its project, rows and documents alike."""
+    rows = await ctx.rows(None, sql.unlink, collection=removal["collection_id"], limit=limit)
+    if not rows:
+        return 0
+    assets: dict[str, list[dict[str, Any]]] = {row["id"]: [] for row in rows}
+    for asset in await ctx.rows(None, items.sql.assets_of_items, items=list(assets)):
+        assets[asset["item_id"]].append(asset)
+    looks = await items.profiles_of(ctx, list(assets))
+    documents = [
+        document.item_document(row, assets[row["id"]], looks.get(row["id"], ())) for row in rows
+    ]
+    await writes.put_items(await ctx.connection(), await items.slot_of(ctx), documents)
+    return len(rows)
+
+
+async def sweep(
+    pipeline: Pipeline, system: Pool, *, limit: int = BATCH, seconds: float = ROUND_SECONDS
+) -> int:
+    """Remove batches of every deletion under way, in turn; how many batches there were.
+
+    Safe to stop anywhere, to repeat and beside itself.
+
+    Args:
+        system: a pool of role opstac_system, which sees every tenant.
+        limit: items of a batch.
+        seconds: begins no further batch after so long.
+    """
+    end = time.monotonic() + seconds
+    batches = 0
+    left_alone: set[str] = set()
+    while True:
+        async with system.connection() as connection:
+            cursor = await connection.execute(sql.under_way, {"besides": list(left_alone)})
+            found = await cursor.fetchall()
+        for row in found:
+            if batches and time.monotonic() > end:
+                return batches
+            try:
+                taken = await _sweep_one(pipeline, row, limit)
+            except Exception:  # the others need not wait for it; the next round tries again
+                logger.warning("a removal waits", exc_info=True, extra={"removal": row["id"]})
+                taken = False
+            if taken:
+                batches += 1
+            else:
+                left_alone.add(row["id"])
+        if not found:
+            return batches
+
+
+async def _sweep_one(pipeline: Pipeline, removal: Row, limit: int) -> bool:
+    """Remove a batch; False where another process has it, or has ended it."""
+    owner = Principal(kind="service", id="removals", organization_id=removal["organization_id"])
+
+    async def work(ctx: Context) -> bool:
+        row = await ctx.row(None, sql.take, id=removal["id"])
+        if row is not None:
+            await remove_batch(ctx, row, limit)
+        return row is not None
+
+    return await pipeline.act("items.remove", owner, work)

@@ -1,0 +1,103 @@
+-- name: lock_first
+select id from item
+where organization_id = :org and project_id = :project and deleted_at is null
+order by created_at desc, id
+limit :limit for update;
+
+-- name: freed_bytes
+-- An object counts once; one that an asset outside of the project names stays.
+select coalesce(sum(o.size_bytes), 0)::bigint as bytes
+from (
+  select a.object_path, max(a.size_bytes) as size_bytes
+  from (
+    select id from item where organization_id = :org and project_id = :project and deleted_at is null
+    union all
+    select id from item where organization_id = :org and project_id = :project and deleted_at is not null
+  ) i
+  join asset a on a.organization_id = :org and a.item_id = i.id and a.deleted_at is null and a.object_path is not null
+  group by a.object_path
+) o
+where not exists (
+  select from asset b join item j on j.id = b.item_id
+  where b.organization_id = :org and b.object_path = o.object_path and b.deleted_at is null and j.project_id <> :project);
+
+-- name: begin
+insert into removal (id, organization_id, project_id, collection_id, items, passed)
+values (:id, :org, :project, :collection, :items, :passed)
+returning id, organization_id, project_id, collection_id, items, passed;
+
+-- name: under_way
+select id, organization_id from removal where id <> all (:besides::text[]) order by created_at, id limit 100;
+
+-- name: take
+select id, organization_id, project_id, collection_id, items, passed from removal
+where organization_id = :org and id = :id
+for update skip locked;
+
+-- name: see_removed
+select set_config('opstac.removing', :on, true);
+
+-- name: pass_on
+update removal set passed = :passed where organization_id = :org and id = :id;
+
+-- name: end
+delete from removal where organization_id = :org and id = :id;
+
+-- name: deleted_earlier
+select id from item
+where organization_id = :org and project_id = :project and deleted_at is not null and id > :passed
+order by id
+limit :limit;
+
+-- name: delete_of_project
+with doomed as (
+  select id from item
+  where organization_id = :org and project_id = :project and deleted_at is null
+  order by created_at desc, id
+  limit :limit for update
+)
+update item i set deleted_at = now(), updated_at = now(), lifecycle_state = 'deleted'
+from doomed
+where i.organization_id = :org and i.id = doomed.id
+returning i.id, i.name, i.collection_id;
+
+-- name: delete_of_collection
+with doomed as (
+  select id from item
+  where organization_id = :org and project_id = :project and collection_id = :collection and deleted_at is null
+  order by created_at desc, id
+  limit :limit for update
+)
+update item i set deleted_at = now(), updated_at = now(), lifecycle_state = 'deleted'
+from doomed
+where i.organization_id = :org and i.id = doomed.id
+returning i.id, i.name, i.collection_id;
+
+-- name: delete_assets
+-- Those of objects of ours; assets that lie elsewhere have none.
+with gone as (
+  update asset set deleted_at = now(), updated_at = now()
+  where organization_id = :org and item_id = any (:items) and deleted_at is null
+  returning object_path
+)
+select distinct object_path from gone where object_path is not null;
+
+-- name: unlink
+-- An id that came to be taken among the items in no collection since the deletion gives way to the platform's.
+with linked as (
+  select id from item
+  where organization_id = :org and collection_id = :collection and deleted_at is null
+  order by created_at desc, id
+  limit :limit for update
+)
+update item i
+set collection_id = null, updated_at = now(),
+    stac_id = case when exists (
+      select from item b
+      where b.organization_id = :org and b.project_id = i.project_id and b.collection_id is null
+        and b.stac_id = i.stac_id and b.deleted_at is null) then i.id else i.stac_id end
+from linked
+where i.organization_id = :org and i.id = linked.id
+returning i.id, i.project_id, i.collection_id, i.stac_id, i.type, i.name, i.description, i.geometry, i.bbox,
+          i.datetime, i.start_datetime, i.end_datetime, i.cloud_cover, i.gsd, i.properties, i.stac_extensions, i.links,
+          i.version, i.expires_at, i.created_at, i.updated_at;

@@ -1,0 +1,310 @@
+"""Projects and collections of many items: gone with the answer, removed in batches after it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from db.pool import make_pool
+from ops_gateway.catalogue import removals
+from ops_gateway.kernel.context import Context
+from ops_gateway.kernel.removal import sweep_objects
+from stac_api import writes
+
+MANY, BATCH = 1_000, 150
+SCENE = Path(__file__).parents[1] / "data" / "rasters" / "s2-flanders_2021-06_10m.tif"
+
+ITEMS = """
+with made as (
+  insert into item (id, organization_id, project_id, collection_id, stac_id, type, name, datetime)
+  select 'it_' || %(k)s || n, %(o)s, %(p)s, nullif(%(c)s, ''), 'scene_' || n, 'user_raster',
+         'scene ' || n, '2026-01-01'
+  from generate_series(1, %(n)s) n
+  returning id
+)
+insert into asset (id, organization_id, item_id, key, object_path, media_type, size_bytes,
+                   checksum, band_count, band_names, width, height, epsg, dtype, is_cog)
+select 'as_' || id, %(o)s, id, 'data', %(o)s || '/' || id || '.tif', 'image/tiff', 10,
+       'sha256:0', 1, '{b1}', 10, 10, 4326, 'uint8', true
+from made
+"""
+DOCUMENTS = """
+select opstac.put_items(s.slot, jsonb_agg(jsonb_build_object(
+  'type', 'Feature', 'stac_version', '1.0.0', 'id', i.id, 'assets', '{}'::jsonb,
+  'links', '[]'::jsonb, 'bbox', '[1, 2, 1, 2]'::jsonb,
+  'geometry', '{"type": "Point", "coordinates": [1, 2]}'::jsonb,
+  'properties', jsonb_build_object('datetime', '2026-01-01T00:00:00Z',
+    'opstac:project', i.project_id,
+    'opstac:collection', coalesce(i.collection_id, i.project_id), 'opstac:stac_id', i.stac_id))))
+from item i join organization_slot s on s.organization_id = i.organization_id
+where i.organization_id = %s and i.project_id = %s
+  and i.collection_id is not distinct from nullif(%s, '')
+group by s.slot
+"""
+
+
+class Stored:
+    """An organization with a project and a collection of many items."""
+
+    def __init__(self, api, owner, project: str, collection: str) -> None:
+        self.api, self.owner, self.project, self.collection = api, owner, project, collection
+
+    def fill(self, count: int = MANY, collection: str | None = None, project: str = "") -> None:
+        """Items with an asset and a document each, of ten bytes."""
+        names = {
+            "o": self.owner.organization_id,
+            "p": project or self.project,
+            "c": self.collection if collection is None else collection,
+        }
+        names["k"] = names["c"] or names["p"]
+        statement = ITEMS.replace("%(n)s", str(count))
+        for name, value in names.items():
+            statement = statement.replace(f"%({name})s", f"'{value}'")
+        self.api.sql(statement)
+        self.api.sql(DOCUMENTS, names["o"], names["p"], names["c"])
+        self.api.sql(
+            "update organization set storage_used_bytes = storage_used_bytes + %s"
+            " where organization_id = %s",
+            10 * count,
+            names["o"],
+        )
+
+    def count(self) -> dict[str, int]:
+        """What the tables hold, whoever may see it."""
+        (row,) = self.api.sql(
+            """
+            select count(*) filter (where i.deleted_at is null) as items,
+                   (select count(*) from asset a where a.organization_id = %(o)s
+                    and a.deleted_at is null) as assets,
+                   (select count(*) from removal r where r.organization_id = %(o)s) as removals,
+                   (select storage_used_bytes from organization o
+                    where o.organization_id = %(o)s) as bytes,
+                   (select count(*) from event e where e.organization_id = %(o)s
+                    and e.type = 'item.deleted') as events,
+                   (select count(distinct entity_id) from event e where e.organization_id = %(o)s
+                    and e.type = 'item.deleted') as told
+            from (select set_config('opstac.removing', 'on', false)) s, item i
+            where i.organization_id = %(o)s
+            """.replace("%(o)s", f"'{self.owner.organization_id}'")
+        )
+        return row
+
+    def documents(self) -> int:
+        """How many documents the organization's slot has."""
+        (row,) = self.api.sql(
+            "select count(*) as n from pgstac.items i join opstac.organization_slot s"
+            " on s.slot = i.collection where s.organization_id = %s",
+            self.owner.organization_id,
+            role="opstac_owner",
+        )
+        return row["n"]
+
+    async def sweep(self, **how) -> int:
+        """A round of the chore."""
+        settings = self.api.platform.settings
+        async with make_pool(settings.dsn, "opstac_system") as pool:
+            return await removals.sweep(self.api.platform.pipeline, pool, limit=BATCH, **how)
+
+    async def seen(self, item_id: str) -> dict[str, object]:
+        """How much of the items shows, by every door, to the owner of the organization."""
+        api, owner = self.api, self.owner
+        headers = {"Authorization": f"Bearer {owner.token}"}
+        got = await api.call("items.get", {"item_id": item_id}, as_=owner)
+        found = await api.ok("stac.search", {"limit": 5}, as_=owner)
+        counted = await api.client.get(
+            "/assets/stac/aggregate", params={"aggregations": "total_count"}, headers=headers
+        )
+        place = {"item_id": item_id, "z": 0, "x": 0, "y": 0}
+        tile = await api.call("items.tile.render", place, as_=owner)
+        asset = await api.client.get(f"/v2/assets/as_{item_id}", headers=headers)
+        described = await api.client.get("/assets/stac/queryables", headers=headers)
+        assert described.status_code == 200
+        return {
+            "get": got.status_code,
+            "search": found["numberMatched"],
+            "counted": counted.json()["aggregations"][0]["value"],
+            "tile": tile.status_code,
+            "asset": asset.status_code,
+        }
+
+
+GONE = {"get": 404, "search": 0, "counted": 0, "tile": 404, "asset": 404}
+
+
+@pytest.fixture
+async def stored(api, monkeypatch) -> Stored:
+    monkeypatch.setattr(removals, "BATCH", BATCH)
+    owner = await api.organization()
+    project = await api.project(owner)
+    body = {"name": "c", "project_id": project}
+    collection = await api.ok("collections.create", body, as_=owner)
+    return Stored(api, owner, project, collection["id"])
+
+
+@pytest.fixture
+def most(monkeypatch) -> dict[str, int]:
+    """The most rows and documents that one step had in memory."""
+    seen = {"rows": 0, "removed": 0, "put": 0}
+    rows, remove, put = Context.rows, writes.remove_items, writes.put_items
+
+    async def noting_rows(self, *args, **kwargs):
+        found = await rows(self, *args, **kwargs)
+        seen["rows"] = max(seen["rows"], len(found))
+        return found
+
+    async def noting_remove(conn, slot, ids):
+        seen["removed"] = max(seen["removed"], len(ids))
+        return await remove(conn, slot, ids)
+
+    async def noting_put(conn, slot, documents):
+        seen["put"] = max(seen["put"], len(documents))
+        await put(conn, slot, documents)
+
+    monkeypatch.setattr(Context, "rows", noting_rows)
+    monkeypatch.setattr(writes, "remove_items", noting_remove)
+    monkeypatch.setattr(writes, "put_items", noting_put)
+    return seen
+
+
+async def test_a_project_is_gone_with_the_answer_and_removed_in_batches(stored, most, monkeypatch):
+    api, owner = stored.api, stored.owner
+    stored.fill()
+    other = await api.project(owner, "kept")
+    stored.fill(3, "", other)
+    objects = api.platform.services.objects
+    one = f"it_{stored.collection}{MANY}"
+    await objects.put(f"{owner.organization_id}/{one}.tif", SCENE)
+    # one deleted earlier: its file is still there, and counted
+    await api.ok("items.delete", {"item_id": f"it_{stored.collection}1"}, as_=owner)
+    shown = await stored.seen(one)
+    assert shown == {
+        "get": 200, "search": MANY + 2, "counted": MANY + 2, "tile": 200, "asset": 302,
+    }  # fmt: skip
+    answer = await api.ok("projects.delete", {"project_id": stored.project}, as_=owner)
+    assert answer["storage_freed_bytes"] == 10 * MANY
+    left = stored.count()
+    assert (left["removals"], left["bytes"]) == (1, 30) and left["items"] > MANY // 2
+    assert stored.documents() > MANY // 2
+    gone = {**GONE, "search": 3, "counted": 3}
+    assert await stored.seen(one) == gone
+    await api.refused(404, "projects.get", {"project_id": stored.project}, as_=owner)
+    await api.refused(404, "projects.delete", {"project_id": stored.project}, as_=owner)
+    ids = [f"it_{stored.collection}{n}" for n in range(1, MANY + 1)]
+    found = await api.ok("stac.search", {"ids": ids[:500], "limit": 500}, as_=owner)
+    assert found["features"] == []
+    # a round ends after its time, and one that breaks in the middle leaves its batch whole
+    assert await stored.sweep(seconds=0) == 1
+    before = stored.count()
+    with monkeypatch.context() as patch:
+
+        async def broken(*_):
+            raise RuntimeError("killed")
+
+        patch.setattr(writes, "remove_items", broken)
+        assert await stored.sweep() == 0
+    assert stored.count() == before and 0 < before["items"] < left["items"]
+    assert await stored.seen(one) == gone
+    assert await stored.sweep() > 2
+    expected = {"items": 3, "assets": 3, "removals": 0, "bytes": 30, "events": MANY, "told": MANY}
+    assert (stored.count(), stored.documents()) == (expected, 3)
+    assert await stored.seen(one) == gone
+    assert max(most["rows"], most["removed"]) <= BATCH
+    async with make_pool(api.platform.settings.dsn, "opstac_system") as pool:
+        await sweep_objects(pool, objects, after_seconds=0)
+    assert await objects.head(f"{owner.organization_id}/{one}.tif") is None
+    assert await stored.sweep() == 0
+
+
+async def test_an_object_shared_with_another_project_is_freed_with_the_last_that_names_it(
+    stored, stock
+):
+    """In the middle of a removal, what still stands in the tables is as good as gone."""
+    api, owner = stored.api, stored.owner
+    stored.fill(2 * BATCH)
+    kept = await api.project(owner, "kept")
+    shared = f"{owner.organization_id}/it_{stored.collection}1.tif"
+    api.sql("update asset set created_at = now() - interval '1 day' where object_path = %s", shared)
+    copy = await stock.item(owner, kept)
+    asset = stock.asset(owner, copy["id"], shared, key="copy")
+    answer = await api.ok("projects.delete", {"project_id": stored.project}, as_=owner)
+    assert answer["storage_freed_bytes"] == 10 * (2 * BATCH - 1)
+    body = {"project_id": kept}
+    freed = await api.ok("projects.delete", body, as_=owner)
+    assert freed["storage_freed_bytes"] == 1000 + 1000  # stock's assets say a thousand
+    await stored.sweep()
+    assert stored.count()["bytes"] == 0 and asset
+    (row,) = api.sql("select count(*) as n from removed_object where object_path = %s", shared)
+    assert row["n"] == 1
+
+
+async def test_a_collection_goes_with_its_items(stored, most):
+    api, owner = stored.api, stored.owner
+    stored.fill(BATCH * 3 + 7)
+    stored.fill(2, "")
+    one = f"it_{stored.collection}1"
+    here = {"project_id": stored.project, "collection_id": stored.collection}
+    await api.ok("collections.delete", {**here, "items": "delete"}, as_=owner)
+    assert stored.count()["items"] > BATCH
+    gone = {**GONE, "search": 2, "counted": 2}
+    assert await stored.seen(one) == gone
+    listed = await api.ok("items.list", {"project_id": stored.project}, as_=owner)
+    assert listed["total"] == 2
+    # who sees some projects only is answered by other queries
+    person = await api.member(owner, "member")
+    for name in ("One", "Two"):
+        project = stored.project if name == "One" else await api.project(owner, name)
+        add = {"user_id": person.user_id, "project_id": project, "role": "viewer"}
+        await api.ok("projects.add_member", add, as_=owner)
+    empty = {"op": "isNull", "args": [{"property": "gsd"}]}
+    for body in ({}, {"filter": empty}, {"limit": 500}):
+        found = await api.ok("stac.search", body, as_=person)
+        assert found["numberMatched"] == len(found["features"]) == 2, body
+    await stored.sweep()
+    count = stored.count()
+    assert (count["items"], count["removals"], stored.documents()) == (2, 0, 2)
+    assert count["events"] == count["told"] == BATCH * 3 + 7
+    assert most["removed"] <= BATCH and await stored.seen(one) == gone
+
+
+async def test_a_collection_leaves_its_items_in_batches(stored, most):
+    api, owner = stored.api, stored.owner
+    count = BATCH * 2 + 9
+    stored.fill(count)
+    stored.fill(1, "")
+    here = {"project_id": stored.project, "collection_id": stored.collection}
+    # scene_1 is in no collection too
+    await api.refused(409, "collections.delete", here, as_=owner)
+    await api.ok("items.delete", {"item_id": f"it_{stored.project}1"}, as_=owner)
+    await api.ok("collections.delete", here, as_=owner)
+    await api.refused(404, "collections.get", here, as_=owner)
+    (left,) = api.sql(
+        "select count(*) as n, min(id) as id, min(stac_id) as taken from item"
+        " where collection_id = %s and deleted_at is null and stac_id = 'scene_99'",
+        stored.collection,
+    )
+    assert left["n"] == 1
+    # an id that is taken in between does not stop the rest
+    body = {"name": "x", "type": "clip", "project_id": stored.project, "stac_id": left["taken"]}
+    new = await api.ok("items.create", body, as_=owner)
+    await stored.sweep()
+    listed = await api.ok("stac.search", {"collections": [stored.project], "limit": 1}, as_=owner)
+    assert listed["numberMatched"] == count + 1
+    names = {new["id"]: "scene_99", left["id"]: left["id"]}
+    for item_id, stac_id in names.items():
+        got = (await api.ok("items.get", {"item_id": item_id}, as_=owner))["item"]
+        assert (got["stac_id"], got["collection_id"]) == (stac_id, None)
+    assert stored.count()["removals"] == 0 and stored.count()["events"] == 1
+    (linked,) = api.sql(
+        "select count(*) as n from item where collection_id = %s", stored.collection
+    )
+    assert linked["n"] == 0 and most["put"] <= BATCH
+
+
+async def test_an_asset_is_put_into_nothing_that_is_deleted(stored, stock):
+    api, owner = stored.api, stored.owner
+    stored.fill(BATCH + 5)
+    await api.ok("projects.delete", {"project_id": stored.project}, as_=owner)
+    for number in (1, BATCH + 5):
+        with pytest.raises(Exception, match="is deleted"):
+            stock.asset(owner, f"it_{stored.collection}{number}", "a/b.tif", key="late")
