@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from functools import cache
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, get_args
 
@@ -278,12 +279,17 @@ class Process:
         return ["async-execute", "dismiss", *(["sync-execute"] if self.sync_allowed else [])]
 
     def input_schema(self) -> dict[str, Any]:
-        """JSON Schema of the inputs."""
-        return self.inputs.model_json_schema()
+        """JSON Schema of the inputs; made once, so it is read and not changed."""
+        return _schema_of(self.inputs)
 
     def check(self, inputs: Mapping[str, Any]) -> BaseModel:
         """The typed inputs. Raises: pydantic.ValidationError."""
         return self.inputs.model_validate(inputs)
+
+
+@cache
+def _schema_of(inputs: type[BaseModel]) -> dict[str, Any]:
+    return inputs.model_json_schema()
 
 
 PROCESSES: dict[str, Process] = {}

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 
 os.environ["OPSTAC_TESTING"] = "1"
+# tests start many processes of ours: none of them should compile all that it imports
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import asyncio
 import importlib.util
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,44 @@ def dsn() -> Iterator[str]:
         yield cluster.dsn()
 
 
+_sessions: dict[tuple[str, str], psycopg.Connection[dict[str, Any]]] = {}
+
+
+@contextmanager
+def _session(dsn: str, role: str) -> Iterator[psycopg.Connection[dict[str, Any]]]:
+    """A session that later tests use too, unless another thread has it just now."""
+    kept = _sessions.pop((dsn, role), None)
+    if kept is None or kept.closed or not _answers(kept):
+        options = f"-c search_path=opstac,pgstac,queue,public -c role={role}"
+        kept = psycopg.connect(
+            dsn, autocommit=True, row_factory=dict_row, options=options, prepare_threshold=None
+        )
+    try:
+        yield kept
+    finally:
+        other = _sessions.get((dsn, role))
+        if other is None:
+            _sessions[dsn, role] = kept
+        else:
+            kept.close()
+
+
+def _answers(session: psycopg.Connection[Any]) -> bool:
+    try:
+        session.execute("select 1")
+    except psycopg.Error:
+        session.close()
+        return False
+    return True
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _close_sessions() -> Iterator[None]:
+    yield
+    for session in _sessions.values():
+        session.close()
+
+
 @dataclass(frozen=True)
 class Person:
     """A caller: a human with a session token, or a key."""
@@ -52,13 +92,11 @@ class Api:
     def __init__(self, platform: compose.Platform, client: httpx.AsyncClient) -> None:
         self.platform = platform
         self.client = client
+        self._made: list[str] = []
 
     def sql(self, query: str, *params: Any, role: str = "opstac_system") -> list[dict[str, Any]]:
         """Run SQL past row-level security."""
-        options = f"-c search_path=opstac,pgstac,queue,public -c role={role}"
-        with psycopg.connect(
-            self.platform.settings.dsn, autocommit=True, row_factory=dict_row, options=options
-        ) as connection:
+        with _session(self.platform.settings.dsn, role) as connection:
             cursor = connection.execute(query.encode(), params or None)
             return cursor.fetchall() if cursor.description else []
 
@@ -68,6 +106,18 @@ class Api:
             "select provision_slot() where not exists"
             " (select from organization_slot where organization_id is null and not public)"
         )
+
+    def give_slots_back(self) -> None:
+        """What its organizations never put anything in is there for the next ones: to make a slot
+        takes longer than most tests.
+        """
+        with suppress(psycopg.OperationalError):  # the test took the database away
+            self.sql(
+                "update organization_slot s set organization_id = null, taken_at = null"
+                " where organization_id = any(%s) and not exists"
+                " (select from item i where i.organization_id = s.organization_id)",
+                self._made,
+            )
 
     def user(self) -> Person:
         """A new person without an organization."""
@@ -96,6 +146,7 @@ class Api:
         self.keep_slot_free()
         owner = self.user()
         made = await self.ok("organizations.create", {"name": name}, as_=owner)
+        self._made.append(made["id"])
         return Person(owner.token, owner.user_id, made["id"])
 
     async def member(self, owner: Person, role: str) -> Person:
@@ -147,7 +198,7 @@ class Api:
 
 
 def test_settings(dsn: str, home: Path, **changes: Any) -> Settings:
-    """Settings of a test platform: no limits in the way."""
+    """Settings of a test platform: no limits in the way, connections when they are needed."""
     values: dict[str, Any] = {
         "dsn": dsn,
         "home": home,
@@ -155,6 +206,7 @@ def test_settings(dsn: str, home: Path, **changes: Any) -> Settings:
         "master_secret": b"a master secret of the tests, 32+",
         "public_url": "http://testserver",
         "cron_token": "the token of the scheduler of the tests",
+        "pool_idle": 0,
         "limits": Limits(10**6, 10**6, 10**6, 10**6, public_reads=0),
         **changes,
     }
@@ -176,10 +228,12 @@ async def on_database(
 ) -> AsyncIterator[Api]:
     """The platform on a database, without workers; `changes` are settings."""
     settings = test_settings(dsn, home, **changes)
-    async with compose.embedded(settings, service=service) as platform:
+    async with compose.embedded(settings, service=service, late=True) as platform:
         transport = httpx.ASGITransport(platform.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
-            yield Api(platform, client)
+            api = Api(platform, client)
+            yield api
+            api.give_slots_back()
 
 
 @pytest.fixture
@@ -201,7 +255,7 @@ async def live(dsn: str, tmp_path: Path, service: str) -> AsyncIterator[Api]:
     with listen("127.0.0.1", 0) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         settings = test_settings(dsn, tmp_path, public_url=url)
-        async with compose.embedded(settings, service=service) as platform:
+        async with compose.embedded(settings, service=service, late=True) as platform:
             config = uvicorn.Config(
                 platform.app, log_config=None, access_log=False, lifespan="off", ws="none"
             )
@@ -210,7 +264,9 @@ async def live(dsn: str, tmp_path: Path, service: str) -> AsyncIterator[Api]:
             while not server.started and not serving.done():
                 await asyncio.sleep(0.01)
             async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-                yield Api(platform, client)
+                api = Api(platform, client)
+                yield api
+                api.give_slots_back()
             server.should_exit = True
             await serving
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -41,7 +42,8 @@ from ops_gateway.worker import queue
 from opstac import mosaics, tiles
 from opstac.ogc import ogc_app
 from opstac.settings import Settings
-from opstac.stac import searching, stac_apps
+from opstac.stac import PREFIXES as STAC_PREFIXES
+from opstac.stac import searching, stac_app
 from opstac.usage import FILES, SEARCHES, Counted, counting
 from raster.child import ChildFailed, run_child
 from tiler import datasets
@@ -115,6 +117,18 @@ class Dispatch:
         await self._rest(scope, receive, send)
 
 
+class Late:
+    """An app that is made when it is first asked."""
+
+    def __init__(self, make: Callable[[], ASGIApp]) -> None:
+        """`make` is called once."""
+        self.make = cache(make)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        await self.make()(scope, receive, send)
+
+
 @asynccontextmanager
 async def core(
     settings: Settings, *, pool_size: int | None = None, readers: int = 0
@@ -129,7 +143,9 @@ async def core(
     size = pool_size or settings.pool_size
     try:
         async with (
-            make_pool(settings.dsn, "opstac_app", min_size=2, max_size=size) as pool,
+            make_pool(
+                settings.dsn, "opstac_app", min_size=settings.pool_idle, max_size=size
+            ) as pool,
             AsyncExitStack() as stack,
         ):
             remote = remote_files(settings)
@@ -220,24 +236,32 @@ async def tiler_alone(
 
 @asynccontextmanager
 async def embedded(
-    settings: Settings, *, service: str = "all", draining: Callable[[], bool] = lambda: False
+    settings: Settings,
+    *,
+    service: str = "all",
+    draining: Callable[[], bool] = lambda: False,
+    late: bool = False,
 ) -> AsyncIterator[Platform]:
     """The four apps on one ASGI application, or one of them alone.
 
     Args:
         service: `all`, `gateway`, `stac`, `tiler` or `processes`; health is answered by each.
         draining: the process is about to stop; it is not ready any more.
+        late: STAC and OGC apps are made when first asked, for a platform that lives for seconds.
     """
     async with AsyncExitStack() as stack:
         platform = await stack.enter_async_context(
             core(settings, readers=max(2, settings.pool_size // 2))
         )
         wanted = {"stac", "tiler", "processes", "gateway"} if service == "all" else {service}
-        mounted: list[tuple[str, ASGIApp]] = []
+        engines: list[tuple[str, Late]] = []
         if "stac" in wanted:
-            mounted += await stac_apps(platform)
+            engines += [(at, Late(partial(stac_app, platform, at))) for at in STAC_PREFIXES]
         if "processes" in wanted:
-            mounted.append((OGC_PREFIX, ogc_app(platform)))
+            engines.append((OGC_PREFIX, Late(partial(ogc_app, platform))))
+        mounted: list[tuple[str, ASGIApp]] = [
+            (at, engine if late else engine.make()) for at, engine in engines
+        ]
         if "tiler" in wanted:
             tiler = await tiler_app(platform, stack)
             mounted += [(prefix, tiler) for prefix in TILE_PREFIXES]
@@ -267,7 +291,7 @@ async def tiler_app(platform: Platform, stack: AsyncExitStack) -> ASGIApp:
     """Tiles, resolved by a role that may do nothing else."""
     settings = platform.settings
     readers = await stack.enter_async_context(
-        make_pool(settings.dsn, "opstac_tiler", min_size=1, max_size=4)
+        make_pool(settings.dsn, "opstac_tiler", min_size=min(1, settings.pool_idle), max_size=4)
     )
     pool = make_tile_pool(settings)
     stack.callback(pool.close)

@@ -28,6 +28,7 @@ class Settings:
     port: int = v.PORT.default
     metrics_port: int | None = None
     pool_size: int = v.POOL_SIZE.default
+    pool_idle: int = 2  # connections of a pool that are kept though nobody uses them
     org_running: int = v.ORG_RUNNING.default
     worker_concurrency: int = v.WORKER_CONCURRENCY.default
     signup_credits: int = v.SIGNUP_CREDITS.default

@@ -38,12 +38,13 @@ async def searching(
     if not readers:
         yield None
         return
-    async with reader_pool(settings.dsn, max_size=readers) as pool:
+    idle = min(1, settings.pool_idle)
+    async with reader_pool(settings.dsn, min_size=idle, max_size=readers) as pool:
         yield Searcher(pool, keys.paging, note_public=note_public)
 
 
-async def stac_apps(platform: Platform) -> list[tuple[str, ASGIApp]]:
-    """The STAC API under each of its prefixes."""
+def stac_app(platform: Platform, prefix: str) -> ASGIApp:
+    """The STAC API under one of its prefixes."""
     searcher = platform.services.searcher
     assert searcher is not None, "a server has a searcher"
 
@@ -74,20 +75,12 @@ async def stac_apps(platform: Platform) -> list[tuple[str, ASGIApp]]:
             raise errors.NotFound(str(error.detail)) from None
         return orjson.loads(answer.body)
 
-    return [
-        (
-            prefix,
-            Limited(
-                create_app(
-                    searcher=searcher,
-                    visibility=visibility,
-                    run_op=run_op,
-                    prefix=prefix,
-                    base_url=lambda request: request.scope["base_url"],
-                    item_links=item_links,
-                ),
-                platform.limiter,
-            ),
-        )
-        for prefix in PREFIXES
-    ]
+    app = create_app(
+        searcher=searcher,
+        visibility=visibility,
+        run_op=run_op,
+        prefix=prefix,
+        base_url=lambda request: request.scope["base_url"],
+        item_links=item_links,
+    )
+    return Limited(app, platform.limiter)
