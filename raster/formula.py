@@ -118,6 +118,7 @@ def parse(
     band_names: Sequence[str | None] | None = None,
     mapping: Mapping[str, int] | None = None,
     band_count: int | None = None,
+    exact: bool = False,
 ) -> Formula:
     """Check a formula and resolve its names.
 
@@ -131,20 +132,26 @@ def parse(
         band_names: of the raster, in band order. Also bounds `b<n>`.
         mapping: own names, e.g. `{"RED": 1, "NIR": 4}`.
         band_count: bounds `b<n>` where the raster's bands have no names.
+        exact: take `b<n>` and the keys of `mapping` alone, so that the formula means the same bands
+            of every raster.
 
     Raises: FormulaError.
     """
     check_text(text)
     names = list(band_names or ())
+    keys = {band_names_module.fold(key): place for key, place in (mapping or {}).items()}
     count = band_count or len(names) or max((mapping or {}).values(), default=0) or MAX_BAND
     if band_names is None and mapping:
         count = band_count or MAX_BAND
 
     def find(name: str, position: int) -> int:
         plain = re.fullmatch(r"b([1-9][0-9]{0,3})", name)
-        index = None if plain else band_names_module.resolve(name, names, mapping)
-        if index is None and (plain := plain or re.fullmatch(r"B([1-9][0-9]{0,3})", name)):
-            index = int(plain[1])
+        if plain is None and exact:
+            index = keys.get(band_names_module.fold(name))
+        else:
+            index = None if plain else band_names_module.resolve(name, names, mapping)
+            if index is None and (plain := plain or re.fullmatch(r"B([1-9][0-9]{0,3})", name)):
+                index = int(plain[1])
         if index is None or not 1 <= index <= count:
             known = [n for n in names if n] or list(mapping or ()) or [f"b1 to b{count}"]
             raise FormulaError(

@@ -66,7 +66,7 @@ async def run(
                 params=dict(raw),
                 items=[dataclasses.asdict(item) for item in items],
                 out_dir=folder,
-                links=await _links(ctx, items),
+                links=await links_of(ctx, items),
             )
         except ChildRefused as error:
             raise refusal(error, found) from None
@@ -77,14 +77,16 @@ async def run(
     return _with_links(made["answer"], links)
 
 
-async def _links(ctx: Context, items: Sequence[Item]) -> dict[str, str]:
+async def links_of(
+    ctx: Context, items: Sequence[Item], seconds: int = LINK_SECONDS
+) -> dict[str, str]:
     """Path of a source in a bucket → what the child reads it by; nothing for files of ours."""
     objects = ctx.services.objects
     links: dict[str, str] = {}
     for item in items:
         for source in item.sources:
             path = str(source.asset["object_path"])
-            if link := await objects.signed_download(path, LINK_SECONDS):
+            if link := await objects.signed_download(path, seconds):
                 links[source.path] = link
     return links
 
@@ -131,7 +133,7 @@ async def load(ctx: Context, chosen: Selection, found: Registered) -> list[Item]
             raise assets.expired(rows[name])
     sources: dict[str, list[Source]] = {}
     for row in await ctx.rows(None, sql.assets, ids=ids):
-        sources.setdefault(row["item_id"], []).append(_source(ctx, row))
+        sources.setdefault(row["item_id"], []).append(source_of(ctx, row))
     return [
         Item(
             id=name,
@@ -143,7 +145,8 @@ async def load(ctx: Context, chosen: Selection, found: Registered) -> list[Item]
     ]
 
 
-def _source(ctx: Context, row: Mapping[str, Any]) -> Source:
+def source_of(ctx: Context, row: Mapping[str, Any]) -> Source:
+    """A raster asset, from a row of `sql.assets`."""
     return Source(
         item_id=row["item_id"],
         asset_key=row["key"],

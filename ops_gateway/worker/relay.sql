@@ -1,6 +1,7 @@
 -- name: relay
 -- Committed events that nobody has passed on: delivery rows for the subscriptions that match, rows
--- for the saved searches to be compared with, and the events' names for the reactions. Never "newer than the last one": commits are not in order.
+-- for the saved searches and the alert rules to be compared with, and the events' names for the reactions.
+-- Never "newer than the last one": commits are not in order.
 with due as (
   select id, created_at from event
   where relayed_at is null
@@ -34,6 +35,17 @@ compared as (
   from passed p
   where p.entity_type = 'item'
     and exists (select from saved_search s where s.organization_id = p.organization_id and s.deleted_at is null)
+  on conflict do nothing
+),
+watched as (
+  -- alert rules read rasters, which takes long: so these wait in a table too
+  insert into alert_due (event_id, organization_id, item_id, event_type, project_id, collection_id, happened_at)
+  select p.id, p.organization_id, p.entity_id, p.type, p.project_id, p.data ->> 'collection_id', p.created_at
+  from passed p
+  where p.type in ('item.created', 'item.updated')
+    and exists (select from alert_rule r where r.organization_id = p.organization_id and r.deleted_at is null
+                and r.active and p.type = any (r.event_types) and r.created_at <= p.created_at
+                and (r.collection_id is null or r.collection_id = p.data ->> 'collection_id'))
   on conflict do nothing
 )
 select id, type from passed order by created_at;

@@ -1,6 +1,6 @@
 """A band, an index or an expression of an item, ready to be read on its grid or another's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,9 @@ from processes.process import Source
 from raster import reader
 from raster.formula import Formula
 from raster.reader import Layout
+
+HELD_BYTES = 384 * 1024**2
+_HELD_PIXEL = 5  # bytes: a float32 and its mask
 
 
 @dataclass(frozen=True)
@@ -98,14 +101,22 @@ class Quantity:
         ]
         return max(kinds, key=["none", "nearest", "mode", "bilinear", "average"].index)
 
-    def read(self, window: Window, onto: DatasetReader | None = None) -> np.ma.MaskedArray:
+    def read(
+        self,
+        window: Window,
+        onto: DatasetReader | None = None,
+        read: "Read | None" = None,
+    ) -> np.ma.MaskedArray:
         """The values of a window of `grid` (or of `onto`'s grid).
+
+        Args:
+            read: reads bands of one file in place of `read_bands`.
 
         Returns: float32, (rows, columns); masked where an input or the result is invalid, and
             where the mask says so.
         """
         target = onto or self.grid
-        arrays = self._inputs(window, target)
+        arrays = self._inputs(window, target, read or read_bands)
         if self.formula is None:
             values = arrays[0]
         else:
@@ -119,7 +130,7 @@ class Quantity:
     @cached_property
     def table(self) -> Table | None:
         """The value of each number that may be stored, where the quantity is a band of 8 or 16 bits
-        as it lies on its own grid; numbers are unsigned, as `read_all` gives them. Else None.
+        as it lies on its own grid; numbers are unsigned, as `read_each` gives them. Else None.
         """
         band = self.inputs[0]
         dtype = np.dtype(band.dataset.dtypes[band.index - 1])
@@ -136,26 +147,19 @@ class Quantity:
         values = values * np.float32(band.factor) if band.factor != 1.0 else values
         return Table(values) if np.isfinite(values).all() else None
 
-    def _inputs(self, window: Window, target: DatasetReader) -> list[np.ma.MaskedArray]:
+    def _inputs(
+        self, window: Window, target: DatasetReader, read: "Read"
+    ) -> list[np.ma.MaskedArray]:
         found: dict[int, np.ma.MaskedArray] = {}
         files: dict[int, list[int]] = {}
         for place, band in enumerate(self.inputs):
             files.setdefault(id(band.dataset), []).append(place)
         for places in files.values():
             # one read a file: the bands of a pixel often share a compressed block
-            first = self.inputs[places[0]]
-            read = align.read(
-                first.dataset,
-                first.layout,
-                [self.inputs[p].index for p in places],
-                onto=target,
-                window=window,
-                resampling=align.resampling_for(
-                    first.dataset, target, categorical=self.categorical
-                ),
-            )
-            for row, p in enumerate(places):
-                values = read[row]
+            group = [self.inputs[p] for p in places]
+            for p, values in zip(
+                places, read(group, window, target, self.categorical), strict=True
+            ):
                 factor = self.inputs[p].factor
                 found[p] = values if factor == 1.0 else values * np.float32(factor)
         return [found[place] for place in range(len(self.inputs))]
@@ -177,20 +181,81 @@ class Quantity:
         )
 
 
-def read_all(quantities: Sequence[Quantity], window: Window) -> list[np.ma.MaskedArray]:
+Read = Callable[[Sequence[Band], Window, DatasetReader, bool], Sequence[np.ma.MaskedArray]]
+"""Bands of one file on a window of a grid; the last says whether their values are classes."""
+
+
+def read_bands(
+    group: Sequence[Band], window: Window, target: DatasetReader, categorical: bool
+) -> Sequence[np.ma.MaskedArray]:
+    """The scaled values of bands of one file: float32, (rows, columns) each."""
+    first = group[0]
+    kind = align.resampling_for(first.dataset, target, categorical=categorical)
+    indexes = [band.index for band in group]
+    found = align.read(
+        first.dataset, first.layout, indexes, onto=target, window=window, resampling=kind
+    )
+    return [found[row] for row in range(len(indexes))]
+
+
+class Held:
+    """The bands of one window for many quantities: each is read once, where they fit into memory.
+
+    What does not fit is read again when it is asked for, and no more than `limit` bytes are kept.
+    """
+
+    def __init__(self, quantities: Sequence[Quantity], limit: int = HELD_BYTES) -> None:
+        """`quantities`: who will ask; what they have in common is read at once."""
+        self._limit = limit
+        self._together: dict[tuple[int, bool], dict[int, Band]] = {}
+        for what in quantities:
+            for band in what.inputs:
+                file = (id(band.dataset), what.categorical)
+                self._together.setdefault(file, {})[band.index] = band
+        self._kept: dict[tuple[int, bool, int], np.ma.MaskedArray] = {}
+
+    def __call__(
+        self, group: Sequence[Band], window: Window, target: DatasetReader, categorical: bool
+    ) -> Sequence[np.ma.MaskedArray]:
+        """As `read_bands`, of the one window that all ask for."""
+        if align.shift(group[0].dataset, target) is None:
+            # how a warped window is divided depends on how many bands are read of it
+            return read_bands(group, window, target, categorical)
+        file = (id(group[0].dataset), categorical)
+        wanted = {band.index: band for band in group}
+        if any((*file, index) not in self._kept for index in wanted):
+            every = self._together.get(file, wanted)
+            most = self._limit // (_HELD_PIXEL * int(window.width) * int(window.height))
+            self._kept.clear()
+            chosen = every | wanted if len(every) <= most else wanted
+            bands = [chosen[index] for index in sorted(chosen)]
+            found = read_bands(bands, window, target, categorical)
+            for band, values in zip(bands, found, strict=True):
+                self._kept[(*file, band.index)] = values
+        return [self._kept[(*file, band.index)] for band in group]
+
+
+def read_each(quantities: Sequence[Quantity], window: Window) -> Iterator[np.ma.MaskedArray]:
     """Of each quantity its values, or the numbers of its `table`, on a window of their one grid.
 
-    The bands of one file are read at once: in many files they share their blocks.
+    The bands of one file are read at once: in many files they share their blocks. Values that are
+    computed come one after the other, so that a thousand take no more memory than one.
     """
-    found: list[np.ma.MaskedArray | None] = [None] * len(quantities)
+    numbers = _stored([what for what in quantities if what.table is not None], window)
+    computed = [what for what in quantities if what.table is None]
+    read = Held(computed) if len(computed) > 1 else None
+    for what in quantities:
+        yield next(numbers) if what.table is not None else what.read(window, read=read)
+
+
+def _stored(quantities: Sequence[Quantity], window: Window) -> Iterator[np.ma.MaskedArray]:
+    """The stored numbers of quantities that have a table."""
+    found: dict[int, np.ma.MaskedArray] = {}
     stored: dict[tuple[int, str], list[int]] = {}
     for place, what in enumerate(quantities):
-        if what.table is None:
-            found[place] = what.read(window)
-        else:
-            band = what.inputs[0]
-            dtype = band.dataset.dtypes[band.index - 1]
-            stored.setdefault((id(band.dataset), dtype), []).append(place)
+        band = what.inputs[0]
+        dtype = band.dataset.dtypes[band.index - 1]
+        stored.setdefault((id(band.dataset), dtype), []).append(place)
     for places in stored.values():
         first = quantities[places[0]].inputs[0]
         indexes = list(dict.fromkeys(quantities[p].inputs[0].index for p in places))
@@ -202,4 +267,5 @@ def read_all(quantities: Sequence[Quantity], window: Window) -> list[np.ma.Maske
             if what.mask is not None:
                 hidden = hidden | what.hidden(window)
             found[place] = np.ma.MaskedArray(read.data[row].view(unsigned), mask=hidden)
-    return [values for values in found if values is not None]
+    for place in range(len(quantities)):
+        yield found[place]

@@ -9,7 +9,7 @@ from rasterio.windows import Window
 
 from processes.analysis import zones
 from processes.analysis.coverage import Cover
-from processes.analysis.quantity import Quantity, read_all
+from processes.analysis.quantity import Quantity, read_each
 from processes.analysis.summary import KEEP, Part, Summary
 from processes.analysis.zones import BLOCK, COLUMNS, Zone
 from raster import reader
@@ -40,10 +40,9 @@ def statistics(
             [Summary(percentiles=ranked, table=what.table) for what in quantities] for _ in together
         ]
         for window, covers in _covers(together):
-            values = read_all(quantities, window)
-            for number, (rows, columns), cover in covers:
-                for total, data in zip(sums[number], values, strict=True):
-                    total.add_cover(data[rows, columns], cover)
+            for place, data in enumerate(read_each(quantities, window)):
+                for number, (rows, columns), cover in covers:
+                    sums[number][place].add_cover(data[rows, columns], cover)
         found += [
             [
                 total.result(percentiles, lambda w=what, z=zone: parts(w, z))

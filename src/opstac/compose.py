@@ -58,6 +58,8 @@ CHILD_FUNCTIONS = {
     "analyse": "processes.analysis.engine:execute",
     "decoded_bytes": "raster.ingest:decoded_bytes",
     "inspect": "raster.inspect:inspect",
+    "mean": "processes.analysis.means:execute",
+    "means": "processes.analysis.means:execute",
     "plain_file": "raster.inspect:plain_file",
     "prepare": "raster.ingest:prepare",
 }
@@ -65,6 +67,8 @@ CHILD_SECONDS = {
     "analyse": 120,
     "decoded_bytes": 10,
     "inspect": 60,
+    "mean": 120,
+    "means": 900,
     "plain_file": 60,
     "prepare": 1800,
 }

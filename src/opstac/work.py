@@ -13,6 +13,7 @@ from ops_gateway.worker.compute import make_compute
 from ops_gateway.worker.relay import relay_forever
 from ops_gateway.worker.runner import Limits
 from opstac import chores, platform_worker
+from opstac.alerting import Alerting
 from opstac.compose import core
 from opstac.deliveries import deliveries
 from opstac.matching import match_forever
@@ -51,6 +52,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as side:
             relaying = side.create_task(relay_forever(system))
             matching = side.create_task(match_forever(platform.pipeline, system))
+            alerting = side.create_task(Alerting(platform.pipeline, system).run())
             sending = side.create_task(deliveries(platform.pipeline, system, settings).run())
             await worker.work(
                 system,
@@ -70,4 +72,5 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             )
             relaying.cancel()
             matching.cancel()
+            alerting.cancel()
             sending.cancel()
