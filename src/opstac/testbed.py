@@ -117,6 +117,10 @@ def fill(client: Geopera) -> tuple[dict[str, str], str]:
     session = client.op(
         "uploads.initiate", {"project_id": project, "file_count": 3, "total_bytes": 1_000_000}
     )
+    rule = client.op(
+        "alerts.create_rule",
+        {"name": "Bright", "expression": "b1", "comparison": "gt", "threshold": 1e6},
+    )["alert_rule"]
     key = client.op("api_keys.create", {"name": "reader", "permissions": ["*:read"]})
     profiles = client.op("items.get", {"item_id": item["id"]})["item"]["profiles"]
     return {
@@ -126,6 +130,7 @@ def fill(client: Geopera) -> tuple[dict[str, str], str]:
         "A_JOB": job["id"],
         "A_UPLOAD": session["id"],
         "A_KEY_ID": key["id"],
+        "A_RULE": rule["id"],
         **({"A_PROFILE": profiles[0]["id"]} if profiles else {}),
         "A_AOI": json.dumps(journey.area_inside(item)),
         **found,

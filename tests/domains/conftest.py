@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
+import numpy as np
 import pytest
+import rasterio
 from psycopg.types.json import Jsonb
+from rasterio.transform import from_origin
 
+from db.pool import make_pool
 from ops_gateway.catalogue.drafts import AssetDraft, ItemDraft
 from ops_gateway.catalogue.items import insert_item
 from ops_gateway.kernel.ids import new_id
+from ops_gateway.worker.relay import relay
+from opstac.alerting import Alerting
 from raster.inspect import inspect
 
 
@@ -224,3 +231,105 @@ def catalogue(api) -> Catalogue:
 def scenes(live) -> Catalogue:
     """Makes items of a platform on a port."""
     return Catalogue(live)
+
+
+class Watch:
+    """An organization with a project, its alert rules, and the worker's loops by hand."""
+
+    def __init__(self, api, owner, project, system, folder: Path) -> None:
+        self.api, self.owner, self.project, self.system = api, owner, project, system
+        self.catalogue, self.folder = Catalogue(api), folder
+
+    def raster(self, values: np.ndarray, **profile) -> Path:
+        """A GeoTIFF of these values (bands, rows, columns)."""
+        path = self.folder / f"{uuid.uuid4().hex}.tif"
+        count, height, width = values.shape
+        scales, offsets = profile.pop("scales", None), profile.pop("offsets", None)
+        with rasterio.open(
+            path, "w", driver="GTiff", width=width, height=height, count=count,
+            dtype=values.dtype, crs="EPSG:32756", transform=from_origin(330000, 6260000, 10, 10),
+            **profile,
+        ) as file:  # fmt: skip
+            file.write(values)
+            if scales:
+                file.scales, file.offsets = scales, offsets
+        return path
+
+    @staticmethod
+    def noise(rows: int = 40, columns: int = 50) -> np.ndarray:
+        """Six bands, 0 in a corner of the fourth and in another one of the first."""
+        values = np.random.default_rng(1).integers(100, 9000, (6, rows, columns)).astype("uint16")
+        values[3, :5, :7] = 0
+        values[0, -9:, -4:] = 0
+        return values
+
+    async def rule(self, **fields) -> dict:
+        body = {
+            "name": "watch", "expression": "b1", "comparison": "gt", "threshold": 0,
+            "cooldown_minutes": 0, **fields,
+        }  # fmt: skip
+        return (await self.api.ok("alerts.create_rule", body, as_=self.owner))["alert_rule"]
+
+    async def item(self, file: Path | None = None, **draft) -> str:
+        file = file or self.raster(self.noise(8, 8))
+        made, _ = await self.catalogue.scene(self.owner, self.project, file=file, **draft)
+        return made["id"]
+
+    async def relay(self) -> None:
+        while await relay(self.system):
+            pass
+
+    async def run(self, name: str = "hand") -> None:
+        """Everything that the worker would do now."""
+        await self.relay()
+        await Alerting(self.api.platform.pipeline, self.system, name=name).drain()
+
+    async def events(self, **filters) -> list[dict]:
+        answer = await self.api.ok("alerts.events.list", filters, as_=self.owner)
+        assert answer["count"] == len(answer["alert_events"])
+        return answer["alert_events"]
+
+    async def test(self, rule: dict, item: str, status: int = 200) -> dict:
+        body = {"rule_id": rule["id"], "item_id": item}
+        answer = await self.api.call("alerts.test_rule", body, as_=self.owner)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    def due(self) -> list[dict]:
+        return self.api.sql(
+            "select * from alert_due where organization_id = %s", self.owner.organization_id
+        )
+
+    def told(self) -> list[dict]:
+        """The events `alert.triggered` in the outbox."""
+        return self.api.sql(
+            "select * from event where organization_id = %s and type = 'alert.triggered'"
+            " order by id",
+            self.owner.organization_id,
+        )
+
+
+async def watching(api, folder: Path, system) -> Watch:
+    """A watch on a platform, with nothing due from other tests of this process."""
+    api.sql("delete from alert_due")
+    owner = await api.organization()
+    return Watch(api, owner, await api.project(owner), system, folder)
+
+
+@pytest.fixture(name="watching")
+def watching_fixture():
+    """The function from a platform to a watch."""
+    return watching
+
+
+@pytest.fixture
+async def system(dsn):
+    """A pool that sees every tenant, as a worker's."""
+    async with make_pool(dsn, "opstac_system", min_size=1, max_size=8) as pool:
+        yield pool
+
+
+@pytest.fixture
+async def watch(api, tmp_path, system) -> Watch:
+    """A watch."""
+    return await watching(api, tmp_path, system)

@@ -12,111 +12,21 @@ import pytest
 import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rasterio.transform import from_origin
 
-from db.pool import make_pool
 from ops_gateway.domains import alerts_evaluate, alerts_rule
 from ops_gateway.kernel.services import ChildRefused
-from ops_gateway.worker.relay import relay
 from opstac.alerting import Alerting
 from processes.analysis import align, means
 
 NBR = "(b4 - b6) / (b4 + b6)"
 
 
-def write(path: Path, values: np.ndarray, **profile) -> Path:
-    """A GeoTIFF of these values (bands, rows, columns)."""
-    count, height, width = values.shape
-    scales, offsets = profile.pop("scales", None), profile.pop("offsets", None)
-    with rasterio.open(
-        path, "w", driver="GTiff", width=width, height=height, count=count, dtype=values.dtype,
-        crs="EPSG:32756", transform=from_origin(330000, 6260000, 10, 10), **profile,
-    ) as file:  # fmt: skip
-        file.write(values)
-        if scales:
-            file.scales, file.offsets = scales, offsets
-    return path
-
-
-def six(rows: int = 40, columns: int = 50, seed: int = 1) -> np.ndarray:
-    """Six bands of noise, 0 in a corner of the fourth and in another one of the first."""
-    values = np.random.default_rng(seed).integers(100, 9000, (6, rows, columns)).astype("uint16")
-    values[3, :5, :7] = 0
-    values[0, -9:, -4:] = 0
-    return values
-
-
-class Watch:
-    """An organization with a project, its rules, and the worker's loops by hand."""
-
-    def __init__(self, api, catalogue, owner, project, system):
-        self.api, self.catalogue, self.owner, self.project = api, catalogue, owner, project
-        self.system = system
-
-    async def rule(self, **fields) -> dict:
-        body = {
-            "name": "watch", "expression": "b1", "comparison": "gt", "threshold": 0,
-            "cooldown_minutes": 0, **fields,
-        }  # fmt: skip
-        return (await self.api.ok("alerts.create_rule", body, as_=self.owner))["alert_rule"]
-
-    async def item(self, file: Path, **draft) -> str:
-        made, _ = await self.catalogue.scene(self.owner, self.project, file=file, **draft)
-        return made["id"]
-
-    async def relay(self) -> None:
-        while await relay(self.system):
-            pass
-
-    async def run(self, name: str = "hand") -> None:
-        """Everything that the worker would do now."""
-        await self.relay()
-        await Alerting(self.api.platform.pipeline, self.system, name=name).drain()
-
-    async def events(self, **filters) -> list[dict]:
-        answer = await self.api.ok("alerts.events.list", filters, as_=self.owner)
-        assert answer["count"] == len(answer["alert_events"])
-        return answer["alert_events"]
-
-    async def test(self, rule: dict, item: str, status: int = 200) -> dict:
-        body = {"rule_id": rule["id"], "item_id": item}
-        answer = await self.api.call("alerts.test_rule", body, as_=self.owner)
-        assert answer.status_code == status, answer.text
-        return answer.json()
-
-    def due(self) -> list[dict]:
-        return self.api.sql(
-            "select * from alert_due where organization_id = %s", self.owner.organization_id
-        )
-
-    def told(self) -> list[dict]:
-        """The events `alert.triggered` in the outbox."""
-        return self.api.sql(
-            "select * from event where organization_id = %s and type = 'alert.triggered'"
-            " order by id",
-            self.owner.organization_id,
-        )
-
-
-@pytest.fixture
-async def system(dsn):
-    async with make_pool(dsn, "opstac_system", min_size=1, max_size=8) as pool:
-        yield pool
-
-
-@pytest.fixture
-async def watch(api, catalogue, system):
-    api.sql("delete from alert_due")  # what other tests of this process left
-    owner = await api.organization()
-    return Watch(api, catalogue, owner, await api.project(owner), system)
-
-
 # ---------------------------------------------------------------- values
 
 
-async def test_test_rule_is_the_mean_by_numpy_and_persists_nothing(watch, tmp_path):
-    values = six()
-    item = await watch.item(write(tmp_path / "x.tif", values, nodata=0))
+async def test_test_rule_is_the_mean_by_numpy_and_persists_nothing(watch):
+    values = watch.noise()
+    item = await watch.item(watch.raster(values, nodata=0))
     rule = await watch.rule(expression=NBR, comparison="lt", threshold=0.9)
     answer = await watch.test(rule, item)
     four, other = values[3].astype(float), values[5].astype(float)
@@ -135,10 +45,10 @@ async def test_test_rule_is_the_mean_by_numpy_and_persists_nothing(watch, tmp_pa
     assert (await watch.rule()) and watch.due() == []
 
 
-async def test_one_number_to_the_last_bit_wherever_it_is_computed(watch, tmp_path):
+async def test_one_number_to_the_last_bit_wherever_it_is_computed(watch):
     # wider and higher than a window, so that sums are joined
-    file = write(
-        tmp_path / "x.tif", six(520, 4100), nodata=0, tiled=True, blockxsize=256, blockysize=256,
+    file = watch.raster(
+        watch.noise(520, 4100), nodata=0, tiled=True, blockxsize=256, blockysize=256,
         scales=[0.0001] * 6, offsets=[-0.1] * 6,
     )  # fmt: skip
     mapping = {"red": 3, "nir": 4, "blue": 1}
@@ -162,9 +72,9 @@ async def test_one_number_to_the_last_bit_wherever_it_is_computed(watch, tmp_pat
         assert dry == zonal["statistics"]["mean"] == events[rule["id"]], rule["expression"]
 
 
-async def test_a_pixel_counts_where_every_band_that_is_used_is_valid(watch, tmp_path):
-    values = six()
-    item = await watch.item(write(tmp_path / "x.tif", values, nodata=0))
+async def test_a_pixel_counts_where_every_band_that_is_used_is_valid(watch):
+    values = watch.noise()
+    item = await watch.item(watch.raster(values, nodata=0))
     expected = {
         "b1": values[0][values[0] != 0].astype(float).mean(),
         "b4": values[3][values[3] != 0].astype(float).mean(),
@@ -180,18 +90,18 @@ async def test_a_pixel_counts_where_every_band_that_is_used_is_valid(watch, tmp_
         assert value == pytest.approx(wanted, rel=1e-6), expression
 
 
-async def test_scale_and_offset_are_applied_and_what_is_not_finite_is_left_out(watch, tmp_path):
+async def test_scale_and_offset_are_applied_and_what_is_not_finite_is_left_out(watch):
     values = np.array([[[1.0, 4.0, np.nan], [9.0, np.inf, -4.0]]], "float32")
-    file = write(tmp_path / "x.tif", values, scales=[2.0], offsets=[1.0])
+    file = watch.raster(values, scales=[2.0], offsets=[1.0])
     item = await watch.item(file)
     rule = await watch.rule(expression="sqrt(b1)")
     wanted = np.sqrt(np.array([3.0, 9.0, 19.0])).mean()
     assert (await watch.test(rule, item))["computed_value"] == pytest.approx(wanted, rel=1e-6)
 
 
-async def test_a_name_of_the_mapping_goes_before_the_rasters_own(watch, tmp_path):
-    values = six()
-    file = write(tmp_path / "x.tif", values)
+async def test_a_name_of_the_mapping_goes_before_the_rasters_own(watch):
+    values = watch.noise()
+    file = watch.raster(values)
     with rasterio.open(file, "r+") as opened:
         opened.descriptions = ("nir", "red", "green", "b1", "swir16", "N")
     item = await watch.item(file)
@@ -204,9 +114,9 @@ async def test_a_name_of_the_mapping_goes_before_the_rasters_own(watch, tmp_path
         assert value == pytest.approx(values[band - 1].astype(float).mean()), expression
 
 
-async def test_why_a_rule_cannot_be_tested(watch, tmp_path):
-    values = six()
-    item = await watch.item(write(tmp_path / "x.tif", values, nodata=0))
+async def test_why_a_rule_cannot_be_tested(watch):
+    values = watch.noise()
+    item = await watch.item(watch.raster(values, nodata=0))
     rule = await watch.rule()
 
     async def refused(status: int, item_id: str = item, **fields) -> str:
@@ -219,9 +129,9 @@ async def test_why_a_rule_cannot_be_tested(watch, tmp_path):
     assert "no raster asset 'nope'" in await refused(400, asset_key="nope")
     assert "b7" in await refused(400, asset_key="data", expression="b7")
     assert "no finite value" in await refused(400, expression="sqrt(0 - b2)")
-    empty = await watch.item(write(tmp_path / "y.tif", np.zeros((1, 8, 8), "uint8"), nodata=0))
+    empty = await watch.item(watch.raster(np.zeros((1, 8, 8), "uint8"), nodata=0))
     assert "no finite value" in await refused(400, empty, expression="b1")
-    broken = await watch.item(write(tmp_path / "z.tif", values))
+    broken = await watch.item(watch.raster(values))
     [row] = watch.api.sql("select object_path from asset where item_id = %s", broken)
     path = Path(watch.api.platform.services.objects.gdal_path(row["object_path"]))
     path.write_bytes(path.read_bytes()[:200])
@@ -307,11 +217,11 @@ def test_the_sentences():
 # ---------------------------------------------------------------- firing
 
 
-async def test_an_item_that_trips_a_rule_becomes_one_event_that_is_told(watch, tmp_path):
-    values = six()
+async def test_an_item_that_trips_a_rule_becomes_one_event_that_is_told(watch):
+    values = watch.noise()
     rule = await watch.rule(name="NBR", expression=NBR, comparison="lt", threshold=0.9)
     await watch.rule(expression=NBR, comparison="gt", threshold=0.9)
-    item = await watch.item(write(tmp_path / "x.tif", values, nodata=0))
+    item = await watch.item(watch.raster(values, nodata=0))
     await watch.run()
     [event] = await watch.events()
     assert event == {
@@ -341,8 +251,8 @@ async def test_an_item_that_trips_a_rule_becomes_one_event_that_is_told(watch, t
     assert await watch.events() == [event] and len(watch.told()) == 1
 
 
-async def test_only_the_rules_that_an_event_is_for_are_asked(watch, tmp_path):
-    file = write(tmp_path / "x.tif", six())
+async def test_only_the_rules_that_an_event_is_for_are_asked(watch):
+    file = watch.raster(watch.noise())
     made = await watch.api.ok(
         "collections.create", {"name": "watched", "project_id": watch.project}, as_=watch.owner
     )
@@ -378,8 +288,8 @@ async def test_only_the_rules_that_an_event_is_for_are_asked(watch, tmp_path):
     assert len(await watch.events(rule_id=ids[1])) == 2
 
 
-async def test_an_organization_without_a_rule_for_an_event_has_nothing_due(watch, tmp_path):
-    file = write(tmp_path / "x.tif", six())
+async def test_an_organization_without_a_rule_for_an_event_has_nothing_due(watch):
+    file = watch.raster(watch.noise())
     await watch.rule(event_types=["item.updated"])
     await watch.rule(collection_id="col_other")
     await watch.item(file)
@@ -391,16 +301,16 @@ async def test_an_organization_without_a_rule_for_an_event_has_nothing_due(watch
     assert len(watch.due()) == 1
 
 
-async def test_only_the_channel_webhook_is_told_to_webhooks(watch, tmp_path):
+async def test_only_the_channel_webhook_is_told_to_webhooks(watch):
     for channels in (["in_app"], [], ["webhook", "in_app"], ["webhook"]):
         await watch.rule(notification_channels=channels)
-    await watch.item(write(tmp_path / "x.tif", six()))
+    await watch.item()
     await watch.run()
     assert len(await watch.events()) == 4 and len(watch.told()) == 2
 
 
-async def test_events_are_listed_acknowledged_and_stay_when_their_rule_is_deleted(watch, tmp_path):
-    file = write(tmp_path / "x.tif", six())
+async def test_events_are_listed_acknowledged_and_stay_when_their_rule_is_deleted(watch):
+    file = watch.raster(watch.noise())
     one, two = await watch.rule(name="one"), await watch.rule(name="two")
     items = [await watch.item(file) for _ in range(3)]
     await watch.run()
@@ -436,11 +346,11 @@ async def test_events_are_listed_acknowledged_and_stay_when_their_rule_is_delete
         assert refused["detail"] == "alert event not found"
 
 
-async def test_what_cannot_be_evaluated_is_logged_and_keeps_no_other_rule(watch, tmp_path, caplog):
+async def test_what_cannot_be_evaluated_is_logged_and_keeps_no_other_rule(watch, caplog):
     good = await watch.rule()
     bad = [await watch.rule(expression="b9"), await watch.rule(asset_key="nope")]
     await watch.rule(expression="sqrt(0 - b1 - 1)")
-    await watch.item(write(tmp_path / "x.tif", six()))
+    await watch.item()
     with caplog.at_level(logging.WARNING):
         await watch.run()
     assert [event["rule_id"] for event in await watch.events()] == [good["id"]]
@@ -453,8 +363,8 @@ async def test_what_cannot_be_evaluated_is_logged_and_keeps_no_other_rule(watch,
 # ---------------------------------------------------------------- once, and not too often
 
 
-async def test_the_cooldown_of_a_rule_counts_from_its_last_event(watch, tmp_path):
-    file = write(tmp_path / "x.tif", six())
+async def test_the_cooldown_of_a_rule_counts_from_its_last_event(watch):
+    file = watch.raster(watch.noise())
     rule = await watch.rule(cooldown_minutes=60)
     free = await watch.rule(cooldown_minutes=0)
     first = await watch.item(file)
@@ -476,8 +386,8 @@ async def test_the_cooldown_of_a_rule_counts_from_its_last_event(watch, tmp_path
     assert [e["item_id"] for e in await watch.events(rule_id=rule["id"])] == [last, first]
 
 
-async def test_many_items_at_once_fire_a_rule_once_in_its_cooldown(watch, tmp_path):
-    file = write(tmp_path / "x.tif", six(8, 8))
+async def test_many_items_at_once_fire_a_rule_once_in_its_cooldown(watch):
+    file = watch.raster(watch.noise(8, 8))
     rules = [await watch.rule(cooldown_minutes=m) for m in (60, 0, 1)]
     items = [await watch.item(file) for _ in range(8)]
     await watch.relay()
@@ -509,11 +419,9 @@ async def test_many_items_at_once_fire_a_rule_once_in_its_cooldown(watch, tmp_pa
 
 
 @pytest.mark.parametrize("point", ["alerts.measured", "alerts.inside", "alerts.decided"])
-async def test_an_event_is_decided_on_once_wherever_its_worker_ends(
-    watch, tmp_path, point, monkeypatch
-):
+async def test_an_event_is_decided_on_once_wherever_its_worker_ends(watch, point, monkeypatch):
     rule = await watch.rule(cooldown_minutes=60)
-    item = await watch.item(write(tmp_path / "x.tif", six(8, 8)))
+    item = await watch.item()
     await watch.relay()
     monkeypatch.setenv("OPSTAC_FAULT", f"{point}:raise")
     await watch.run()
@@ -525,9 +433,9 @@ async def test_an_event_is_decided_on_once_wherever_its_worker_ends(
     assert len(watch.told()) == 1 and watch.due() == []
 
 
-async def test_what_will_pass_is_tried_again_with_longer_pauses(watch, tmp_path, monkeypatch):
+async def test_what_will_pass_is_tried_again_with_longer_pauses(watch, monkeypatch):
     await watch.rule()
-    await watch.item(write(tmp_path / "x.tif", six(8, 8)))
+    await watch.item()
     await watch.relay()
     services = watch.api.platform.pipeline.services
 
@@ -553,9 +461,9 @@ async def test_what_will_pass_is_tried_again_with_longer_pauses(watch, tmp_path,
     assert len(await watch.events()) == 1
 
 
-async def test_a_lease_keeps_other_workers_away_until_it_ends(watch, tmp_path):
+async def test_a_lease_keeps_other_workers_away_until_it_ends(watch):
     await watch.rule()
-    await watch.item(write(tmp_path / "x.tif", six(8, 8)))
+    await watch.item()
     await watch.relay()
     watch.api.sql(
         "update alert_due set claimed_by = 'dead', claimed_until = now() + interval '1 hour'"
@@ -578,9 +486,9 @@ async def test_a_lease_keeps_other_workers_away_until_it_ends(watch, tmp_path):
 # ---------------------------------------------------------------- one reading
 
 
-def test_a_thousand_expressions_read_each_pixel_once(tmp_path, monkeypatch):
-    values = six(520, 4200)
-    file = write(tmp_path / "x.tif", values, tiled=True, blockxsize=512, blockysize=512)
+async def test_a_thousand_expressions_read_each_pixel_once(watch, monkeypatch):
+    values = watch.noise(520, 4200)
+    file = watch.raster(values, tiled=True, blockxsize=512, blockysize=512)
     read: list[tuple] = []
     real = align.read
 
@@ -596,7 +504,7 @@ def test_a_thousand_expressions_read_each_pixel_once(tmp_path, monkeypatch):
     assert {indexes for indexes, *_ in read} == {(1, 2, 3, 4, 5, 6)}
     assert sum(width * height for *_, width, height in read) == 520 * 4200
     assert len(read) == len(set(read))
-    small = write(tmp_path / "y.tif", values[:, :64, :64])
+    small = watch.raster(values[:, :64, :64])
     read.clear()
     made = means.execute({**source, "path": str(small)}, expressions)
     assert len(made) == 1000 and len(read) == 1
@@ -604,13 +512,11 @@ def test_a_thousand_expressions_read_each_pixel_once(tmp_path, monkeypatch):
     assert alone == made[500:501]
 
 
-async def test_rules_of_one_asset_are_one_call_and_equal_expressions_one(
-    watch, tmp_path, monkeypatch
-):
+async def test_rules_of_one_asset_are_one_call_and_equal_expressions_one(watch, monkeypatch):
     for n in range(30):
         await watch.rule(expression=f"b{n % 3 + 1}")
     await watch.rule(expression="red", band_mapping={"red": 2})
-    await watch.item(write(tmp_path / "x.tif", six(8, 8)))
+    await watch.item()
     asked = []
     services = watch.api.platform.pipeline.services
     real = services.child

@@ -305,7 +305,6 @@ async def build_world(api, stock, name: str) -> World:
     )
     body = {"name": world.marker, "search": {}}
     search = await api.ok("saved_searches.create", body, as_=owner)
-<<<<<<< HEAD
     notification = f"nt_{uuid.uuid4().hex}"
     api.sql(
         "insert into notification (id, user_id, organization_id, title, body, type)"
@@ -315,7 +314,6 @@ async def build_world(api, stock, name: str) -> World:
         org,
         world.marker,
     )
-=======
     rule = f"ar_{uuid.uuid4().hex}"
     api.sql(
         "insert into alert_rule (id, organization_id, name, event_types, expression, comparison,"
@@ -336,7 +334,6 @@ async def build_world(api, stock, name: str) -> World:
         item["id"],
         world.marker,
     )
->>>>>>> 02d74ad (feat(alerts): rules over new items, evaluated once however workers end)
     slot = api.sql("select slot from organization_slot where organization_id = %s", org)[0]["slot"]
     formula = f"bf_{uuid.uuid4().hex}"
     api.sql(
