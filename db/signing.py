@@ -42,6 +42,7 @@ class Grant:
         max_bytes: with `put`, how large the object may become.
         file_name: with `get`, the name a browser saves it under; a label, never a path.
         media_type: with `get`, what it is served as.
+        payer: with `get`, who the bytes are counted for as they are sent.
     """
 
     action: Action
@@ -50,6 +51,7 @@ class Grant:
     max_bytes: int | None = None
     file_name: str | None = None
     media_type: str | None = None
+    payer: str | None = None
 
 
 def sign(grant: Grant, key: bytes) -> str:
@@ -61,6 +63,8 @@ def sign(grant: Grant, key: bytes) -> str:
         parts.append(f"name={_encode(grant.file_name)}")
     if grant.media_type is not None:
         parts.append(f"type={_encode(grant.media_type)}")
+    if grant.payer is not None:
+        parts.append(f"payer={_encode(grant.payer)}")
     parts.append(f"sig={_signature(grant, key)}")
     return "&".join(parts)
 
@@ -113,6 +117,7 @@ def _read(path: str, query: Sequence[tuple[str, str]]) -> tuple[Grant, str]:
             max_bytes,
             _decode(given.get("name")),
             _decode(given.get("type")),
+            _decode(given.get("payer")),
         ),
         signature,
     )
@@ -139,6 +144,7 @@ def _signature(grant: Grant, key: bytes) -> str:
             "-" if grant.max_bytes is None else str(grant.max_bytes),
             "-" if grant.file_name is None else "=" + _encode(grant.file_name),
             "-" if grant.media_type is None else "=" + _encode(grant.media_type),
+            *(() if grant.payer is None else ("=" + _encode(grant.payer),)),
         ]
     )
     return hmac.new(own, message.encode(), hashlib.sha256).hexdigest()

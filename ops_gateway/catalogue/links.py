@@ -30,10 +30,18 @@ async def signed_asset(ctx: Context, asset: Mapping[str, Any]) -> SignedLink:
 
 
 async def sign(
-    asset: Mapping[str, Any], services: Services, base_url: str, *, until: datetime | None = None
+    asset: Mapping[str, Any],
+    services: Services,
+    base_url: str,
+    *,
+    until: datetime | None = None,
+    payer: str | None = None,
 ) -> SignedLink:
     """A download link of an asset's row: the bucket's own, ours where objects are local, or the
     asset's href where it lies elsewhere. It holds `until` then, or for a quarter of an hour.
+
+    What is sent by it is counted for `payer`: as it is sent, or where a bucket sends it, which does
+    not tell, as the whole file. By default the caller has counted it.
 
     May ask the bucket's account for a signature: call it outside transactions.
 
@@ -57,6 +65,9 @@ async def sign(
             expires_at,
             file_name=asset["file_name"] or f"{asset['key']}.tif",
             media_type=asset["media_type"],
+            payer=payer,
         )
         url = f"{base_url}/storage/{path}?{signing.sign(grant, services.keys.storage)}"
+    elif payer is not None:
+        services.count_egress(payer, asset["size_bytes"])
     return SignedLink(url, datetime.fromtimestamp(expires_at, UTC))

@@ -124,3 +124,5 @@ class Services:
     count_tile: Callable[[str], None] = lambda organization: None
     # counts a file of an organization that somebody without a credential was led to
     count_file: Callable[[str], None] = lambda organization: None
+    # counts bytes of an organization's files that were sent
+    count_egress: Callable[[str, int], None] = lambda organization, size: None

@@ -45,7 +45,9 @@ def routes(pipeline: Pipeline, limiter: RateLimiter) -> list[BaseRoute]:
             pipeline.services.count_file(asset["organization_id"])
         else:
             asset = await find(pipeline, reader(request), asset_id)
-        link = await links.sign(asset, pipeline.services, request.scope["base_url"])
+        link = await links.sign(
+            asset, pipeline.services, request.scope["base_url"], payer=asset["organization_id"]
+        )
         headers = {"Cache-Control": f"private, max-age={REDIRECT_SECONDS}"}
         return RedirectResponse(link.url, 302, headers)
 

@@ -15,10 +15,11 @@ import base64
 import binascii
 import logging
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from email.utils import format_datetime
+from typing import Any
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect, Request
@@ -55,6 +56,7 @@ logger = logging.getLogger(__name__)
 
 MayWrite = Callable[[str], Awaitable[bool]]
 Accept = Callable[[str, int], Awaitable[None]]
+Sent = Callable[[str, int], None]
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
@@ -99,6 +101,7 @@ class Storage:
             made for; without this it could replace an object that is registered already.
         accept: told the object and its size once all its bytes are here and before it appears; it
             raises OpError where the upload was closed meanwhile or has no room for it.
+        sent: told the payer of a URL that has one, and how many bytes went out.
     """
 
     def __init__(
@@ -108,12 +111,14 @@ class Storage:
         *,
         may_write: MayWrite | None = None,
         accept: Accept | None = None,
+        sent: Sent | None = None,
     ) -> None:
         """Nothing is touched before a request."""
         self._objects = objects
         self._keys = keys
         self._may_write = may_write
         self._accept = accept
+        self._sent = sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -145,7 +150,7 @@ class Storage:
         found = await self._objects.head(grant.path)
         if found is None:
             raise NotFound.of("object")
-        return _answer(request, self._objects, grant, found)
+        return _answer(request, self._objects, grant, found, self._sent)
 
     async def _upload(self, request: Request, grant: Grant) -> Response:
         if grant.max_bytes is None:
@@ -176,9 +181,10 @@ def storage_routes(
     *,
     may_write: MayWrite | None = None,
     accept: Accept | None = None,
+    sent: Sent | None = None,
 ) -> list[BaseRoute]:
     """The routes; the arguments are those of `Storage`."""
-    storage = Storage(objects, keys, may_write=may_write, accept=accept)
+    storage = Storage(objects, keys, may_write=may_write, accept=accept, sent=sent)
     # a route without methods takes them all, so that a wrong one is answered as a problem
     return [Route("/storage/{object:path}", storage)]
 
@@ -186,7 +192,9 @@ def storage_routes(
 # -- downloads ------------------------------------------------------------------------------------
 
 
-def _answer(request: Request, objects: Objects, grant: Grant, found: ObjectMeta) -> Response:
+def _answer(
+    request: Request, objects: Objects, grant: Grant, found: ObjectMeta, sent: Sent | None
+) -> Response:
     """The object or the range asked for; 304 where the client has it."""
     etag = f'"{found.etag}"'
     headers = {
@@ -218,7 +226,21 @@ def _answer(request: Request, objects: Objects, grant: Grant, found: ObjectMeta)
     media_type = grant.media_type or "application/octet-stream"
     if request.method == "HEAD":
         return Response(None, status, headers, media_type)
-    return StreamingResponse(objects.stream(grant.path, start, end), status, headers, media_type)
+    content = objects.stream(grant.path, start, end)
+    if sent is not None and grant.payer is not None:
+        content = _counted(content, grant.payer, sent)
+    return StreamingResponse(content, status, headers, media_type)
+
+
+async def _counted(content: AsyncIterator[Any], payer: str, sent: Sent) -> AsyncGenerator[Any]:
+    """The content; what of it went out is told to `sent`, also where the client goes away."""
+    size = 0
+    try:
+        async for chunk in content:
+            yield chunk
+            size += len(chunk)
+    finally:
+        sent(payer, size)
 
 
 def _range(header: str, size: int) -> tuple[int, int] | None:

@@ -42,9 +42,14 @@ from ops_gateway.worker import queue
 from opstac import mosaics, tiles
 from opstac.ogc import ogc_app
 from opstac.settings import Settings
+<<<<<<< HEAD
 from opstac.stac import PREFIXES as STAC_PREFIXES
 from opstac.stac import searching, stac_app
 from opstac.usage import FILES, SEARCHES, Counted, counting
+=======
+from opstac.stac import searching, stac_apps
+from opstac.usage import EGRESS, FILES, SEARCHES, Counted, counting
+>>>>>>> 253766a (feat(usage): tell what each month stored, drew, sent and computed)
 from raster.child import ChildFailed, run_child
 from tiler import datasets
 from tiler.app import PREFIXES as TILE_PREFIXES
@@ -164,6 +169,7 @@ async def core(
                 remote=remote,
                 count_tile=count.note,
                 count_file=lambda owner: count.note(owner, FILES),
+                count_egress=lambda owner, size: count.note(owner, EGRESS, size),
             )
             metrics = Metrics({"opstac_app": pool})
             pipeline = Pipeline(pool, services, observe=metrics.operation)
@@ -355,6 +361,7 @@ def gateway_app(
                 [platform.keys.storage],
                 may_write=lambda path: upload_is_open(platform.pool, path),
                 accept=lambda path, size: uploads.accept_file(platform.pool, path, size),
+                sent=platform.services.count_egress,
             ),
             *job_outputs.routes(platform.pipeline),
             *assets.routes(platform.pipeline, platform.limiter),

@@ -22,6 +22,7 @@ sql = queries(__file__)
 
 FLUSH_SECONDS = 5.0
 TILES, SEARCHES, FILES = "tile_requests", "public_search_requests", "public_file_requests"
+EGRESS = "egress_bytes"
 PAYER = "opstac.payer"
 """Key of the scope under which whoever resolves an asset says whose it is."""
 
@@ -34,9 +35,9 @@ class UsageCount:
         self._pool = pool
         self._counted: Counter[tuple[str, str]] = Counter()
 
-    def note(self, organization: str, metric: str = TILES) -> None:
-        """One read of an organization's data was answered."""
-        self._counted[organization, metric] += 1
+    def note(self, organization: str, metric: str = TILES, value: int = 1) -> None:
+        """A read of an organization's data was answered, or `value` bytes of it sent."""
+        self._counted[organization, metric] += value
 
     async def flush(self) -> None:
         """Write down what was counted; where the database cannot be reached it is kept."""
