@@ -14,6 +14,8 @@ import secrets
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,10 +35,30 @@ from opstac.settings import Settings
 
 
 @pytest.fixture(scope="session")
-def dsn() -> Iterator[str]:
-    """The owner's connection string to a migrated database of this test process."""
+def cluster() -> Iterator[Any]:
+    """A migrated cluster of this test process."""
     with migrated_cluster() as cluster:
-        yield cluster.dsn()
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def dsn(cluster: Any) -> str:
+    """The owner's connection string to a migrated database of this test process."""
+    return cluster.dsn()
+
+
+@pytest.fixture
+def tamper(cluster: Any) -> Callable[..., None]:
+    """Runs SQL as a superuser, past every trigger and constraint of the tables."""
+
+    def run(statement: str, *params: Any) -> None:
+        options = "-c search_path=opstac -c session_replication_role=replica"
+        with psycopg.connect(
+            cluster.superuser_dsn("opstac"), autocommit=True, options=options
+        ) as connection:
+            connection.execute(statement.encode(), params or None)
+
+    return run
 
 
 _sessions: dict[tuple[str, str], psycopg.Connection[dict[str, Any]]] = {}

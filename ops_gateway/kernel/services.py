@@ -96,6 +96,7 @@ class Options:
     upload_max_bytes: int = 10 << 30
     convert_inline_bytes: int = 256 << 20
     job_timeout_seconds: int = 3600
+    invoice_seller: str = "opstac"
     # whether mail can be sent at all
     mail: bool = False
     limits: Limits = field(default_factory=Limits)

@@ -432,6 +432,7 @@ def make_services(settings: Settings, keys: Keys, pool: TilePool) -> Services:
             upload_max_bytes=settings.upload_max_bytes,
             convert_inline_bytes=settings.convert_inline_bytes,
             job_timeout_seconds=settings.job_timeout_seconds,
+            invoice_seller=settings.invoice_seller,
             mail=settings.smtp is not None,
             limits=settings.limits,
         ),

@@ -36,6 +36,7 @@ class Settings:
     upload_max_bytes: int = v.UPLOAD_MAX_BYTES.default
     convert_inline_bytes: int = v.CONVERT_INLINE_BYTES.default
     job_timeout_seconds: int = v.JOB_TIMEOUT_SECONDS.default
+    invoice_seller: str = v.INVOICE_SELLER.default
     trusted_proxy: bool = v.TRUSTED_PROXY.default
     webhook_allow: str = v.WEBHOOK_ALLOW.default
     share_port: bool = v.SHARE_PORT.default
@@ -80,6 +81,7 @@ def read(
         upload_max_bytes=v.UPLOAD_MAX_BYTES.number(environ),
         convert_inline_bytes=v.CONVERT_INLINE_BYTES.number(environ),
         job_timeout_seconds=v.JOB_TIMEOUT_SECONDS.number(environ),
+        invoice_seller=v.INVOICE_SELLER.text(environ).replace("\\n", "\n"),
         trusted_proxy=v.TRUSTED_PROXY.on(environ),
         webhook_allow=v.WEBHOOK_ALLOW.text(environ),
         share_port=v.SHARE_PORT.on(environ),

@@ -238,6 +238,11 @@ SMTP_PASSWORD = Variable("OPSTAC_SMTP_PASSWORD", None, "That user's password.")
 SMTP_SENDER = Variable(
     "OPSTAC_SMTP_SENDER", None, "What mails are from, as `Maps <maps@example.org>`."
 )
+INVOICE_SELLER = Variable(
+    "OPSTAC_INVOICE_SELLER",
+    "opstac",
+    "Whom invoices are from: name, address and tax number, `\\n` between their lines.",
+)
 CRON_TOKEN = Variable(
     "BILLING_CRON_TOKEN", None, "The token that a scheduler of yours calls the platform with."
 )
@@ -274,7 +279,7 @@ GROUPS: dict[str, tuple[Variable[object], ...]] = {
     ),
     "Work": (
         ORG_RUNNING, WORKER_CONCURRENCY, JOB_TIMEOUT_SECONDS, WORKER_NAME, BLOCK_THREADS,
-        DASK_SCHEDULER, WEBHOOK_ALLOW, CRON_TOKEN,
+        DASK_SCHEDULER, WEBHOOK_ALLOW, CRON_TOKEN, INVOICE_SELLER,
     ),
     "Mail": (SMTP_HOST, SMTP_PORT, SMTP_TLS, SMTP_USER, SMTP_PASSWORD, SMTP_SENDER),
     "The command line": (SERVER, SERVER_SDK, TOKEN, TOKEN_SDK),

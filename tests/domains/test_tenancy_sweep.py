@@ -40,6 +40,7 @@ FIELDS = {
     "entity_id": "item",
     "formula_id": "formula",
     "ids": "items",
+    "invoice_id": "invoice",
     "item_id": "item",
     "job_id": "job",
     "key_id": "key",
@@ -67,6 +68,7 @@ FREE = {
     "billing_admin_id": "kept as text, never looked up",
     "job_type_id": "a process of the platform",
     "order_id": "orders do not exist yet: any is refused",
+    "order_ids": "charges of the organization that is named",
     "processId": "a process of the platform",
     "process_id": "a process of the platform",
     "stac_id": "chosen by the client",
@@ -102,6 +104,7 @@ VALUES: dict[str, Any] = {
     "operation_name": "zonal_stats",
     "params": {},
     "process_id": "clip",
+    "reference": "XERO-1",
     "role": "viewer",
     "search": {},
     "sensor": "naip",
@@ -343,10 +346,20 @@ async def build_world(api, stock, name: str) -> World:
         org,
         world.marker,
     )
+    invoice = f"inv_{uuid.uuid4().hex}"
+    api.sql(
+        "insert into invoice (id, organization_id, number, kind, status, month, currency, credits,"
+        " subtotal_cents, tax_basis_points, tax_cents, total_cents, note, issued_at)"
+        " values (%s, %s, '1', 'monthly', 'paid', '2026-01-01', 'AUD', 0, 0, 0, 0, 0, %s, now())",
+        invoice,
+        org,
+        world.marker,
+    )
     ids.update(
         alert_event=alert_event,
         rule=rule,
         formula=formula,
+        invoice=invoice,
         asset=item["asset_id"],
         collection=collection,
         slug=collection,
