@@ -42,14 +42,9 @@ from ops_gateway.worker import queue
 from opstac import mosaics, tiles
 from opstac.ogc import ogc_app
 from opstac.settings import Settings
-<<<<<<< HEAD
 from opstac.stac import PREFIXES as STAC_PREFIXES
 from opstac.stac import searching, stac_app
-from opstac.usage import FILES, SEARCHES, Counted, counting
-=======
-from opstac.stac import searching, stac_apps
 from opstac.usage import EGRESS, FILES, SEARCHES, Counted, counting
->>>>>>> 253766a (feat(usage): tell what each month stored, drew, sent and computed)
 from raster.child import ChildFailed, run_child
 from tiler import datasets
 from tiler.app import PREFIXES as TILE_PREFIXES
