@@ -320,6 +320,8 @@ class Context:
     ) -> str:
         """Add credits to the organization; the journal's id.
 
+        A negative amount takes them away: a correction, or a topup whose money went back.
+
         Args:
             reference: type and id of what it was for.
         """
@@ -340,7 +342,8 @@ class Context:
         reference: tuple[str, str | None] | None = None,
         description: str,
     ) -> str:
-        if abs(amount) > CREDITS_LIMIT or (amount < 0 and kind not in ("correction", "expiry")):
+        may_take = kind in ("correction", "expiry", "topup")
+        if abs(amount) > CREDITS_LIMIT or (amount < 0 and not may_take):
             raise BadRequest(f"an amount must be 0 to {CREDITS_LIMIT} credits")
         journal_id = new_id("txn")
         self.postings.append(

@@ -4,10 +4,12 @@ OpError
 ├── BadRequest 400          ├── Conflict 409            ├── TooLarge 413
 ├── Unauthenticated 401     │   ├── InProgress          ├── Invalid 422
 ├── PaymentRequired 402     │   └── KeyReused           ├── RateLimited 429
-│   └── InsufficientCredits ├── Gone 410                ├── Internal 500
-├── Forbidden 403           │                           └── Unavailable 503
-├── NotFound 404
+│   └── InsufficientCredits │   └── ApprovalRequired    ├── Internal 500
+├── Forbidden 403           ├── Gone 410                └── Unavailable 503
+├── NotFound 404            │                               └── OutcomeUnknown
 └── MethodNotAllowed 405
+
+Under PaymentRequired also CardsNotConfigured, NoDefaultCard and CardDeclined.
 """
 
 from __future__ import annotations
@@ -65,6 +67,24 @@ class InsufficientCredits(PaymentRequired):
     slug = "insufficient-credits"
 
 
+class CardsNotConfigured(PaymentRequired):
+    """The operator has set no card provider up, so no card can be kept or charged here."""
+
+    slug = "payments-not-configured"
+
+
+class NoDefaultCard(PaymentRequired):
+    """The organization has no card to charge; save one, or make one the default."""
+
+    slug = "no-default-card"
+
+
+class CardDeclined(PaymentRequired):
+    """The card, or its bank, said no. Nothing was charged."""
+
+    slug = "card-declined"
+
+
 class Forbidden(OpError):
     """The caller is known and belongs here, but may not do this."""
 
@@ -108,6 +128,12 @@ class KeyReused(Conflict):
     """An idempotency key came again with another body."""
 
     slug = "idempotency-key-reused"
+
+
+class ApprovalRequired(Conflict):
+    """The purchase is above what the organization lets anybody buy without an approval."""
+
+    slug = "approval-required"
 
 
 class Gone(OpError):
@@ -166,6 +192,12 @@ class Unavailable(OpError):
         super().__init__(detail, headers={"Retry-After": str(retry_after)})
         if slug:
             self.slug = slug  # type: ignore[misc]
+
+
+class OutcomeUnknown(Unavailable):
+    """An outside party gave no answer, so what was asked of it may be done or not. The claim of a
+    phased operation stands: a call with the same key, or a sweeper, finds out.
+    """
 
 
 def problem(error: OpError, *, base_url: str = "", instance: str | None = None) -> dict[str, Any]:

@@ -93,8 +93,9 @@ class Phases:
     act(ctx, body, claimed): outside any transaction; must be safe to repeat for the same
         `ctx.intent`.
     undo(ctx, body, claimed, error): in a transaction of its own when `act` refused with an OpError;
-        gives back what `claim` took. After any other failure the outcome is not known, so the
-        claim stands until its lease ends and the next call with the key carries it on.
+        gives back what `claim` took. After any other failure, and after OutcomeUnknown, the outcome
+        is not known, so the claim stands until its lease ends and the next call with the key
+        carries it on.
     The handler(ctx, body, claimed, acted) then runs in the last transaction.
     lease_seconds: how long `act` may take before a call with the same key takes the intent over.
     """

@@ -28,6 +28,7 @@ from ops_gateway.kernel.errors import (
     Internal,
     NotFound,
     OpError,
+    OutcomeUnknown,
     Unauthenticated,
 )
 from ops_gateway.kernel.failures import connection_lost, invalid, translate
@@ -299,6 +300,8 @@ class Pipeline:
         context.attach(None, intent=claimed.intent)
         try:
             acted = await phases.act(context, body, claimed.result)
+        except OutcomeUnknown:
+            raise
         except OpError as error:
             await asyncio.shield(context.release())
             await self._undo(op, phases, body, claimed, error, call, key)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from db.pool import Connection
+from ops_gateway.kernel.cards import Cards
 from ops_gateway.kernel.secrets import Keys
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ class Services:
     remote: Remote | None = None
     # None in a process that takes no addresses for messages
     receivers: Receivers | None = None
+    # charges cards; None where the operator has set no provider up
+    cards: Cards | None = None
     # counts a tile served from an organization's data, for the bill
     count_tile: Callable[[str], None] = lambda organization: None
     # counts a file of an organization that somebody without a credential was led to

@@ -25,6 +25,7 @@ from ops_gateway.kernel.secrets import Keys, PublicKeys
 from ops_gateway.kernel.services import ChildRefused, Options, Services
 from ops_gateway.providers.addresses import parse_allowances
 from ops_gateway.providers.delivery import Sender
+from ops_gateway.providers.payments import StripeCards
 from ops_gateway.providers.remote import RemoteFiles, parse_hosts
 from ops_gateway.surfaces import (
     assets,
@@ -34,6 +35,7 @@ from ops_gateway.surfaces import (
     pages,
     provider,
     storage,
+    stripe,
 )
 from ops_gateway.surfaces.edge import Edge
 from ops_gateway.surfaces.limits import Limited, RateLimiter
@@ -154,6 +156,9 @@ async def core(
         ):
             remote = remote_files(settings)
             stack.callback(remote.close)
+            cards = card_provider(settings)
+            if cards is not None:
+                stack.push_async_callback(cards.close)
             count = await stack.enter_async_context(counting(pool))
             searcher = await stack.enter_async_context(
                 searching(settings, keys, readers, lambda owner: count.note(owner, SEARCHES))
@@ -162,6 +167,7 @@ async def core(
                 make_services(settings, keys, tile_pool),
                 searcher=searcher,
                 remote=remote,
+                cards=cards,
                 count_tile=count.note,
                 count_file=lambda owner: count.note(owner, FILES),
                 count_egress=lambda owner, size: count.note(owner, EGRESS, size),
@@ -341,6 +347,17 @@ def remote_files(settings: Settings) -> RemoteFiles:
     )
 
 
+def card_provider(settings: Settings) -> StripeCards | None:
+    """What charges cards; None where the operator has set no key."""
+    if settings.stripe_key is None:
+        return None
+    return StripeCards(
+        settings.stripe_key,
+        webhook_secret=settings.stripe_webhook_secret,
+        api_base=settings.stripe_api_base,
+    )
+
+
 def gateway_app(
     platform: Platform, checks: dict[str, Any], draining: Callable[[], bool], people: Listener
 ) -> ASGIApp:
@@ -367,6 +384,7 @@ def gateway_app(
                     platform.pipeline, platform.limiter, platform.authenticator, people, draining
                 )
             ),
+            *stripe.routes(platform.pipeline),
             *pages.routes(),
         ],
     )

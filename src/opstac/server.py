@@ -214,7 +214,18 @@ def worker_environment(settings: Settings, home: Path) -> dict[str, str]:
         "OPSTAC_CONVERT_INLINE_BYTES": str(settings.convert_inline_bytes),
         **({"OPSTAC_WEBHOOK_ALLOW": settings.webhook_allow} if settings.webhook_allow else {}),
         **(smtp_environment(settings.smtp) if settings.smtp else {}),
+        **stripe_environment(settings),
     }
+
+
+def stripe_environment(settings: Settings) -> dict[str, str]:
+    """The settings of card payments that are set."""
+    found = {
+        "OPSTAC_STRIPE_KEY": settings.stripe_key,
+        "OPSTAC_STRIPE_WEBHOOK_SECRET": settings.stripe_webhook_secret,
+        "OPSTAC_STRIPE_API_BASE": settings.stripe_api_base,
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def ignore_pipe() -> None:

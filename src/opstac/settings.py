@@ -48,6 +48,9 @@ class Settings:
     raster_allow: str = v.RASTER_ALLOW.default
     cron_token: str | None = None
     smtp: MailServer | None = None
+    stripe_key: str | None = field(default=None, repr=False)
+    stripe_webhook_secret: str | None = field(default=None, repr=False)
+    stripe_api_base: str | None = None
     limits: Limits = field(default_factory=lambda: read_limits({}))
 
 
@@ -93,6 +96,9 @@ def read(
         raster_allow=v.RASTER_ALLOW.text(environ),
         cron_token=v.CRON_TOKEN.text(environ),
         smtp=read_smtp(environ),
+        stripe_key=v.STRIPE_KEY.text(environ),
+        stripe_webhook_secret=v.STRIPE_WEBHOOK_SECRET.text(environ),
+        stripe_api_base=v.STRIPE_API_BASE.text(environ),
         limits=read_limits(environ),
     )
 

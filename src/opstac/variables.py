@@ -243,6 +243,24 @@ INVOICE_SELLER = Variable(
     "opstac",
     "Whom invoices are from: name, address and tax number, `\\n` between their lines.",
 )
+STRIPE_KEY = Variable(
+    "OPSTAC_STRIPE_KEY",
+    None,
+    "The secret key of the Stripe account that cards are charged through.",
+    "no cards are taken",
+)
+STRIPE_WEBHOOK_SECRET = Variable(
+    "OPSTAC_STRIPE_WEBHOOK_SECRET",
+    None,
+    "What Stripe signs its messages to `/v1/payments/stripe/webhook` with.",
+    "no message is believed",
+)
+STRIPE_API_BASE = Variable(
+    "OPSTAC_STRIPE_API_BASE",
+    None,
+    "Another endpoint that speaks Stripe's API, as `http://127.0.0.1:8420`.",
+    "Stripe's own",
+)
 CRON_TOKEN = Variable(
     "BILLING_CRON_TOKEN", None, "The token that a scheduler of yours calls the platform with."
 )
@@ -282,6 +300,7 @@ GROUPS: dict[str, tuple[Variable[object], ...]] = {
         DASK_SCHEDULER, WEBHOOK_ALLOW, CRON_TOKEN, INVOICE_SELLER,
     ),
     "Mail": (SMTP_HOST, SMTP_PORT, SMTP_TLS, SMTP_USER, SMTP_PASSWORD, SMTP_SENDER),
+    "Cards": (STRIPE_KEY, STRIPE_WEBHOOK_SECRET, STRIPE_API_BASE),
     "The command line": (SERVER, SERVER_SDK, TOKEN, TOKEN_SDK),
     "Installing": (PYTHON, VENV, YES),
 }  # fmt: skip

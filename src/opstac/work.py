@@ -17,6 +17,7 @@ from opstac.alerting import Alerting
 from opstac.compose import core
 from opstac.deliveries import deliveries
 from opstac.matching import match_forever
+from opstac.paying import pay_forever
 from opstac.settings import Settings
 from opstac.variables import BLOCK_THREADS, DASK_SCHEDULER
 from processes.process import Source, discover
@@ -53,6 +54,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             relaying = side.create_task(relay_forever(system))
             matching = side.create_task(match_forever(platform.pipeline, system))
             alerting = side.create_task(Alerting(platform.pipeline, system).run())
+            paying = side.create_task(pay_forever(platform.pipeline, system))
             sending = side.create_task(deliveries(platform.pipeline, system, settings).run())
             await worker.work(
                 system,
@@ -73,4 +75,5 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             relaying.cancel()
             matching.cancel()
             alerting.cancel()
+            paying.cancel()
             sending.cancel()

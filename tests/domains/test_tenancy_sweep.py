@@ -33,6 +33,7 @@ ID_LIKE = re.compile(
 
 # a field's name -> the kind of entity it names
 FIELDS = {
+    "approval_id": "approval",
     "asset_id": "asset",
     "cog_url": "url",
     "collection_id": "collection",
@@ -47,6 +48,7 @@ FIELDS = {
     "notification_id": "notification",
     "organization_id": "organization",
     "event_id": "alert_event",
+    "payment_method_row_id": "card",
     "profile": "profile",
     "profile_id": "profile",
     "project_id": "project",
@@ -67,6 +69,7 @@ FREE = {
     "admin_user_id": "kept as text, never looked up",
     "billing_admin_id": "kept as text, never looked up",
     "job_type_id": "a process of the platform",
+    "payment_method_id": "the card provider's, which says whose it is",
     "order_id": "orders do not exist yet: any is refused",
     "order_ids": "charges of the organization that is named",
     "processId": "a process of the platform",
@@ -91,6 +94,8 @@ VALUES: dict[str, Any] = {
     "file_name": "x.tif",
     "comparison": "lt",
     "config": {"band": 1},
+    "credits": 100,
+    "enabled": False,
     "format": "png",
     "formula": "b1 * 2",
     "geometry": SQUARE,
@@ -103,11 +108,14 @@ VALUES: dict[str, Any] = {
     "operation": "zonal_stats",
     "operation_name": "zonal_stats",
     "params": {},
+    "payment_method_id": "pm_card_visa",
     "process_id": "clip",
     "reference": "XERO-1",
     "role": "viewer",
     "search": {},
     "sensor": "naip",
+    "threshold_credits": 100,
+    "topup_amount_credits": 100,
     "threshold": 1,
     "type": "user_raster",
     "width": 64,
@@ -118,6 +126,7 @@ VALUES: dict[str, Any] = {
 CLIP = {"source_item_id": "{item}", "aoi_geometry": SQUARE}
 # ids that stand inside free-form members
 BODIES: dict[str, dict[str, Any]] = {
+    "billing.topup": {"credits": 100},
     "astra.process": {"operation": "ndvi"},
     "analytics.execute": {"params": {"item_id": "{item}", "band": 1}},
     "processing.catalog.estimate": {"inputs": CLIP},
@@ -337,6 +346,16 @@ async def build_world(api, stock, name: str) -> World:
         item["id"],
         world.marker,
     )
+    card = f"pmr_{uuid.uuid4().hex}"
+    api.sql(
+        "insert into payment_method (id, organization_id, env, provider_id, brand, is_default,"
+        " created_by) values (%s, %s, 'demo', %s, %s, true, 'x')",
+        card,
+        org,
+        f"pm_{uuid.uuid4().hex}",
+        world.marker,
+    )
+    approval = (await api.ok("billing.approvals.request", {"credits": 100}, as_=owner))["id"]
     slot = api.sql("select slot from organization_slot where organization_id = %s", org)[0]["slot"]
     formula = f"bf_{uuid.uuid4().hex}"
     api.sql(
@@ -356,6 +375,8 @@ async def build_world(api, stock, name: str) -> World:
         world.marker,
     )
     ids.update(
+        approval=approval,
+        card=card,
         alert_event=alert_event,
         rule=rule,
         formula=formula,
