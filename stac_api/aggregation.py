@@ -21,6 +21,7 @@ from stac_api.cql2 import MAX_NAME
 from stac_api.document import Document
 from stac_api.errors import BadRequest, Unauthorized
 from stac_api.geometry import is_number
+from stac_api.named import named_collections
 from stac_api.request import SearchRequest
 from stac_api.search import Searcher, pgstac_search, require_shown
 from stac_api.tenancy import UNSHOWN, Visibility
@@ -192,6 +193,7 @@ async def aggregate(
     else:
         search = pgstac_search(request, known)
         search.pop("sortby", None)
+        collections = named_collections(request, search)
         place = {
             "organization": visibility.organization_id,
             "slot": visibility.slot,
@@ -201,7 +203,7 @@ async def aggregate(
             visibility,
             sql.aggregate_public_items if visibility.anonymous else sql.aggregate_items,
             **({} if visibility.anonymous else place),
-            collections=None if request.collections is None else list(request.collections),
+            collections=collections,
             ids=None if request.ids is None else list(request.ids),
             search=orjson.dumps(search).decode(),
             aggregations=orjson.dumps([w.query for w in wanted]).decode(),

@@ -29,6 +29,7 @@ SETTINGS = {
 QUICK_SECONDS = 3
 SLOW_SECONDS = 30
 WAIT_SECONDS = 5
+TOO_MUCH = "OP006"  # what our own functions raise for a search that would take too long
 
 
 def reader_pool(dsn: str, *, min_size: int = 1, max_size: int = 10) -> Pool:
@@ -71,6 +72,10 @@ class Reader:
             raise BadRequest(_reason(error)) from None
         except psycopg.OperationalError as error:
             raise Unavailable("the database does not answer") from error
+        except psycopg.DatabaseError as error:
+            if error.sqlstate != TOO_MUCH:
+                raise
+            raise BadRequest(str(error.diag.message_primary)) from None
 
     async def _rows(
         self, query: Any, parameters: Mapping[str, Any], seconds: float | None

@@ -17,7 +17,7 @@ from stac_api.errors import BadRequest
 from stac_api.normal_form import KINDS
 
 MAX_LIMIT = 10_000
-MAX_OFFSET = 1_000_000
+MAX_OFFSET = 100_000
 MAX_SORT = 8
 MAX_NAMES = 1_000
 MAX_TEXT = 65_536
@@ -138,7 +138,7 @@ def from_body(body: Any, *, days: bool = False) -> SearchRequest:
         include=include,
         exclude=exclude,
         limit=_limit(given.get("limit", 10)),
-        offset=_integer(given.get("offset", 0), "offset", 0, MAX_OFFSET),
+        offset=_offset(given.get("offset", 0)),
         token=_token(given.get("token")),
     )
 
@@ -298,9 +298,15 @@ def _limit(value: Any) -> int:
     return min(value, MAX_LIMIT)
 
 
-def _integer(value: Any, name: str, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise BadRequest(f"{name} must be a whole number from {low} to {high}")
+def _offset(value: Any) -> int:
+    """What is left out is read all the same, so only so much of it."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise BadRequest(f"offset must be a whole number from 0 to {MAX_OFFSET}")
+    if value > MAX_OFFSET:
+        raise BadRequest(
+            f"pages by number end at offset {MAX_OFFSET}: narrow the search, for instance by time, "
+            "or follow the links `next` of the STAC API, which are as quick at any depth"
+        )
     return value
 
 

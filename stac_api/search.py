@@ -21,6 +21,7 @@ from db.queries import queries
 from stac_api import normal_form, tokens
 from stac_api.document import Document, Mount, feature
 from stac_api.errors import BadRequest, Unauthorized
+from stac_api.named import named_collections
 from stac_api.reader import Reader
 from stac_api.request import SearchRequest
 from stac_api.tenancy import UNSHOWN, Visibility
@@ -123,6 +124,8 @@ class Searcher(Reader):
             raise Unauthorized
         if visibility.empty:
             return Page([], 0, False, None, None)
+        search = pgstac_search(request, known)
+        collections = named_collections(request, search)
         backward = place.get("d") == "p"
         place_of = {
             "organization": visibility.organization_id,
@@ -133,9 +136,9 @@ class Searcher(Reader):
             visibility,
             sql.search_public_items if visibility.anonymous else sql.search_items,
             **({} if visibility.anonymous else place_of),
-            collections=None if request.collections is None else list(request.collections),
+            collections=collections,
             ids=None if request.ids is None else list(request.ids),
-            search=orjson.dumps(pgstac_search(request, known)).decode(),
+            search=orjson.dumps(search).decode(),
             limit=request.limit + 1,
             offset=0 if place else request.offset,
             after=orjson.dumps(place["k"]).decode() if place else None,

@@ -17,6 +17,12 @@ from stac_api.output import json_response
 from stac_api.queryables import Describer
 from stac_api.tenancy import Visibility
 
+ANY = "Any other property can be named too."
+OF_ITEMS = (
+    f"{ANY} datetime, updated, eo:cloud_cover and id are quick whatever matches; by anything else "
+    "at most about 200,000 items are put in order."
+)
+
 
 @attr.s
 class Sortables(AsyncBaseSortablesClient):
@@ -62,15 +68,18 @@ class Sortables(AsyncBaseSortablesClient):
         schema = await self.describer.schema(visibility, ids)
         # an area has no order
         kept = {name: kind for name, kind in schema["properties"].items() if name != "geometry"}
-        return self._answer(request, path, kept)
+        return self._answer(request, path, kept, OF_ITEMS)
 
-    def _answer(self, request: Request, path: str, properties: Mapping[str, Any]) -> Response:
+    def _answer(
+        self, request: Request, path: str, properties: Mapping[str, Any], said: str = ANY
+    ) -> Response:
         response = json_response(
             {
                 "$schema": "https://json-schema.org/draft/2020-12/schema",
                 "$id": f"{self.service.mount(request).root}/{path}",
                 "type": "object",
                 "title": "What can be ordered by",
+                "description": said,
                 "properties": properties,
                 "additionalProperties": True,
             }

@@ -101,7 +101,10 @@ def random_row(r: random.Random, collections: list[tuple[str | None, str]]) -> R
     row["bbox"] = bbox(row["geometry"])
     if r.random() < 0.3:
         row["start_datetime"] = text(moment)
-        row["end_datetime"] = text(moment + timedelta(hours=r.randrange(1, 400)))
+        # often until another begins
+        later = [at for at in MOMENTS[:12] if at > moment]
+        end = moment + timedelta(hours=r.randrange(1, 400))
+        row["end_datetime"] = text(r.choice(later) if later and r.random() < 0.5 else end)
     if r.random() < 0.8:
         row["cloud_cover"] = r.choice([0, 5, 15, 40, 99.5, 100, 12.25])
     return row
@@ -251,32 +254,60 @@ def on_two(r: random.Random) -> Condition:
     return {"op": operator, "args": [{"property": one}, {"property": other}]}, test
 
 
+# first and last moment on the left, then on the right (CQL2, table 12)
+RELATIONS: dict[str, Callable[[Any, Any, Any, Any], bool]] = {
+    "t_before": lambda a, b, c, d: b < c,
+    "t_after": lambda a, b, c, d: a > d,
+    "t_meets": lambda a, b, c, d: b == c,
+    "t_metBy": lambda a, b, c, d: a == d,
+    "t_overlaps": lambda a, b, c, d: a < c < b < d,
+    "t_overlappedBy": lambda a, b, c, d: c < a < d < b,
+    "t_starts": lambda a, b, c, d: a == c and b < d,
+    "t_startedBy": lambda a, b, c, d: a == c and b > d,
+    "t_during": lambda a, b, c, d: a > c and b < d,
+    "t_contains": lambda a, b, c, d: a < c and b > d,
+    "t_finishes": lambda a, b, c, d: a > c and b == d,
+    "t_finishedBy": lambda a, b, c, d: a < c and b == d,
+    "t_equals": lambda a, b, c, d: a == c and b == d,
+    "t_disjoint": lambda a, b, c, d: not (a <= d and b >= c),
+    "t_intersects": lambda a, b, c, d: a <= d and b >= c,
+}
+NEVER, ALWAYS = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+def random_time(r: random.Random) -> tuple[Any, tuple[datetime, datetime]]:
+    """An instant, a day or an interval of a filter, and its first and last moment."""
+    low, high = sorted([random_moment(r), random_moment(r)])
+    kind = r.choice(["timestamp", "date", "both", "both", "both", "from", "to"])
+    if kind == "timestamp":
+        return {"timestamp": text(low)}, (low, low)
+    if kind == "date":
+        low = low.replace(hour=0)
+        return {"date": text(low)[:10]}, (low, low + timedelta(days=1, microseconds=-1))
+    begin, end = (NEVER if kind == "to" else low), (ALWAYS if kind == "from" else high)
+    ends = [".." if at in (NEVER, ALWAYS) else text(at) for at in (begin, end)]
+    return {"interval": ends}, (begin, end)
+
+
 def on_time(r: random.Random) -> Condition:
-    at = random_moment(r)
-    if r.random() < 0.5:
-        operator = r.choice(OPERATORS)
+    if r.random() < 0.3:
+        operator, at = r.choice(OPERATORS), random_moment(r)
         node = {"op": operator, "args": [{"property": "datetime"}, {"timestamp": text(at)}]}
         return node, lambda row: compare(operator, first(row), at)
-    name = r.choice(["when", "datetime"])
-    low, high = sorted([at, random_moment(r)])
-    ends = r.choice([[text(low), text(high)], ["..", text(high)], [text(low), ".."]])
-    begin = low if ends[0] != ".." else datetime.min.replace(tzinfo=UTC)
-    end = high if ends[1] != ".." else datetime.max.replace(tzinfo=UTC)
-    operator = r.choice(["t_intersects", "t_during", "t_disjoint", "t_before", "t_after"])
+    name, (literal, wanted) = r.choice(["when", "datetime", "span", "span"]), random_time(r)
+    operator, turned = r.choice(sorted(RELATIONS)), r.random() < 0.2
+    span = [{"property": "start_datetime"}, {"property": "end_datetime"}]
+    args: list[Any] = [{"interval": span} if name == "span" else {"property": name}, literal]
 
     def test(row: Row) -> bool | None:
-        found = (first(row), first(row)) if name == "datetime" else moment_of(value(row, name))
+        found = (first(row), last(row)) if name == "span" else (first(row), first(row))
+        if name == "when":
+            found = moment_of(value(row, name))
         if found is None:
             return None
-        return {
-            "t_intersects": found[0] <= end and found[1] >= begin,
-            "t_disjoint": found[0] > end or found[1] < begin,
-            "t_during": found[0] > begin and found[1] < end,
-            "t_before": found[1] < begin,
-            "t_after": found[0] > end,
-        }[operator]
+        return RELATIONS[operator](*((*wanted, *found) if turned else (*found, *wanted)))
 
-    return {"op": operator, "args": [{"property": name}, {"interval": ends}]}, test
+    return {"op": operator, "args": args[::-1] if turned else args}, test
 
 
 def on_place(r: random.Random) -> Condition:
@@ -386,6 +417,19 @@ def random_search(r: random.Random, names: dict[str, str]) -> tuple[dict[str, An
     elif r.random() < 0.8 or not body:
         body["filter"], condition = random_condition(r)
         tests.append(condition)
+        if r.random() < 0.3:
+            some = r.sample(sorted(names), r.randrange(1, len(names) + 1))
+            within: dict[str, Any] = {
+                "op": "in",
+                "args": [{"property": "collection"}, [names[id_] for id_ in some]],
+            }
+            if len(some) == 1:
+                within = {"op": "=", "args": [{"property": "collection"}, names[some[0]]]}
+            parts = r.choice([[within], [within, body["filter"]], [body["filter"], within]])
+            if len(parts) == 1:
+                tests.pop()
+            body["filter"] = parts[0] if len(parts) == 1 else {"op": "and", "args": parts}
+            tests.append(lambda row: (row["collection_id"] or row["project_id"]) in some)
     return body, lambda row: all(test(row) is True for test in tests)
 
 

@@ -37,12 +37,27 @@ class World:
         ]
         asyncio.run(other.put(*strangers))
         self.rows = [row for row in rows if row["project_id"] in seen]
+        # in collections of two organizations that are public, one of them with a project's name
+        home = other.new_collection(f"p-{other.id}", other.project)
+        published = [other.row(**brute.random_row(r, [(home, other.project)])) for _ in range(30)]
+        asyncio.run(other.put(*published))
+        self.public_names = {id_: name for id_, name in self.names.items() if id_ != name}
+        self.public_names[home] = f"p-{other.id}"
+        for owner in (mine, other):
+            with owner.connect("opstac_system") as conn:
+                conn.execute(
+                    "update collection set public = true where id = any (%s)",
+                    (list(self.public_names),),
+                )
+        self.public = [
+            row for row in [*rows, *published] if row["collection_id"] in self.public_names
+        ]
         self.random = r
         headers = server.caller(Visibility(mine.id, mine.slot, frozenset(seen)))
         self.http = httpx.Client(base_url=f"{server.url}/assets/stac", headers=headers, timeout=60)
 
-    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        response = self.http.post(path, json=body)
+    def post(self, path: str, body: dict[str, Any], **more: Any) -> dict[str, Any]:
+        response = self.http.post(path, json=body, **more)
         assert response.status_code == 200, (body, response.text[:500])
         return response.json()
 
@@ -73,6 +88,29 @@ def test_a_search_finds_what_a_plain_filter_finds(world: Any, brute: Any) -> Non
         assert page["numberReturned"] == len(expected)
         telling += 0 < len(expected) < len(world.rows)
     assert telling > FILTERS / 3  # most random searches must find some items and not all
+
+
+def test_without_a_credential_it_finds_the_same_of_what_is_public(world: Any, brute: Any) -> None:
+    """Page by page, so that every way to a page is taken."""
+    r = world.random
+    for _ in range(60):
+        body, test = brute.random_search(r, world.public_names)
+        expected = [row for row in world.public if test(row)]
+        # the newest first, and of one moment by id
+        expected.sort(key=lambda row: row["id"], reverse=True)
+        expected.sort(key=brute.first, reverse=True)
+        # what others in this database have made public is not asked for
+        names = list(world.public_names.values())
+        body = {"collections": names, **body, "limit": r.choice([2, 5, 20])}
+        pages = [world.post("/search", body, headers={"Authorization": ""})]
+        while (following := link(pages[-1], "next")) is not None:
+            pages.append(world.post("/search", following, headers={"Authorization": ""}))
+            assert len(pages) <= len(expected) + 1, body
+        got = [f["id"] for page in pages for f in page["features"]]
+        assert len(got) == len(set(got)) == len(expected), body
+        by_stac_id = {row["stac_id"]: row["id"] for row in world.public}
+        assert [by_stac_id[name] for name in got] == [row["id"] for row in expected], body
+        assert pages[0]["numberMatched"] == len(expected)
 
 
 def test_pages_hold_everything_once_in_order_there_and_back(world: Any, brute: Any) -> None:

@@ -6,7 +6,16 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
+
+from db.pool import make_pool
+from stac_api import reader
+from stac_api.errors import BadRequest
+from stac_api.named import named_collections
+from stac_api.reader import TOO_MUCH
+from stac_api.request import from_body
+from stac_api.search import Searcher, pgstac_search
 
 ITEMS = 20_000
 OLD = 300
@@ -243,3 +252,115 @@ def test_what_is_not_cheap_is_estimated_with_what_is_certain(
     # and costs no more than the page and what is counted at most
     with_count = large.touched(**asked, projects=named)
     assert with_count <= large.touched(**asked, projects=named, count=None) + 11_000
+
+
+NO_INDEX = {"sortby": [{"field": "n", "direction": "desc"}]}
+
+
+def test_an_order_that_no_index_has_is_refused_for_many_items(large: Slot) -> None:
+    large.conn.execute("set opstac.most_sorted = 5000")
+    try:
+        with pytest.raises(psycopg.DatabaseError, match="in order by n: name a collection") as told:
+            large.rows(search=NO_INDEX)
+        assert told.value.sqlstate == TOO_MUCH and "about 20000 items match" in str(told.value)
+        # no more than the plan was made
+        with pytest.raises(psycopg.DatabaseError):
+            large.rows(search=NO_INDEX, projects=large.projects)
+        found = large.rows(search=NO_INDEX, collections=["old"])
+        assert [row["content"]["properties"]["n"] for row in found] == list(
+            range(OLD, OLD - 11, -1)
+        )
+        for field in ("datetime", "eo:cloud_cover", "opstac:stac_id"):
+            for direction in ("asc", "desc"):
+                sortby = [{"field": field, "direction": direction}]
+                assert len(large.rows(search={"sortby": sortby})) == 11
+    finally:
+        large.conn.execute("reset opstac.most_sorted")
+    assert len(large.rows(search=NO_INDEX)) == 11
+
+
+async def test_the_refusal_names_what_is_quick(dsn: str, large: Slot, mount: Any) -> None:
+    settings = reader.SETTINGS | {"statement_timeout": "30000", "opstac.most_sorted": "50"}
+    async with make_pool(dsn, reader.ROLE, max_size=2, **settings) as pool:
+        request = from_body({"sortby": [{"field": "n"}]})
+        with pytest.raises(BadRequest, match="order by datetime, updated, eo:cloud_cover or id"):
+            await Searcher(pool, b"key").search(large.made.visibility, request, mount)
+
+
+@pytest.mark.parametrize(
+    "text", ["collection = 'old'", "collection IN ('old') AND n > 7", "n > 7 AND collection='old'"]
+)
+def test_a_collection_that_a_filter_names_is_read_by_its_index(large: Slot, text: str) -> None:
+    request = from_body({"filter": text, "filter-lang": "cql2-text"})
+    search = pgstac_search(request, {"old": [large.collections[0]]})
+    collections = named_collections(request, search)
+    assert collections == [large.collections[0]]
+    asked = {"collections": collections, "search": search}
+    assert len(large.rows(**asked)) == 11 and large.touched(**asked, count=None) <= 250
+
+
+def test_filters_that_name_more_than_collections_are_left_as_they_are() -> None:
+    known = {"a": ["col_a"], "b": ["col_b", "col_c"]}
+    for text, collections, rest in (
+        ("collection = 'a' OR gsd = 1", None, True),
+        ("NOT collection = 'a'", None, True),
+        ("collection = 'a' AND collection = 'b'", [], False),
+        ("collection IN ('a', 'b') AND (collection = 'b' AND gsd = 1)", ["col_b", "col_c"], True),
+        ("collection <> 'a' AND collection = 'b'", ["col_b", "col_c"], True),
+        ("gsd = 1", None, True),
+    ):
+        request = from_body({"filter": text, "filter-lang": "cql2-text"})
+        search = pgstac_search(request, known)
+        assert (named_collections(request, search), "filter" in search) == (collections, rest), text
+
+
+def test_what_is_public_is_walked_through_as_a_member_does(large: Slot) -> None:
+    with large.made.connect("opstac_system") as conn:
+        conn.execute(
+            "update collection set public = true where id = any (%s)", (large.collections[1:],)
+        )
+    public = (
+        "search_public_items(%(collections)s, %(ids)s, %(search)s, %(limit)s, %(offset)s,"
+        " %(after)s, %(reverse)s, %(count)s)"
+    )
+    explain = f"explain (analyze, buffers, format json) select * from {public}".encode()
+    for search in (FEW_CLOUDS, SOMEWHERE, {**FEW_CLOUDS, **SOMEWHERE}):
+        asked = {"collections": large.collections[1:], "search": search, "count": None}
+        mine = large.rows(**asked)
+        found = large.conn.execute(
+            f"select * from {public}".encode(), large.parameters(**asked)
+        ).fetchone()
+        assert found is not None and json.loads(found["rows"]) == mine and len(mine) == 11
+        plan = large.conn.execute(explain, large.parameters(**asked)).fetchone()
+        assert plan is not None
+        root = plan["QUERY PLAN"][0]["Plan"]
+        pages = root["Shared Hit Blocks"] + root["Shared Read Blocks"]
+        assert pages <= 2 * large.touched(**asked) + 500
+
+
+def test_aggregations_read_a_document_once(large: Slot) -> None:
+    """However many are asked for; a first and a last moment read no more than an index's ends."""
+    wanted = [
+        {"kind": "collection", "limit": 10},
+        {"kind": "interval", "by": "year", "limit": 10},
+        {"kind": "terms", "property": "n", "limit": 10},
+        {"kind": "cells", "of": "centroid", "grid": "geohash", "precision": 2, "limit": 10},
+        {"kind": "count"},
+    ]
+
+    def pages(*asked: dict[str, Any], **where: Any) -> int:
+        given = large.parameters(**where) | {"asked": json.dumps(asked)}
+        query = (
+            "explain (analyze, buffers, format json) select aggregate_items(%(org)s, %(slot)s,"
+            " %(projects)s, %(collections)s, %(ids)s, %(search)s, %(asked)s)"
+        )
+        large.conn.execute(query.encode(), given)
+        found = large.conn.execute(query.encode(), given).fetchone()
+        assert found is not None
+        plan = found["QUERY PLAN"][0]["Plan"]
+        return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+
+    one = pages(wanted[0])
+    assert pages(*wanted) <= 1.1 * one + 300
+    ends = [{"kind": "min"}, {"kind": "max"}]
+    assert pages(*ends) <= 300 and pages(*ends, collections=["old"]) <= 300

@@ -246,3 +246,10 @@ def test_the_connection_survives_refusals(server: Any, http: httpx.Client) -> No
             )
             assert client.get(SEARCH, extensions={"trace": trace}).status_code == 200
     assert len(opened) == 1
+
+
+def test_pages_by_number_end_and_say_where_to_go_on(http: Any) -> None:
+    assert http.post(SEARCH, json={"offset": 100_000}).status_code == 200
+    for offset, words in ((100_001, "`next`"), (-1, "whole number"), (True, "whole number")):
+        refused = http.post(SEARCH, json={"offset": offset})
+        assert refused.status_code == 400 and words in refused.json()["detail"]
