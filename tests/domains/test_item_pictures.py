@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ops_gateway.catalogue import pictures
+from ops_gateway.catalogue import items, pictures
 
 RASTERS = Path(__file__).parent.parent / "data" / "rasters"
 SCENE = RASTERS / "s2-flanders_2021-06_10m.tif"
@@ -203,3 +203,34 @@ async def test_awkward_rasters_have_pictures_too(api, name):
     answer = await upload(api, owner, await api.project(owner), RASTERS / name)
     assets = await assets_of(api, owner, answer["items"][0]["id"])
     assert {"thumbnail", "overview"} <= set(assets)
+
+
+async def test_pictures_drawn_while_the_files_are_listed_are_not_among_them(
+    api, catalogue, monkeypatch
+):
+    owner = await api.organization()
+    item, _ = await catalogue.scene(owner, await api.project(owner))
+    read, meanwhile = items.assets_of, []
+
+    async def drawn_meanwhile(ctx, item_id):
+        """Between the two reads of which assets are pictures."""
+        if meanwhile:
+            await meanwhile.pop()()
+        return await read(ctx, item_id)
+
+    async def draw():
+        assert await pictures.refresh(api.platform.pipeline, owner.organization_id, item["id"])
+
+    async def take_away():
+        await api.platform.pipeline.act("tests.pictures", principal, remove)
+
+    async def remove(ctx):
+        await pictures.remove(ctx, item["id"])
+
+    principal = await catalogue.caller(owner)
+    monkeypatch.setattr(items, "assets_of", drawn_meanwhile)
+    for change in (draw, take_away, draw):
+        meanwhile.append(change)
+        listed = await api.ok("items.list_assets", {"item_id": item["id"]}, as_=owner)
+        assert [asset["key"] for asset in listed["assets"]] == ["data"] and not meanwhile
+    assert set(await assets_of(api, owner, item["id"])) == {"data", *pictures.SIDES}
