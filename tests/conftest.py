@@ -12,10 +12,8 @@ import asyncio
 import importlib.util
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ import httpx
 import psycopg
 import pytest
 import uvicorn
+from hypothesis import HealthCheck, settings
 from psycopg.rows import dict_row
 
 from db.disposable import migrated_cluster
@@ -60,6 +59,10 @@ def tamper(cluster: Any) -> Callable[..., None]:
 
     return run
 
+
+# how fast examples are made says how busy the machine is, and nothing of them
+settings.register_profile("opstac", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("opstac")
 
 _sessions: dict[tuple[str, str], psycopg.Connection[dict[str, Any]]] = {}
 

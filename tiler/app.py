@@ -18,7 +18,7 @@ from tiler import openapi
 from tiler.cors import AnyOrigin
 from tiler.errors import OutOfRange, TileError
 from tiler.gone import StopWhenGone
-from tiler.pool import TilePool
+from tiler.pool import Pool, TilePool
 from tiler.routes import (
     catalogues,
     legends,
@@ -72,7 +72,7 @@ def create_app(
     resolve_asset: ResolveAsset,
     *,
     sign_tile_token: SignTileToken | None = None,
-    pool: TilePool | None = None,
+    pool: Pool | None = None,
     base_url: str | None = None,
     resolve_mosaic: ResolveMosaic | None = None,
     sign_mosaic_token: SignMosaicToken | None = None,
@@ -121,7 +121,7 @@ async def _not_allowed(request: Request, error: Exception) -> Response:
 
 def routes(
     resolve_asset: ResolveAsset,
-    pool: TilePool,
+    pool: Pool,
     *,
     sign_tile_token: SignTileToken | None = None,
     base_url: str | None = None,

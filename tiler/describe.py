@@ -13,8 +13,10 @@ from tiler.errors import InvalidParameter
 from tiler.source import AssetSource
 from tiler.style import names_of
 from tiler.target import GEOGRAPHIC, to_pixel, transformer
+from tiler.work import lane
 
 
+@lane("quick")
 def info(source: AssetSource) -> dict[str, Any]:
     """What the file is, in the words of rio-tiler's `Info`, and which zoom levels suit it."""
     header = datasets.header_of(source)
@@ -62,6 +64,7 @@ def _finite_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return {key[:200]: value[:2000] for key, value in list(tags.items())[:100]}
 
 
+@lane("quick")
 def outline(source: AssetSource) -> dict[str, Any]:
     """`info` as a GeoJSON Feature of the raster's bounds."""
     found = info(source)
@@ -141,6 +144,7 @@ def _pixel(header: Header, x: float, y: float, crs: str) -> tuple[float, float]:
     return -1.0, -1.0
 
 
+@lane("slow")
 def statistics(
     source: AssetSource,
     *,

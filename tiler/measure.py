@@ -11,8 +11,10 @@ from tiler.errors import InvalidParameter
 from tiler.render import area_of
 from tiler.source import AssetSource
 from tiler.style import style
+from tiler.work import lane
 
 
+@lane("slow")
 def statistics(source: AssetSource, expression: str) -> dict[str, Any]:
     """Statistics of an expression over the whole raster, and the range it is drawn in.
 
@@ -64,6 +66,7 @@ def statistics(source: AssetSource, expression: str) -> dict[str, Any]:
     }
 
 
+@lane("slow")
 def cog_statistics(
     source: AssetSource,
     geometry: Mapping[str, Any],

@@ -14,6 +14,7 @@ from tiler.errors import InvalidParameter
 from tiler.source import AssetSource
 from tiler.style import Look, Purpose, style
 from tiler.target import GEOGRAPHIC, Bounds, Target, pixel_size, transformer
+from tiler.work import lane
 
 MAX_SIZE = 1024
 MAX_VALUES = 1 << 25
@@ -23,6 +24,7 @@ Size = tuple[int, int] | None
 """(width, height); None for the raster's own resolution, at most `max_size` a side."""
 
 
+@lane("slow")
 def part(
     source: AssetSource,
     bounds: Bounds,
@@ -55,6 +57,7 @@ def part(
     return make(source, header, target, output, look, area=area)
 
 
+@lane("slow")
 def feature(
     source: AssetSource,
     geometry: Mapping[str, Any],
@@ -81,6 +84,7 @@ def feature(
     )
 
 
+@lane("slow")
 def preview(
     source: AssetSource,
     output: Output,

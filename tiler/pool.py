@@ -1,5 +1,8 @@
 """Where tiles are drawn: a thread a core, a short queue, and a refusal when it is too long.
 
+What needs no pixel and what takes long have threads of their own, so that neither a TileJSON nor a
+tile waits behind statistics of a whole file.
+
 Files of other hosts are drawn by threads of their own, which mostly wait: a slow host does not
 keep anybody else from being served. So are those of the platform's bucket.
 """
@@ -11,11 +14,11 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from tiler.errors import Busy
 from tiler.source import AssetSource
-from tiler.work import Abandoned, Work, doing
+from tiler.work import Abandoned, LaneName, Work, doing, lane_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -89,6 +92,18 @@ class Lane:
             self._typical += (seconds - self._typical) * 0.1
 
 
+class Pool(Protocol):
+    """Where functions are computed: threads here, or a process of its own (`tiler.drawing`)."""
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The function's result. Raises: Busy, what the function raises."""
+        ...
+
+    def close(self) -> None:
+        """Refuse new work and drop what waits."""
+        ...
+
+
 class TilePool:
     """Bounded thread pools for raster work, apart from the event loop's own.
 
@@ -110,7 +125,11 @@ class TilePool:
             waiting = QUEUED_PER_WORKER * threads if queued is None else queued
             return Lane(name, threads, waiting, max_wait_seconds)
 
-        self._near = lane("tile", workers)
+        self._near: dict[LaneName, Lane] = {
+            "quick": lane("quick", 1),
+            "tile": lane("tile", workers),
+            "slow": lane("slow", max(1, workers - 1)),
+        }
         self._far = lane("far-tile", far_workers)
         self._stored = lane("bucket-tile", far_workers)
         self._timeout_seconds = timeout_seconds
@@ -118,7 +137,11 @@ class TilePool:
     @property
     def pending(self) -> int:
         """Calls running or waiting."""
-        return self._near.pending + self._far.pending + self._stored.pending
+        return sum(lane.pending for lane in self._lanes)
+
+    @property
+    def _lanes(self) -> tuple[Lane, ...]:
+        return (*self._near.values(), self._far, self._stored)
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The function's result, computed in the pool.
@@ -130,7 +153,7 @@ class TilePool:
         """
         work = Work(time.monotonic() + self._timeout_seconds)
         sources = [argument for argument in args if isinstance(argument, AssetSource)]
-        lane = self._near
+        lane = self._near[lane_of(function, args)]
         if any(source.is_far for source in sources):
             lane = self._far
         elif any(source.is_stored for source in sources):
@@ -145,6 +168,5 @@ class TilePool:
 
     def close(self) -> None:
         """Refuse new work and drop what waits; what runs is waited for."""
-        self._near.close()
-        self._far.close()
-        self._stored.close()
+        for lane in self._lanes:
+            lane.close()

@@ -19,6 +19,7 @@ from tiler.pixels import Pixels
 from tiler.source import AssetSource
 from tiler.style import Look, style
 from tiler.target import WEB_MERCATOR, Target
+from tiler.work import lane
 
 __all__ = [
     "PICTURES",
@@ -81,6 +82,7 @@ def area_of(aoi: Mapping[str, Any] | str) -> dict[str, Any]:
     return geojson.polygon(aoi, "query", "aoi")
 
 
+@lane("quick")
 def tilejson(
     source: AssetSource,
     url_template: str,
@@ -122,6 +124,7 @@ def tilejson(
     return described
 
 
+@lane("slow")
 def thumbnail(source: AssetSource, width: int = 256, height: int = 256) -> bytes:
     """The whole raster on its own grid as a JPEG that fits in width by height pixels.
 

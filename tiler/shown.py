@@ -7,8 +7,10 @@ import numpy as np
 from tiler import datasets, paint
 from tiler.source import AssetSource
 from tiler.style import Look, Style, names_of, style
+from tiler.work import lane
 
 
+@lane("quick")
 def shown(source: AssetSource, **look: Unpack[Look]) -> dict[str, Any]:
     """How a picture of this look is made: what a legend needs.
 

@@ -12,6 +12,7 @@ from tiler import datasets, encode, matrix_sets
 from tiler.errors import TileError
 from tiler.source import AssetSource
 from tiler.style import Look, style
+from tiler.work import lane
 
 MATRIX_SETS = ("WebMercatorQuad", "WorldCRS84Quad")
 FORMATS = {encode.MEDIA_TYPES[name]: name for name in ("png", "webp", "jpg")}
@@ -31,6 +32,7 @@ _NAMESPACES = (
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
+@lane("quick")
 def capabilities(
     source: AssetSource,
     item_id: str,

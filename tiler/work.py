@@ -6,11 +6,14 @@ GDAL cannot be interrupted inside a read. So everything that reads more than onc
 
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
 
 from tiler.errors import TileError
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Abandoned(BaseException):
@@ -40,6 +43,31 @@ class Work:
     def seconds_left(self) -> float:
         """Until it must be done; never negative."""
         return max(0.0, self.ends_at - time.monotonic())
+
+
+LaneName = Literal["quick", "tile", "slow"]
+
+
+def lane(name: LaneName) -> Callable[[F], F]:
+    """Declares where a function is computed: beside others of its kind, never behind longer ones.
+
+    `quick` reads a header and no pixel, `slow` may take many times as long as a tile does; what
+    declares nothing is a `tile`.
+    """
+
+    def declare(function: F) -> F:
+        function.lane = name  # type: ignore[attr-defined]
+        return function
+
+    return declare
+
+
+def lane_of(function: Callable[..., Any], args: Sequence[Any] = ()) -> LaneName:
+    """The lane of a call; of a function that is handed another, that of the other."""
+    for found in (function, *args[:1]):
+        if (name := getattr(found, "lane", None)) is not None:
+            return name
+    return "tile"
 
 
 _thread = threading.local()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
@@ -24,7 +25,6 @@ from ops_gateway.kernel.removal import remove_objects
 from ops_gateway.kernel.services import Services
 from tiler import render
 from tiler.errors import TileError
-from tiler.source import AssetSource
 
 sql = queries(__file__)
 logger = logging.getLogger(__name__)
@@ -85,19 +85,20 @@ async def refresh(pipeline: Pipeline, organization_id: str, item_id: str) -> boo
     principal = Principal(kind="service", id="pictures", organization_id=organization_id,
                           projects=None, project_role="owner")  # fmt: skip
 
-    async def look(ctx: Context) -> tuple[AssetSource | None, str]:
+    services = pipeline.services
+
+    async def look(ctx: Context) -> tuple[dict[str, Any] | None, str]:
         return await _default_picture(ctx, item_id)
 
     async def forget(ctx: Context) -> None:
         await ctx.execute(sql.forget, item=item_id)
 
-    services = pipeline.services
     try:
-        source, signature = await pipeline.look("items.picture", principal, look)
+        row, signature = await pipeline.look("items.picture", principal, look)
     except NotFound:
         await pipeline.act("items.picture", principal, forget)
         return False
-    made = {} if source is None else await _draw(services, source, item_id)
+    made = {} if row is None else await _draw(services, row, item_id)
     if made is None:
         return False  # another round does it
     drafts = {key: _draft(organization_id, item_id, key, content) for key, content in made.items()}
@@ -117,9 +118,12 @@ async def refresh(pipeline: Pipeline, organization_id: str, item_id: str) -> boo
         return False
 
 
-async def _draw(services: Services, source: AssetSource, item_id: str) -> dict[str, bytes] | None:
+async def _draw(
+    services: Services, row: Mapping[str, Any], item_id: str
+) -> dict[str, bytes] | None:
     """The pictures by key; none of them where they cannot be drawn, None where not just now."""
     try:
+        source = await assets.opened(row, None, services.objects, None)
         return {
             key: await services.compute(render.thumbnail, source, side, side)
             for key, side in SIDES.items()
@@ -135,8 +139,10 @@ async def _draw(services: Services, source: AssetSource, item_id: str) -> dict[s
     return {}
 
 
-async def _default_picture(ctx: Context, item_id: str) -> tuple[AssetSource | None, str]:
-    """What an item's tiles are drawn from by default, None without a raster; and its signature."""
+async def _default_picture(ctx: Context, item_id: str) -> tuple[dict[str, Any] | None, str]:
+    """The row of what an item's tiles are drawn from by default, None without a raster; and the
+    signature of it as the database knows it.
+    """
     try:
         row = await assets.resolve(await ctx.connection(), item_id, None)
         assets.require_visible(row, ctx.principal)
@@ -144,7 +150,7 @@ async def _default_picture(ctx: Context, item_id: str) -> tuple[AssetSource | No
     except (assets.NothingToDraw, Forbidden):
         return None, "nothing to draw"
     told = orjson.dumps([source.version, source.asset_key, source.profile, source.band_names])
-    return source, hashlib.sha256(told).hexdigest()
+    return row, hashlib.sha256(told).hexdigest()
 
 
 async def _keep(

@@ -20,8 +20,11 @@ from raster.errors import RasterError
 from tiler import encode
 from tiler.colormaps import table
 from tiler.errors import TileError
+from tiler.work import lane
 
 MAX_SIZE = 4096
+
+lane("slow")(window.compute)  # up to 16 million pixels
 
 
 class WindowInput(Input):

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from ops_gateway.domains.items_asset import find_file
-from ops_gateway.kernel import assets
+from ops_gateway.kernel import assets, stored
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import Invalid
 from ops_gateway.kernel.operation import Effect, Input, Output, operation
@@ -37,10 +37,15 @@ async def look_at_pixels(ctx: Context, body: DetectBandsInput) -> suggest.Sugges
     if not asset["band_count"]:
         raise Invalid.at("asset_id", f"asset '{asset['key'][:100]}' is no raster: it has no bands")
     assets.require_own(asset["href"], asset["key"])
-    path = ctx.services.objects.gdal_path(asset["object_path"])
+    await ctx.release()
+    told = f"{asset['checksum'][:32]}.{asset['version']}"
+    file = await stored.opened(ctx.services.objects, asset["object_path"], told)
     try:
         return await ctx.compute(
-            suggest.suggest_for, path, names_that_say_something(asset["band_names"]), asset["bands"]
+            suggest.suggest_for,
+            file.path,
+            names_that_say_something(asset["band_names"]),
+            asset["bands"],
         )
     except RasterError as error:
         raise Invalid.at("asset_id", f"the asset cannot be read: {error.message}") from None

@@ -16,10 +16,10 @@ HEALTHY_SECONDS = 60
 
 
 class Supervisor:
-    """A worker process and its successors, one at a time, under one worker name.
+    """A process and its successors, one at a time: a worker under one name, or another.
 
-    The child finds the name in `OPSTAC_WORKER_NAME` and its parent in `OPSTAC_PARENT_PID`; it calls
-    `worker.run`, which makes it die with this process.
+    The child finds the name in `OPSTAC_WORKER_NAME` and its parent in `OPSTAC_PARENT_PID`; a worker
+    calls `worker.run`, which makes it die with this process.
     """
 
     def __init__(
@@ -28,6 +28,7 @@ class Supervisor:
         *,
         env: Mapping[str, str] | None = None,
         name: str | None = None,
+        what: str = "the worker",
         stop_seconds: float = 25,
         first_pause_seconds: float = 0.2,
         longest_pause_seconds: float = 30,
@@ -37,9 +38,11 @@ class Supervisor:
         Args:
             argv: the child's command line.
             env: its environment; this process's where None.
+            what: it is, in the log.
             stop_seconds: how long it may take to stop after SIGTERM.
         """
         self._argv = list(argv)
+        self._what = what
         self._env = dict(os.environ if env is None else env)
         self._env["OPSTAC_WORKER_NAME"] = name or f"{socket.gethostname()}:{os.getpid()}:worker"
         self._env["OPSTAC_PARENT_PID"] = str(os.getpid())
@@ -78,9 +81,8 @@ class Supervisor:
                 return
             if asyncio.get_running_loop().time() - began > HEALTHY_SECONDS:
                 pause = self._pauses[0]
-            logger.error(
-                "the worker ended, restarting in %.1f s", pause, extra={"exit_status": status}
-            )
+            told = {"exit_status": status}
+            logger.error("%s ended, restarting in %.1f s", self._what, pause, extra=told)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
             pause = min(2 * pause, longest)
@@ -95,7 +97,7 @@ class Supervisor:
                     child.send_signal(signal.SIGTERM)
                 await asyncio.wait((ended,), timeout=self._stop_seconds)
             if not ended.done():
-                logger.error("the worker did not stop in time; killed")
+                logger.error("%s did not stop in time; killed", self._what)
                 with suppress(ProcessLookupError):
                     child.kill()
             return await ended

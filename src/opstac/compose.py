@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import re
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
@@ -41,6 +44,7 @@ from ops_gateway.surfaces.edge import Edge
 from ops_gateway.surfaces.limits import Limited, RateLimiter
 from ops_gateway.surfaces.metrics import Metrics
 from ops_gateway.worker import queue
+from ops_gateway.worker.supervisor import Supervisor
 from opstac import mosaics, tiles
 from opstac.ogc import ogc_app
 from opstac.settings import Settings
@@ -51,10 +55,13 @@ from raster.child import ChildFailed, run_child
 from tiler import datasets
 from tiler.app import PREFIXES as TILE_PREFIXES
 from tiler.app import create_app as create_tiler
+from tiler.drawing import DrawingPool
 from tiler.pool import TilePool
 
 sql = queries(__file__)
 
+# what a process that parses strangers' files is not given
+SECRET = re.compile("AWS_|DATABASE_|PG|OPSTAC_", re.ASCII)
 OGC_PREFIX = "/ogc"
 CHILD_FUNCTIONS = {
     "analyse": "processes.analysis.engine:execute",
@@ -78,6 +85,9 @@ CHILD_SECONDS = {
 CHILDREN = max(2, os.cpu_count() or 2)
 CHILD_WAIT_SECONDS = 60.0
 PASSING = ("timeout", "internal", "unavailable", "storage_unavailable", "disk_full")
+
+
+DrawnIn = TilePool | DrawingPool
 
 
 @dataclass(frozen=True)
@@ -137,17 +147,22 @@ class Late:
 
 @asynccontextmanager
 async def core(
-    settings: Settings, *, pool_size: int | None = None, readers: int = 0
+    settings: Settings,
+    *,
+    pool_size: int | None = None,
+    readers: int = 0,
+    tile_pool: DrawnIn | None = None,
 ) -> AsyncIterator[Platform]:
     """Pool, services and pipeline without a surface: what a worker and a command need.
 
-    `readers`: connections for searches, none where the process answers none.
+    Args:
+        readers: connections for searches, none where the process answers none.
+        tile_pool: where rasters are drawn; threads of this process where None.
     """
     domains.load()
     keys = Keys(settings.master_secret)
-    tile_pool = make_tile_pool(settings)
     size = pool_size or settings.pool_size
-    try:
+    with closing(tile_pool or make_tile_pool(settings)) as tile_pool:
         async with (
             make_pool(
                 settings.dsn, "opstac_app", min_size=settings.pool_idle, max_size=size
@@ -192,8 +207,6 @@ async def core(
                 RateLimiter(settings.limits),
                 nothing,
             )
-    finally:
-        tile_pool.close()
 
 
 def make_objects(settings: Settings) -> Objects:
@@ -218,8 +231,7 @@ async def tiler_alone(
             make_pool(settings.dsn, "opstac_tiler", min_size=1, max_size=4)
         )
         authenticator = Authenticator(pool, keys, issuer=settings.issuer, notes_use=False)
-        tile_pool = make_tile_pool(settings)
-        stack.callback(tile_pool.close)
+        tile_pool = await stack.enter_async_context(drawing(settings))
         remote = remote_files(settings)
         stack.callback(remote.close)
         count = await stack.enter_async_context(counting(pool))
@@ -252,6 +264,7 @@ async def embedded(
     service: str = "all",
     draining: Callable[[], bool] = lambda: False,
     late: bool = False,
+    apart: bool = False,
 ) -> AsyncIterator[Platform]:
     """The four apps on one ASGI application, or one of them alone.
 
@@ -259,10 +272,16 @@ async def embedded(
         service: `all`, `gateway`, `stac`, `tiler` or `processes`; health is answered by each.
         draining: the process is about to stop; it is not ready any more.
         late: STAC and OGC apps are made when first asked, for a platform that lives for seconds.
+        apart: rasters are drawn in a process of its own, which may crash.
     """
     async with AsyncExitStack() as stack:
+        tile_pool = (
+            await stack.enter_async_context(drawing(settings))
+            if apart
+            else make_tile_pool(settings)
+        )
         platform = await stack.enter_async_context(
-            core(settings, readers=max(2, settings.pool_size // 2))
+            core(settings, readers=max(2, settings.pool_size // 2), tile_pool=tile_pool)
         )
         wanted = {"stac", "tiler", "processes", "gateway"} if service == "all" else {service}
         engines: list[tuple[str, Late]] = []
@@ -274,7 +293,7 @@ async def embedded(
             (at, engine if late else engine.make()) for at, engine in engines
         ]
         if "tiler" in wanted:
-            tiler = await tiler_app(platform, stack)
+            tiler = await tiler_app(platform, stack, tile_pool)
             mounted += [(prefix, tiler) for prefix in TILE_PREFIXES]
         checks = {
             "database": lambda: ping(platform.pool),
@@ -298,14 +317,12 @@ async def embedded(
         yield replace(platform, app=app)
 
 
-async def tiler_app(platform: Platform, stack: AsyncExitStack) -> ASGIApp:
+async def tiler_app(platform: Platform, stack: AsyncExitStack, pool: DrawnIn) -> ASGIApp:
     """Tiles, resolved by a role that may do nothing else."""
     settings = platform.settings
     readers = await stack.enter_async_context(
         make_pool(settings.dsn, "opstac_tiler", min_size=min(1, settings.pool_idle), max_size=4)
     )
-    pool = make_tile_pool(settings)
-    stack.callback(pool.close)
     count = await stack.enter_async_context(counting(readers))
     app = create_tiler(
         tiles.Resolver(
@@ -338,6 +355,26 @@ def make_tile_pool(settings: Settings) -> TilePool:
         timeout_seconds=settings.tile_seconds,
         max_wait_seconds=settings.tile_wait_seconds,
     )
+
+
+@asynccontextmanager
+async def drawing(settings: Settings) -> AsyncIterator[DrawingPool]:
+    """As `make_tile_pool` in a process under a supervisor, which has no key and no connection."""
+    pool = DrawingPool(timeout_seconds=settings.tile_seconds)
+    options = {
+        "memory_bytes": settings.tile_memory_mb << 20,
+        "workers": settings.tile_threads or None,
+        "timeout_seconds": settings.tile_seconds,
+        "max_wait_seconds": settings.tile_wait_seconds,
+    }
+    async with pool.listening() as address:
+        argv = [sys.executable, "-P", "-m", "tiler.drawing", address, json.dumps(options)]
+        env = {name: value for name, value in os.environ.items() if not SECRET.match(name)}
+        async with Supervisor(argv, env=env, what="the drawing process", stop_seconds=2):
+            try:
+                yield pool
+            finally:
+                pool.close()
 
 
 def remote_files(settings: Settings) -> RemoteFiles:
@@ -405,7 +442,7 @@ async def upload_is_open(pool: Pool, path: str) -> bool:
         return await cursor.fetchone() is not None
 
 
-def make_services(settings: Settings, keys: Keys, pool: TilePool) -> Services:
+def make_services(settings: Settings, keys: Keys, pool: DrawnIn) -> Services:
     """The outside parties of `settings`."""
 
     turns = asyncio.Semaphore(CHILDREN)

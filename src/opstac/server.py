@@ -116,7 +116,7 @@ async def serve(
             )
         else:
             served = platform = await stack.enter_async_context(
-                embedded(settings, service=service, draining=draining)
+                embedded(settings, service=service, draining=draining, apart=True)
             )
         if settings.metrics_port is not None:
             await stack.enter_async_context(

@@ -150,3 +150,31 @@ async def test_a_cancellation_from_elsewhere_is_not_swallowed():
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
         await request
+
+
+async def test_neither_a_tile_nor_a_description_waits_for_what_takes_long():
+    """Whatever fills one lane, the others go on."""
+    pool = TilePool(2, queued=100)
+    gate = threading.Event()
+
+    def held():
+        gate.wait(30)
+
+    quick, slow = work.lane("quick"), work.lane("slow")
+    tiles = [asyncio.create_task(pool.run(held)) for _ in range(20)]
+    heavy = [asyncio.create_task(pool.run(slow(lambda: gate.wait(30)))) for _ in range(20)]
+    async with asyncio.timeout(20):
+        assert await pool.run(quick(lambda: "described")) == "described"
+        for task in tiles:
+            task.cancel()
+        gate.set()
+        await asyncio.gather(*tiles, *heavy, return_exceptions=True)
+        gate.clear()
+        heavy = [asyncio.create_task(pool.run(slow(lambda: gate.wait(30)))) for _ in range(20)]
+        await asyncio.sleep(0)
+        assert await pool.run(lambda: "drawn") == "drawn"
+        # and what is handed a function goes where that one does
+        assert work.lane_of(lambda f: f, (slow(lambda: 0),)) == "slow"
+    gate.set()
+    await asyncio.gather(*heavy)
+    pool.close()

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from tiler.draw import Output
@@ -14,7 +14,7 @@ from tiler.mosaic.composite import MAX_STACK_BYTES, Layered, Statistic
 from tiler.mosaic.layer import Layer
 from tiler.mosaic.source import FIRST_OF, Candidates, MosaicSource, Selection, Skipped
 from tiler.pixels import Pixels
-from tiler.pool import TilePool
+from tiler.pool import Pool
 from tiler.source import AssetSource
 from tiler.style import Look, Purpose
 from tiler.target import Target
@@ -28,6 +28,7 @@ FETCHED = 8
 FOOTPRINTS = 2000
 LAYER_SECONDS = 30.0
 LAYERS_KEPT = 256
+TILES_KNOWN = 20_000
 TIMEOUT_SECONDS = 20.0
 
 
@@ -37,10 +38,16 @@ class Empty(TileError):
 
 @dataclass(slots=True)
 class Drawn:
-    """A tile, and what it was drawn from."""
+    """A tile, and what it was drawn from.
+
+    Attributes:
+        used: items that show.
+        read: items that were looked at → versions of their assets.
+    """
 
     body: bytes
     used: list[str] = field(default_factory=list)
+    read: dict[str, str] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
 
     @property
@@ -56,11 +63,12 @@ class Mosaics:
     stretch follows later, and a TileJSON pins it in its URLs.
     """
 
-    def __init__(self, pool: TilePool) -> None:
+    def __init__(self, pool: Pool) -> None:
         """Over the pool that tiles are drawn in."""
         self._pool = pool
         self._known: OrderedDict[tuple[object, ...], tuple[float, Layer]] = OrderedDict()
         self._making: dict[tuple[object, ...], asyncio.Lock] = {}
+        self._tiles: OrderedDict[str, tuple[str, dict[str, str]]] = OrderedDict()
 
     async def layer(self, source: MosaicSource, output: Output, look: Look) -> Layer:
         """The looks of a mosaic, of which `output` is made.
@@ -84,6 +92,29 @@ class Mosaics:
         finally:
             if not lock.locked():
                 self._making.pop(key, None)
+
+    async def same_as(self, source: MosaicSource, tile: str) -> str | None:
+        """The tag that `tile` had when it was drawn, where each file that it was drawn from is
+        still the same; None where that is not so, or not known.
+
+        Args:
+            tile: what the catalogue and the request say of it, as `remember` was told.
+        """
+        known = self._tiles.get(tile)
+        if known is None:
+            return None
+        self._tiles.move_to_end(tile)
+        tag, read = known
+        assets = await source.assets(list(read), opened=True)
+        now = [None if isinstance(asset, Skipped) else asset.version for asset in assets]
+        return tag if now == list(read.values()) else None
+
+    def remember(self, tile: str, tag: str, read: dict[str, str]) -> None:
+        """What a tile was drawn from: a catalogue does not learn of a file that is overwritten."""
+        self._tiles[tile] = tag, read
+        self._tiles.move_to_end(tile)
+        while len(self._tiles) > TILES_KNOWN:
+            self._tiles.popitem(last=False)
 
     async def _make(self, source: MosaicSource, purpose: Purpose, look: Look) -> Layer:
         found = await source.find(None, "newest", FOOTPRINTS, True)
@@ -127,8 +158,10 @@ class Mosaics:
                 await self._fill(composite, source, layer, found, wide, drawn)
                 if behind and not composite.full:
                     await self._sketch(composite, source, layer, behind, wide)
+                # arithmetic on what was read: no file's bytes, and too much to send elsewhere
+                pixels = await asyncio.to_thread(composite.result)
                 drawn.body = await self._pool.run(
-                    finish.finished, composite, layer, target, output, look
+                    finish.finished, pixels, selection, layer, target, output, look
                 )
         except TimeoutError:
             raise Busy("the tile took too long to draw", retry_after_seconds=5) from None
@@ -146,6 +179,7 @@ class Mosaics:
         target: Target,
         drawn: Drawn,
     ) -> None:
+        read = layers.read_all if isinstance(composite, Statistic) else layers.read
         for start in range(0, len(found.items), FETCHED):
             items = found.items[start : start + FETCHED]
             assets = await source.assets(items, opened=True)
@@ -156,9 +190,11 @@ class Mosaics:
                 batch = list(zip(items, assets, strict=True))[place : place + count]
                 place += count
                 parts = await asyncio.gather(
-                    *(self._part(layer, asset, target) for _, asset in batch)
+                    *(self._part(read, layer, asset, target) for _, asset in batch)
                 )
-                for (item, _), part in zip(batch, parts, strict=True):
+                for (item, asset), part in zip(batch, parts, strict=True):
+                    if not isinstance(asset, Skipped):
+                        drawn.read[item] = asset.version
                     if isinstance(part, str):
                         drawn.skipped.append(Skipped(item, part))
                     elif isinstance(part, Skipped):
@@ -182,13 +218,17 @@ class Mosaics:
             composite.add(pixels)
 
     async def _part(
-        self, layer: Layer, asset: AssetSource | Skipped, target: Target
+        self,
+        read: Callable[[AssetSource, Layer, Target], Pixels | str | None],
+        layer: Layer,
+        asset: AssetSource | Skipped,
+        target: Target,
     ) -> Pixels | Skipped | str | None:
         """An item's pixels; None where it has none there; or why it is left out."""
         if isinstance(asset, Skipped):
             return asset
         try:
-            return await self._pool.run(layers.read, asset, layer, target)
+            return await self._pool.run(read, asset, layer, target)
         except TileError as error:
             if isinstance(error, Busy) and not asset.is_far:
                 raise  # one host that does not answer leaves the others' pixels

@@ -7,8 +7,8 @@ import numpy as np
 from tiler import draw, paint
 from tiler.algorithms import ALGORITHMS, look_of_heights
 from tiler.draw import Output
-from tiler.mosaic.composite import Layered, Statistic
 from tiler.mosaic.layer import Layer
+from tiler.mosaic.source import STATISTICS, Selection
 from tiler.pixels import Pixels
 from tiler.style import Look, Purpose
 from tiler.target import Target
@@ -28,10 +28,14 @@ def grid(target: Target, output: Output) -> Target:
 
 
 def finished(
-    composite: Layered | Statistic, layer: Layer, target: Target, output: Output, look: Look
+    pixels: Pixels | None,
+    selection: Selection,
+    layer: Layer,
+    target: Target,
+    output: Output,
+    look: Look,
 ) -> bytes:
-    """The bytes. Raises: InvalidParameter."""
-    pixels = composite.result()
+    """The bytes of what the items gave together. Raises: InvalidParameter."""
     if output.algorithm is not None:
         surface = None
         if pixels is not None:
@@ -40,7 +44,7 @@ def finished(
     if layer.purpose is Purpose.PICTURE:
         chosen = replace(layer.style, formula=None)
         return draw.made(layer.model, layer.header, chosen, pixels, target, output, is_picture=True)
-    as_computed = isinstance(composite, Statistic)
+    as_computed = selection in STATISTICS
     if pixels is None:
         found = _no_values(layer, target, output, as_computed=as_computed)
     else:

@@ -24,6 +24,7 @@ from tiler.pixels import Pixels
 from tiler.source import AssetSource
 from tiler.style import Look, Purpose, Style, names_of, parse_expression, style
 from tiler.target import Target
+from tiler.work import lane
 
 SAMPLE = 200
 FORMULA_SAMPLE = 8
@@ -343,6 +344,12 @@ def read(asset: AssetSource, layer: Layer, target: Target) -> Pixels | str | Non
     if chosen.formula is not None:
         return _computed(chosen, header, pixels)
     return _rescaled(layer, chosen, header, pixels)
+
+
+@lane("slow")
+def read_all(asset: AssetSource, layer: Layer, target: Target) -> Pixels | str | None:
+    """As `read`, for a picture that needs every item: each is a tile, and there are dozens."""
+    return read(asset, layer, target)
 
 
 def _computed(chosen: Style, header: Header, pixels: Pixels) -> Pixels:

@@ -125,11 +125,18 @@ async def drawn_tile(
         seen = await source.find(degrees(target), selection, sketch.MOST, False)
         behind = seen.items[limit:]
     headers = _headers(request, source, layer, seen)
-    if unchanged(request, headers["ETag"]):
-        return Response(status_code=304, headers=headers)
+    catalogued = headers["ETag"]
+    same = await mosaics.same_as(source, catalogued)
+    if same is not None and unchanged(request, same):
+        return Response(status_code=304, headers=headers | {"ETag": same})
     drawn = await mosaics.tile(
         source, layer, found, target, output, query.style, selection, behind=behind
     )
+    headers["ETag"] = etag_of(json.dumps([catalogued, *drawn.read.items()]).encode())
+    if not drawn.may_change:
+        mosaics.remember(catalogued, headers["ETag"], drawn.read)
+        if unchanged(request, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
     if drawn.used:
         headers["X-Mosaic-Items"] = ",".join(drawn.used[:_NAMED])
     if drawn.may_change:
@@ -235,7 +242,9 @@ def _tilejson(source: MosaicSource, layer: Layer, url: str, tms: str) -> dict[st
 def _headers(
     request: Request, source: MosaicSource, layer: Layer, found: Candidates
 ) -> dict[str, str]:
-    """The ETag names the looks and every asset under the tile, so it changes with any of them."""
+    """The ETag names the looks and every asset under the tile as the catalogue knows it; that of
+    the answer has the versions of the files, too.
+    """
     query = sorted(p for p in request.query_params.multi_items() if p[0].lower() != "key")
     style = layer.style
     looks = (

@@ -25,6 +25,7 @@ from tiler.routes.tiles import ITEM
 from tiler.shown import shown as shown_of
 from tiler.source import AssetSource
 from tiler.target import GEOGRAPHIC
+from tiler.work import lane
 
 VALUES = (*ACCESS, "bands", "expression", "unscale")
 STATISTICS = (*VALUES, "p", "categorical", "histogram_bins", "histogram_range")
@@ -132,6 +133,7 @@ def routes(service: Service) -> list[Route]:
     ]
 
 
+@lane("slow")
 def _each(
     source: AssetSource, features: list[dict[str, Any]], query: Query
 ) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tiler.mosaic.source import MosaicSource
-from tiler.pool import TilePool
+from tiler.pool import Pool
 from tiler.routes import answers
 from tiler.routes.query import Query, read_query
 from tiler.source import AssetSource
@@ -44,7 +44,7 @@ class Service:
     """
 
     resolve_asset: ResolveAsset
-    pool: TilePool
+    pool: Pool
     sign_tile_token: SignTileToken | None = None
     base_url: str | None = None
     resolve_mosaic: ResolveMosaic | None = None
