@@ -17,7 +17,14 @@ from psycopg import sql
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 EXTENSIONS = ("postgis", "btree_gist", "unaccent")
-OWN_ROLES = ("opstac_owner", "opstac_app", "opstac_tiler", "opstac_system", "opstac_stac")
+OWN_ROLES = (
+    "opstac_owner",
+    "opstac_app",
+    "opstac_tiler",
+    "opstac_system",
+    "opstac_stac",
+    "opstac_identity",
+)
 PGSTAC_ROLES = ("pgstac_admin", "pgstac_read", "pgstac_ingest")
 LOCK = 7_205_759_403  # one migrator at a time; any constant that nothing else uses
 
@@ -116,7 +123,7 @@ def _roles(connection: psycopg.Connection) -> None:
             )
     connection.execute(
         "grant usage on schema opstac, queue "
-        "to opstac_app, opstac_tiler, opstac_system, opstac_stac"
+        "to opstac_app, opstac_tiler, opstac_system, opstac_stac, opstac_identity"
     )
     connection.execute("grant create on schema opstac to opstac_system")
 

@@ -15,7 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 Connection = AsyncConnection[dict[str, Any]]
 Pool = AsyncConnectionPool[Connection]
 
-ROLES = ("opstac_app", "opstac_system", "opstac_stac", "opstac_tiler")
+ROLES = ("opstac_app", "opstac_system", "opstac_stac", "opstac_tiler", "opstac_identity")
 
 SESSION = {
     "search_path": "opstac,pgstac,queue,public",

@@ -8,6 +8,7 @@ import re
 import secrets
 import time
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -30,6 +31,7 @@ _KEY = re.compile(
 )
 LEEWAY = 30
 SESSION_SECONDS = 300
+AUDIENCE = "opstac"
 
 # everything a scope can be about, but `admin`: that is the platform's own
 RESOURCES = [
@@ -112,26 +114,46 @@ def mint_key() -> NewKey:
     return NewKey(f"gpra_{lookup}{secret}{check}", lookup, hashlib.sha256(secret.encode()).digest())
 
 
-def issue_session(keys: Keys, issuer: str, user_id: str, *, seconds: int = SESSION_SECONDS) -> str:
-    """A session token for a human user."""
-    now = int(time.time())
+def key_parts(token: str) -> tuple[str, str] | None:
+    """Lookup and secret of a text that is written as an API key is, or None."""
+    match = _KEY.fullmatch(token)
+    if match is None or match[3] != _base62(zlib.crc32((match[1] + match[2]).encode()), 6):
+        return None
+    return match[1], match[2]
+
+
+def issue_session(
+    keys: Keys,
+    issuer: str,
+    subject: str,
+    *,
+    seconds: int = SESSION_SECONDS,
+    generation: int = 1,
+    sign_in: str | None = None,
+    **more: Any,
+) -> str:
+    """A token for a human user, or for a key that was exchanged for one.
+
+    Args:
+        subject: the user's id; for a key its own, with its lookup as the claim `key`.
+        generation: of the key that signs.
+        sign_in: the family it belongs to; with its end, the token ends.
+        more: further claims.
+    """
     claims = {
         "iss": issuer,
-        "aud": "opstac",
-        "sub": user_id,
-        "iat": now,
-        "nbf": now,
-        "exp": now + seconds,
-        "sid": secrets.token_hex(8),
+        "aud": AUDIENCE,
+        "sub": subject,
+        "sid": sign_in or secrets.token_hex(8),
+        **more,
     }
-    return _sign(keys.session, claims)
+    return sign_claims(keys.session(generation), claims, seconds=seconds)
 
 
 def issue_job_token(
     keys: Keys, issuer: str, *, job_id: str, organization_id: str, epoch: int, seconds: int
 ) -> str:
     """A token whose only authority is to hand in the outputs of one run of one job."""
-    now = int(time.time())
     claims = {
         "iss": issuer,
         "aud": "worker",
@@ -139,15 +161,15 @@ def issue_job_token(
         "job_id": job_id,
         "org": organization_id,
         "epoch": epoch,
-        "iat": now,
-        "nbf": now,
-        "exp": now + seconds,
     }
-    return _sign(keys.worker, claims)
+    return sign_claims(keys.worker, claims, seconds=seconds)
 
 
-def _sign(key: SigningKey, claims: dict[str, Any]) -> str:
-    return jwt.encode(claims, key.private, algorithm="EdDSA", headers={"kid": key.kid})
+def sign_claims(key: SigningKey, claims: Mapping[str, Any], *, seconds: int) -> str:
+    """A JWT that holds from now for some seconds."""
+    now = int(time.time())
+    times = {"iat": now, "nbf": now, "exp": now + seconds}
+    return jwt.encode({**claims, **times}, key.private, algorithm="EdDSA", headers={"kid": key.kid})
 
 
 def expiry_of(token: str) -> float | None:
@@ -216,6 +238,25 @@ class Authenticator:
         known = bytes(row["secret_sha256"]) if row else bytes(32)
         if not hmac.compare_digest(digest, known) or row is None:
             raise Unauthenticated("the API key is not valid")
+        return await self._holder(row)
+
+    async def _exchanged_key(self, claims: dict[str, Any], kid: str) -> Principal:
+        """Whom a token acts for that a key was exchanged for: the key's own principal."""
+        row = await self._one(sql.exchanged_key, lookup=str(claims["key"]))
+        if row is None or row["id"] != claims["sub"]:
+            raise Unauthenticated("the API key is not valid")
+        self._refuse_old(row, kid)
+        return await self._holder(row)
+
+    @staticmethod
+    def _refuse_old(row: dict[str, Any], kid: str) -> None:
+        """Raise Unauthenticated for a token signed before its key was rotated out."""
+        generation = int(kid.rpartition("-")[2])
+        if not row["floor"] <= generation <= row["generation"]:
+            raise Unauthenticated("the token is not valid any more; sign in again")
+
+    async def _holder(self, row: dict[str, Any]) -> Principal:
+        """The principal of a key's row; raises Unauthenticated where the key has ended."""
         if row["revoked"]:
             raise Unauthenticated("the API key was revoked")
         if row["expired"]:
@@ -252,11 +293,14 @@ class Authenticator:
         # the algorithm is ours and fixed; headers that name keys or extensions are refused
         if set(header) & {"crit", "jku", "jwk", "x5u", "x5c"} or header.get("alg") != "EdDSA":
             raise Unauthenticated("the token is not valid")
-        if header.get("kid") == self._keys.session.kid:
-            claims = self._verify(token, self._keys.session, "opstac")
-            return await self._user(claims["sub"])
-        if header.get("kid") == self._keys.worker.kid:
+        kid = header.get("kid")
+        if kid == self._keys.worker.kid:
             return await self._worker(self._verify(token, self._keys.worker, "worker"))
+        if isinstance(kid, str) and (key := self._keys.session_of(kid)) is not None:
+            claims = self._verify(token, key, AUDIENCE)
+            if "key" in claims:
+                return await self._exchanged_key(claims, kid)
+            return await self._user(claims, kid)
         raise Unauthenticated("the token is not valid")
 
     def _verify(self, token: str, key: SigningKey | VerifyingKey, audience: str) -> dict[str, Any]:
@@ -275,14 +319,28 @@ class Authenticator:
         except jwt.InvalidTokenError:
             raise Unauthenticated("the token is not valid") from None
 
-    async def _user(self, subject: str) -> Principal:
+    async def _user(self, claims: dict[str, Any], kid: str) -> Principal:
         try:
-            user = UUID(subject)
+            user = UUID(claims["sub"])
         except ValueError:
             raise Unauthenticated("the token is not valid") from None
-        row = await self._one(sql.user, user=user)
+        row = await self._one(sql.user, user=user, sign_in=str(claims.get("sid")))
         if row is None or row["disabled"]:
             raise Unauthenticated("the user is unknown or disabled")
+        self._refuse_old(row, kid)
+        if row["ended"]:
+            raise Unauthenticated("you were signed out; sign in again")
+        return self._person(row)
+
+    async def user(self, user_id: str) -> Principal:
+        """The principal of a person who was known by something else than a token."""
+        row = await self._one(sql.user, user=UUID(user_id), sign_in=None)
+        if row is None or row["disabled"]:
+            raise Unauthenticated("the user is unknown or disabled")
+        return self._person(row)
+
+    @staticmethod
+    def _person(row: dict[str, Any]) -> Principal:
         role = row["role"]
         scopes = ROLE_SCOPES[role] if role else NO_ORGANIZATION_SCOPES
         if row["operator"]:
@@ -290,8 +348,9 @@ class Authenticator:
             scopes |= OPERATOR_SCOPES if role else OPERATOR_SCOPES | {"billing:*"}
         return Principal(
             kind="user",
-            id=str(user),
-            user_id=str(user),
+            id=str(row["id"]),
+            user_id=str(row["id"]),
+            role=role,
             organization_id=row["organization_id"],
             scopes=scopes,
             projects=row["projects"] if role else {},

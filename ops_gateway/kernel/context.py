@@ -38,6 +38,7 @@ class Principal:
     scopes: frozenset[str] = frozenset()
     projects: Mapping[str, str] | None = field(default_factory=dict[str, str])
     project_role: str = "viewer"
+    role: str | None = None
     slot: str | None = None
     user_id: str | None = None
     email: str | None = None

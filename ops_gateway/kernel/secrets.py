@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
@@ -19,6 +20,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 _NONCE = 12  # bytes
+_SESSION_KID = re.compile(r"session-([1-9][0-9]{0,5})")
+_KEPT_GENERATIONS = 8
 
 
 @dataclass(frozen=True)
@@ -58,26 +61,30 @@ class VerifyingKey:
 class PublicKeys:
     """What a service needs to know callers and tile tokens by, and no more."""
 
-    session: VerifyingKey
+    sessions: tuple[VerifyingKey, ...]
     worker: VerifyingKey
     tile: VerifyingKey
 
+    def session_of(self, kid: str) -> VerifyingKey | None:
+        """The key that a session token names, where it is one of ours."""
+        return next((key for key in self.sessions if key.kid == kid), None)
+
     def text(self) -> str:
         """As OPSTAC_VERIFY_KEYS holds them: `kid:hex`, comma-separated."""
-        keys = (self.session, self.worker, self.tile)
+        keys = (*self.sessions, self.worker, self.tile)
         return ",".join(f"{key.kid}:{key.public_bytes().hex()}" for key in keys)
 
     @classmethod
     def parse(cls, text: str) -> PublicKeys:
         """The keys of a text; raises ValueError where one is missing or malformed."""
-        found: dict[str, VerifyingKey] = {}
+        found: dict[str, list[VerifyingKey]] = {"session": [], "worker": [], "tile": []}
         for part in text.split(","):
             kid, _, number = part.strip().partition(":")
             key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(number))
-            found[kid.rpartition("-")[0]] = VerifyingKey(kid, key)
-        if not {"session", "worker", "tile"} <= found.keys():
+            found.setdefault(kid.rpartition("-")[0], []).append(VerifyingKey(kid, key))
+        if not (found["session"] and found["worker"] and found["tile"]):
             raise ValueError("the keys for sessions, workers and tiles are needed")
-        return cls(found["session"], found["worker"], found["tile"])
+        return cls(tuple(found["session"]), found["worker"][0], found["tile"][0])
 
 
 class Keys:
@@ -88,19 +95,43 @@ class Keys:
         if len(master) < 32:
             raise ValueError("the master secret must have at least 32 bytes")
         self._master = master
-        self.session = self._signing("session")
+        self._sessions: dict[int, SigningKey] = {}
         self.worker = self._signing("worker")
         self.tile = self._signing("tile")
         self.chain = self._signing("chain")
         self.storage = self._derive("storage")
         self.paging = self._derive("paging")
+        self.forms = self._derive("forms")
         self._places = AESGCM(self._derive("places"))
         self._box = Fernet(base64.urlsafe_b64encode(self._derive("answers")))
 
-    def public(self) -> PublicKeys:
-        """The halves that verify, for a service that must not sign."""
-        pairs = (self.session, self.worker, self.tile)
-        return PublicKeys(*(VerifyingKey(pair.kid, pair.public) for pair in pairs))
+    def session(self, generation: int = 1) -> SigningKey:
+        """The key of session tokens of a generation, 1 to 999,999."""
+        if (key := self._sessions.get(generation)) is None:
+            if len(self._sessions) >= _KEPT_GENERATIONS:
+                self._sessions.clear()
+            # the first has the purpose's name alone, as all keys that never change
+            purpose = "session" if generation == 1 else f"session-{generation}"
+            private = Ed25519PrivateKey.from_private_bytes(self._derive(purpose))
+            key = self._sessions[generation] = SigningKey(f"session-{generation}", private)
+        return key
+
+    def session_of(self, kid: str) -> SigningKey | None:
+        """The key that a session token names; whether its generation still holds is not asked."""
+        found = _SESSION_KID.fullmatch(kid)
+        return self.session(int(found[1])) if found else None
+
+    def public(self, generation: int = 1) -> PublicKeys:
+        """The halves that verify, for a service that must not sign.
+
+        Those of sessions are three: a service goes on with them over the next rotation.
+        """
+        pairs = [self.session(g) for g in range(max(1, generation - 1), generation + 2)]
+        return PublicKeys(
+            tuple(VerifyingKey(pair.kid, pair.public) for pair in pairs),
+            VerifyingKey(self.worker.kid, self.worker.public),
+            VerifyingKey(self.tile.kid, self.tile.public),
+        )
 
     def _derive(self, purpose: str) -> bytes:
         return HKDF(

@@ -27,7 +27,13 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _TOKEN = re.compile(r"(/api/v1/renders|/share)/[^/]+")
 CLIENT_GONE = 499  # for the log and the figures: there was nobody to answer
 EXPOSED = "Retry-After, WWW-Authenticate, X-Request-Id"
-OPEN_PATHS = ("/livez", "/readyz", "/healthz", "/storage/", "/static/", "/problems/")
+_REALM = "/realms/public/protocol/openid-connect/"
+# nothing is asked of a credential here: who holds one that has expired comes for another
+OPEN_PATHS = (
+    "/livez", "/readyz", "/healthz", "/storage/", "/static/", "/problems/",
+    f"{_REALM}token", f"{_REALM}auth", f"{_REALM}certs", f"{_REALM}revoke", f"{_REALM}logout",
+    "/realms/public/.well-known/",
+)  # fmt: skip
 
 
 def problem_response(

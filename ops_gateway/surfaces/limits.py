@@ -44,6 +44,10 @@ class RateLimiter:
             buckets.append(("key", principal.id, principal.rate_limit))
         return self._count(buckets)
 
+    def count_public(self, address: str) -> None:
+        """Count one call that anybody may make and no operation stands for. Raises RateLimited."""
+        self._count([("public", network(address), self.limits.public)])
+
     def count_read(self, principal: Principal, address: str) -> None:
         """Count one search, tile or file, which no operation stands for. Raises RateLimited.
 

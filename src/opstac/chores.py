@@ -61,21 +61,6 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
         async with system.connection() as connection:
             await connection.execute(query.encode())
 
-    async def expire_uploads() -> None:
-        await statement(sql.expire_uploads)
-
-    async def sweep_outputs() -> None:
-        await statement(sql.sweep_outputs)
-
-    async def forget_keys() -> None:
-        await statement(sql.forget_keys)
-
-    async def keep_partitions() -> None:
-        await statement(sql.keep_partitions)
-
-    async def sweep_logs() -> None:
-        await statement(sql.sweep_logs)
-
     async def sweep_messages() -> None:
         await statement(sql.sweep_notifications)
         await statement(sql.sweep_mails)
@@ -101,7 +86,7 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
             await keep_slots(connection)
 
     return [
-        Chore("expire uploads", 60, expire_uploads),
+        Chore("expire uploads", 60, partial(statement, sql.expire_uploads)),
         Chore(
             "dispatch waiting jobs", 10, partial(jobs.dispatch_waiting, platform.pipeline, system)
         ),
@@ -109,10 +94,11 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
         Chore("expire items", 3600, expire_items),
         Chore("draw pictures", 20, partial(draw_pictures, platform, system)),
         Chore("rebuild documents", 10, partial(rebuild_documents, platform, system)),
-        Chore("forget idempotency keys", 3600, forget_keys),
-        Chore("keep partitions", 6 * 3600, keep_partitions),
-        Chore("sweep outputs", 3600, sweep_outputs),
-        Chore("sweep logs of saved searches", 60, sweep_logs),
+        Chore("forget idempotency keys", 3600, partial(statement, sql.forget_keys)),
+        Chore("forget sign-ins", 3600, partial(statement, sql.forget_sign_ins)),
+        Chore("keep partitions", 6 * 3600, partial(statement, sql.keep_partitions)),
+        Chore("sweep outputs", 3600, partial(statement, sql.sweep_outputs)),
+        Chore("sweep logs of saved searches", 60, partial(statement, sql.sweep_logs)),
         Chore("sweep notifications and mails", 3600, sweep_messages),
         Chore("sweep renders", 600, sweep_renders),
         Chore("remove items", 5, partial(removals.sweep, platform.pipeline, system)),

@@ -46,6 +46,15 @@ on conflict (object_path) do nothing;
 delete from idempotency_key
 where ctid = any (array(select ctid from idempotency_key where expires_at < now() limit 5000));
 
+-- name: forget_sign_ins
+-- What has expired for an hour; a family goes with its refresh tokens when no token of it can hold.
+with families as (delete from sign_in where expires_at < now() - interval '1 hour'),
+tokens as (delete from refresh_token where expires_at < now() - interval '1 day'),
+browsers as (delete from browser_session where expires_at < now()),
+devices as (delete from device_grant where expires_at < now() - interval '1 hour'),
+codes as (delete from authorization_code where expires_at < now() - interval '1 day')
+delete from sign_in_attempt where begun_at < now() - interval '1 day';
+
 -- name: keep_partitions
 select keep_partitions();
 

@@ -33,6 +33,7 @@ COMMANDS = (
     "worker-token",
     "dask-worker",
     "webhook-secret",
+    "user",
     "keys",
     "docs",
     "db",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from db.listen import Listener
@@ -22,6 +23,11 @@ from db.queries import queries
 from ops_gateway import domains
 from ops_gateway.app import create_app, health_app
 from ops_gateway.domains import uploads
+from ops_gateway.identity.clients import parse_clients
+from ops_gateway.identity.forms import Forms
+from ops_gateway.identity.server import Server as IdentityServer
+from ops_gateway.identity.store import Store as IdentityStore
+from ops_gateway.identity.tokens import Tokens
 from ops_gateway.kernel.authenticate import Authenticator
 from ops_gateway.kernel.pipeline import Pipeline
 from ops_gateway.kernel.secrets import Keys, PublicKeys
@@ -35,8 +41,10 @@ from ops_gateway.surfaces import (
     astra,
     job_outputs,
     notifications,
+    oidc,
     pages,
     provider,
+    sign_in,
     storage,
     stripe,
 )
@@ -111,6 +119,7 @@ class Platform:
     metrics: Metrics
     limiter: RateLimiter
     app: ASGIApp
+    identity: IdentityServer | None = None
 
 
 class Dispatch:
@@ -301,6 +310,8 @@ async def embedded(
         }
         people = Listener(settings.dsn, notifications.CHANNEL)
         stack.push_async_callback(people.close)
+        if "gateway" in wanted:
+            platform = replace(platform, identity=await identity_server(platform, stack))
         gateway = (
             gateway_app(platform, checks, draining, people)
             if "gateway" in wanted
@@ -395,6 +406,20 @@ def card_provider(settings: Settings) -> StripeCards | None:
     )
 
 
+async def identity_server(platform: Platform, stack: AsyncExitStack) -> IdentityServer:
+    """Who people are, kept by a database role that reaches no tenant's table."""
+    settings = platform.settings
+    pool = await stack.enter_async_context(
+        make_pool(settings.dsn, "opstac_identity", min_size=1, max_size=4)
+    )
+    store = IdentityStore(pool)
+    return IdentityServer(
+        store,
+        Tokens(store, platform.keys, settings.issuer),
+        registered=parse_clients(settings.oauth_clients),
+    )
+
+
 def gateway_app(
     platform: Platform, checks: dict[str, Any], draining: Callable[[], bool], people: Listener
 ) -> ASGIApp:
@@ -422,9 +447,27 @@ def gateway_app(
                 )
             ),
             *stripe.routes(platform.pipeline),
+            *identity_routes(platform),
             *pages.routes(),
         ],
     )
+
+
+def identity_routes(platform: Platform) -> list[BaseRoute]:
+    """Tokens, and the pages where people sign in and approve."""
+    server, limiter = platform.identity, platform.limiter
+    assert server is not None
+    return [
+        *oidc.routes(server, platform.authenticator, platform.keys, limiter),
+        *sign_in.routes(
+            server,
+            platform.authenticator,
+            platform.pipeline,
+            limiter,
+            Forms(platform.keys.forms),
+            open_to_all=platform.settings.sign_up == "open",
+        ),
+    ]
 
 
 async def ping(pool: Pool) -> None:

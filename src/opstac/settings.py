@@ -51,6 +51,8 @@ class Settings:
     stripe_key: str | None = field(default=None, repr=False)
     stripe_webhook_secret: str | None = field(default=None, repr=False)
     stripe_api_base: str | None = None
+    sign_up: str = v.SIGN_UP.default
+    oauth_clients: str = v.OAUTH_CLIENTS.default
     limits: Limits = field(default_factory=lambda: read_limits({}))
 
 
@@ -72,7 +74,7 @@ def read(
         master_secret=master_secret(environ, home) if signs else b"",
         verify_keys=v.VERIFY_KEYS.text(environ),
         public_url=v.PUBLIC_URL.text(environ),
-        issuer=v.ISSUER.text(environ),
+        issuer=issuer(environ),
         host=v.HOST.text(environ),
         port=v.PORT.number(environ),
         metrics_port=v.METRICS_PORT.number(environ) or None,
@@ -99,8 +101,17 @@ def read(
         stripe_key=v.STRIPE_KEY.text(environ),
         stripe_webhook_secret=v.STRIPE_WEBHOOK_SECRET.text(environ),
         stripe_api_base=v.STRIPE_API_BASE.text(environ),
+        sign_up=v.SIGN_UP.text(environ),
+        oauth_clients=v.OAUTH_CLIENTS.text(environ),
         limits=read_limits(environ),
     )
+
+
+def issuer(environ: Mapping[str, str]) -> str:
+    """OPSTAC_ISSUER, else the realm as discovery names it where the public URL is known."""
+    public_url = v.PUBLIC_URL.text(environ)
+    realm = f"{public_url.rstrip('/')}/realms/public" if public_url else v.ISSUER.default
+    return environ.get(v.ISSUER.name) or realm
 
 
 def read_limits(environ: Mapping[str, str]) -> Limits:

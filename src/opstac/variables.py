@@ -119,7 +119,24 @@ METRICS_PORT = Variable(
 POOL_SIZE = Variable(
     "OPSTAC_POOL_SIZE", 12, "Database connections of a server process for operations."
 )
-ISSUER = Variable("OPSTAC_ISSUER", "opstac", "Issuer of session and job tokens.")
+ISSUER = Variable(
+    "OPSTAC_ISSUER",
+    "opstac",
+    "Issuer (`iss`) of session and job tokens.",
+    "`/realms/public` of `OPSTAC_PUBLIC_URL`, else `opstac`",
+)
+SIGN_UP = Variable(
+    "OPSTAC_SIGN_UP",
+    "invited",
+    "Who may make an account by the sign-up page: `open` for everybody, `invited` for people with "
+    "an invitation to an organisation.",
+)
+OAUTH_CLIENTS = Variable(
+    "OPSTAC_OAUTH_CLIENTS",
+    "",
+    "Web applications that people may sign in to with their account here, as "
+    "`id=https://app.example/callback;…`; several addresses of one are separated by spaces.",
+)
 LOG_LEVEL = Variable(
     "OPSTAC_LOG_LEVEL", "INFO", "How much is logged; `opstac demo` logs ERROR where it is not set."
 )
@@ -287,6 +304,7 @@ GROUPS: dict[str, tuple[Variable[object], ...]] = {
         HOST, PORT, SHARE_PORT, PUBLIC_URL, TRUSTED_PROXY, METRICS_PORT, POOL_SIZE, ISSUER,
         LOG_LEVEL,
     ),
+    "Signing in": (SIGN_UP, OAUTH_CLIENTS),
     "Tiles": (
         TILE_THREADS, TILE_SECONDS, TILE_WAIT_SECONDS, TILE_MEMORY_MB, RASTER_HOSTS, RASTER_ALLOW,
     ),

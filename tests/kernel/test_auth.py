@@ -55,7 +55,7 @@ def claims(trial, **changes):
 
 
 def signed(trial, *, key=None, headers=None, **changes):
-    session = trial.api.platform.keys.session
+    session = trial.api.platform.keys.session()
     headers = {"kid": session.kid, **(headers or {})}
     return jwt.encode(claims(trial, **changes), key or session.private, "EdDSA", headers=headers)
 
@@ -84,10 +84,12 @@ async def test_nobody_gets_in_without_a_credential(trial):
 async def test_another_algorithm_never_holds(trial, algorithm):
     keys = trial.api.platform.keys
     content = (
-        part({"alg": algorithm, "typ": "JWT", "kid": keys.session.kid}) + "." + part(claims(trial))
+        part({"alg": algorithm, "typ": "JWT", "kid": keys.session().kid})
+        + "."
+        + part(claims(trial))
     )
     # an HMAC keyed by the public key is the classic confusion
-    forged = hmac.new(keys.session.public_bytes(), content.encode(), hashlib.sha256).digest()
+    forged = hmac.new(keys.session().public_bytes(), content.encode(), hashlib.sha256).digest()
     for signature in ("", base64.urlsafe_b64encode(forged).rstrip(b"=").decode()):
         await refused(trial, bearer(f"{content}.{signature}"))
 
@@ -422,9 +424,9 @@ async def test_a_session_key_signs_no_worker_and_a_worker_key_no_session(trial):
             org=trial.organization_id,
             epoch=2,
         ),
-        keys.session.private,
+        keys.session().private,
         "EdDSA",
-        headers={"kid": keys.session.kid},
+        headers={"kid": keys.session().kid},
     )
     await refused(trial, bearer(as_worker))
     as_session = jwt.encode(

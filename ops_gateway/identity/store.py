@@ -1,0 +1,269 @@
+"""What is kept of people, sign-ins and waiting devices. Secrets are kept as digests only.
+
+The pool acts as role opstac_identity, which reaches these tables and no tenant's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from datetime import datetime
+from typing import Any
+
+from db.pool import Pool
+from db.queries import queries
+from ops_gateway.kernel.authenticate import key_parts
+from ops_gateway.kernel.ids import new_id
+
+sql = queries(__file__)
+Row = dict[str, Any]
+
+REFRESH_SECONDS = 1800
+SIGN_IN_SECONDS = 30 * 86400  # a family of tokens ends by then, however often it was refreshed
+SESSION_SECONDS = 12 * 3600
+DEVICE_SECONDS = 600
+CODE_SECONDS = 60
+INTERVAL_SECONDS = 5
+USER_CODE_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels: no words; nothing that looks alike
+
+
+def digest(secret: str) -> bytes:
+    """What is kept of a secret of 256 random bits: a fast hash is right for those."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+class Store:
+    """Every question and change, one statement or one transaction each."""
+
+    def __init__(self, pool: Pool) -> None:
+        """`pool`: of role opstac_identity."""
+        self._pool = pool
+
+    async def _row(self, query: Any, **params: Any) -> Row | None:
+        async with self._pool.connection() as connection:
+            return await (await connection.execute(query, params)).fetchone()
+
+    async def _do(self, *statements: tuple[Any, Row]) -> None:
+        async with self._pool.connection() as connection, connection.transaction():
+            for query, params in statements:
+                await connection.execute(query, params)
+
+    # ---------------------------------------------------------------- people
+
+    async def account(self, email: str) -> Row | None:
+        """The person of an e-mail address with the kept hash, or None."""
+        return await self._row(sql.account, email=email)
+
+    async def person(self, user_id: str) -> Row | None:
+        """A person by id."""
+        return await self._row(sql.person, user=user_id)
+
+    async def add_person(self, email: str, name: str | None, hashed: str | None) -> str | None:
+        """A new person's id; None where the address is taken."""
+        async with self._pool.connection() as connection, connection.transaction():
+            query = await connection.execute(sql.add_person, {"email": email, "name": name})
+            row = await query.fetchone()
+            if row is None:
+                return None
+            if hashed is not None:
+                await connection.execute(sql.set_password, {"user": row["id"], "hash": hashed})
+            return row["id"]
+
+    async def set_password(self, user_id: str, hashed: str) -> None:
+        """A new password; whoever was signed in with the old one is signed out everywhere."""
+        who = {"user": user_id}
+        await self._do(
+            (sql.set_password, {"user": user_id, "hash": hashed}),
+            (sql.end_sign_ins, who),
+            (sql.end_sessions, who),
+        )
+
+    async def rehash(self, user_id: str, hashed: str) -> None:
+        """The same password in a stronger hash."""
+        await self._do((sql.set_password, {"user": user_id, "hash": hashed}))
+
+    async def person_elsewhere(self, issuer: str, subject: str) -> str | None:
+        """Who somebody of another provider is here."""
+        row = await self._row(sql.identity, issuer=issuer, subject=subject)
+        return row["user_id"] if row else None
+
+    async def add_identity(self, issuer: str, subject: str, user_id: str) -> str:
+        """Remember who somebody of another provider is; the first who says so stays."""
+        row = await self._row(sql.add_identity, issuer=issuer, subject=subject, user=user_id)
+        assert row is not None
+        return row["user_id"]
+
+    # ---------------------------------------------------------------- failures
+
+    async def failures(self, kind: str, who: str, seconds: int) -> int:
+        """How often it failed in the running window."""
+        row = await self._row(sql.failures, kind=kind, who=who, seconds=seconds)
+        return row["count"] if row else 0
+
+    async def failed(self, kind: str, who: str, seconds: int) -> int:
+        """Count one failure; how many there are."""
+        row = await self._row(sql.failed, kind=kind, who=who, seconds=seconds)
+        assert row is not None
+        return row["count"]
+
+    async def forgive(self, kind: str, who: str) -> None:
+        """Forget the failures."""
+        await self._do((sql.forgive, {"kind": kind, "who": who}))
+
+    # ---------------------------------------------------------------- families of tokens
+
+    async def begin_sign_in(
+        self, user_id: str, client_id: str, scope: str, authenticated_at: datetime
+    ) -> str:
+        """A new family's id."""
+        sign_in = new_id("si")
+        await self._do(
+            (
+                sql.begin_sign_in,
+                {
+                    "id": sign_in,
+                    "user": user_id,
+                    "client": client_id,
+                    "scope": scope,
+                    "authenticated_at": authenticated_at,
+                    "seconds": SIGN_IN_SECONDS,
+                },
+            )
+        )
+        return sign_in
+
+    async def add_refresh_token(self, sign_in: str) -> str:
+        """A new refresh token of a family."""
+        token = secrets.token_urlsafe(32)
+        row = {"digest": digest(token), "sign_in": sign_in, "seconds": REFRESH_SECONDS}
+        await self._do((sql.add_refresh_token, row))
+        return token
+
+    async def refresh_token(self, token: str) -> Row | None:
+        """A refresh token's family and state."""
+        return await self._row(sql.refresh_token, digest=digest(token))
+
+    async def use_refresh_token(self, token: str) -> bool:
+        """Use it up; false where somebody else just did."""
+        return await self._row(sql.use_refresh_token, digest=digest(token)) is not None
+
+    async def end_sign_in(self, sign_in: str) -> None:
+        """No token of the family holds any more."""
+        await self._do((sql.end_sign_in, {"sign_in": sign_in}))
+
+    # ---------------------------------------------------------------- devices
+
+    async def add_device(
+        self, client_id: str, scope: str, challenge: str, address: str
+    ) -> tuple[str, str]:
+        """A device that waits: (device code, user code)."""
+        code = secrets.token_urlsafe(32)
+        while True:
+            letters = "".join(secrets.choice(USER_CODE_LETTERS) for _ in range(8))
+            row = await self._row(
+                sql.add_device,
+                digest=digest(code),
+                user_code=letters,
+                client=client_id,
+                scope=scope,
+                challenge=challenge,
+                address=address,
+                interval=INTERVAL_SECONDS,
+                seconds=DEVICE_SECONDS,
+            )
+            if row is not None:
+                return code, f"{letters[:4]}-{letters[4:]}"
+
+    async def device(self, code: str) -> Row | None:
+        """A waiting device by its own code."""
+        return await self._row(sql.device, digest=digest(code))
+
+    async def poll_device(self, code: str) -> bool:
+        """Note a poll; true where it came too soon."""
+        row = await self._row(sql.poll_device, digest=digest(code))
+        return bool(row and row["early"])
+
+    async def exchange_device(self, code: str) -> bool:
+        """Use the approval up; false where it was used already."""
+        return await self._row(sql.exchange_device, digest=digest(code)) is not None
+
+    async def device_by_code(self, user_code: str) -> Row | None:
+        """A waiting device by the code its person reads."""
+        return await self._row(sql.device_by_code, user_code=plain_code(user_code))
+
+    async def decide_device(self, user_code: str, user_id: str, *, approve: bool) -> bool:
+        """Approve or deny; false where it does not wait any more."""
+        row = await self._row(
+            sql.decide_device, user_code=plain_code(user_code), user=user_id, approve=approve
+        )
+        return row is not None
+
+    # ---------------------------------------------------------------- authorization codes
+
+    async def add_code(self, **fields: Any) -> str:
+        """A code for a redirect.
+
+        `fields`: client, redirect_uri, scope, nonce, challenge, user, authenticated_at.
+        """
+        code = secrets.token_urlsafe(32)
+        await self._do((sql.add_code, {"digest": digest(code), "seconds": CODE_SECONDS, **fields}))
+        return code
+
+    async def code(self, code: str) -> Row | None:
+        """What a code stands for."""
+        return await self._row(sql.code, digest=digest(code))
+
+    async def use_code(self, code: str) -> bool:
+        """Use it up; false where it was used already."""
+        return await self._row(sql.use_code, digest=digest(code)) is not None
+
+    async def note_code_sign_in(self, code: str, sign_in: str) -> None:
+        """Which family a code began."""
+        await self._do((sql.note_code_sign_in, {"digest": digest(code), "sign_in": sign_in}))
+
+    # ---------------------------------------------------------------- browsers
+
+    async def open_session(self, user_id: str) -> str:
+        """A browser's cookie for a person who has just signed in."""
+        token = secrets.token_urlsafe(32)
+        await self._do(
+            (
+                sql.open_session,
+                {"digest": digest(token), "user": user_id, "seconds": SESSION_SECONDS},
+            )
+        )
+        return token
+
+    async def session(self, token: str) -> Row | None:
+        """Who a cookie belongs to, while it holds."""
+        return await self._row(sql.session, digest=digest(token))
+
+    async def close_session(self, token: str) -> None:
+        """The cookie holds no more."""
+        await self._do((sql.close_session, {"digest": digest(token)}))
+
+    # ---------------------------------------------------------------- keys
+
+    async def key_of(self, secret: str) -> Row | None:
+        """`id` and `lookup` of the live API key a text is, or None."""
+        if (parts := key_parts(secret)) is None:
+            return None
+        row = await self._row(sql.key, lookup=parts[0])
+        known = bytes(row["secret_sha256"]) if row else bytes(32)
+        if not hmac.compare_digest(digest(parts[1]), known) or row is None:
+            return None
+        if row["revoked"] or row["expired"]:
+            return None
+        return {"id": row["id"], "lookup": parts[0]}
+
+    async def generation(self) -> int:
+        """Which session key signs now."""
+        row = await self._row(sql.generation)
+        assert row is not None
+        return row["generation"]
+
+
+def plain_code(user_code: str) -> str:
+    """A typed code without what people put between its letters."""
+    return "".join(letter for letter in user_code.upper() if letter in USER_CODE_LETTERS)

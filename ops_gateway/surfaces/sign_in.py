@@ -1,0 +1,296 @@
+"""The pages where people sign in, sign up and see to their account. They need no JavaScript.
+
+/sign-in  /sign-up  /sign-out  /account  /account/password  /account/organization
+"""
+
+from __future__ import annotations
+
+import re
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from ops_gateway.domains.organizations_invitations import invitation_of
+from ops_gateway.identity import forms, passwords
+from ops_gateway.identity.grants import Locked, person_by_password
+from ops_gateway.identity.server import Server
+from ops_gateway.kernel.answers import Call
+from ops_gateway.kernel.authenticate import Authenticator
+from ops_gateway.kernel.errors import OpError
+from ops_gateway.kernel.pipeline import Pipeline
+from ops_gateway.surfaces import approvals
+from ops_gateway.surfaces.browser import Browser, Visitor, go_to, set_cookie, sign_in_first
+from ops_gateway.surfaces.limits import RateLimiter, client_address
+
+HOME = "/account"
+BUSY = "Many people are signing in just now; try again in a few seconds."
+_EMAIL = re.compile(r"[^@\s\"'<>(),:;\[\]\\]{1,64}@[A-Za-z0-9.-]{1,255}")
+_INVITATION = re.compile(r"/invitations/([A-Za-z0-9_-]{20,100})")
+
+
+def routes(
+    server: Server,
+    authenticator: Authenticator,
+    pipeline: Pipeline,
+    limiter: RateLimiter,
+    keys: forms.Forms,
+    *,
+    open_to_all: bool,
+) -> list[BaseRoute]:
+    """The account pages and those where something is approved.
+
+    Args:
+        open_to_all: anybody may make an account; else who has an invitation.
+    """
+    browser = Browser(server.store, keys)
+    pages = Pages(browser, authenticator, pipeline, limiter, open_to_all=open_to_all)
+    return [
+        Route("/sign-in", pages.sign_in, methods=["GET"]),
+        Route("/sign-in", pages.signed_in, methods=["POST"]),
+        Route("/sign-up", pages.sign_up, methods=["GET"]),
+        Route("/sign-up", pages.signed_up, methods=["POST"]),
+        Route("/sign-out", pages.sign_out, methods=["POST"]),
+        Route("/account", pages.account, methods=["GET"]),
+        Route("/account/password", pages.password, methods=["POST"]),
+        Route("/account/organization", pages.organization, methods=["POST"]),
+        *approvals.routes(server, browser, authenticator, pipeline),
+    ]
+
+
+class Pages:
+    """The account pages."""
+
+    def __init__(
+        self,
+        browser: Browser,
+        authenticator: Authenticator,
+        pipeline: Pipeline,
+        limiter: RateLimiter,
+        *,
+        open_to_all: bool,
+    ) -> None:
+        self._browser = browser
+        self._store = browser.store
+        self._authenticator = authenticator
+        self._pipeline = pipeline
+        self._limiter = limiter
+        self._open = open_to_all
+
+    async def sign_in(self, request: Request) -> Response:
+        """The form."""
+        visitor = await self._browser.visitor(request)
+        return self._sign_in(request, visitor, next_of(request.query_params.get("next")))
+
+    def _sign_in(
+        self, request: Request, visitor: Visitor, onward: str, status: int = 200, **values: str
+    ) -> Response:
+        return self._browser.page(
+            request,
+            visitor,
+            "sign_in.html",
+            "Sign in",
+            status=status,
+            next=onward,
+            can_sign_up=self._open or bool(_INVITATION.fullmatch(onward)),
+            **values,
+        )
+
+    async def signed_in(self, request: Request) -> Response:
+        """Look at the password; a new cookie for who has it."""
+        visitor = await self._browser.visitor(request)
+        try:
+            fields = await self._browser.fields(request, visitor)
+        except forms.BadForm as error:
+            return self._browser.refused(request, visitor, error)
+        onward, email = next_of(fields.get("next")), fields.get("email", "")
+        address = client_address(request.scope)
+        try:
+            found = await person_by_password(
+                self._store, email, fields.get("password", ""), address
+            )
+        except Locked as error:
+            return self._sign_in(request, visitor, onward, 429, error=str(error), email=email)
+        except passwords.Busy:
+            return self._sign_in(request, visitor, onward, 503, error=BUSY, email=email)
+        if found is None:
+            wrong = "The e-mail address or the password is wrong."
+            return self._sign_in(request, visitor, onward, 403, error=wrong, email=email)
+        return await self._enter(request, visitor, found["id"], onward)
+
+    async def _enter(
+        self, request: Request, visitor: Visitor, user_id: str, onward: str
+    ) -> Response:
+        """A new session with a new cookie: one that somebody planted before is worth nothing."""
+        if visitor.person is not None:
+            await self._store.close_session(visitor.cookie)
+        response = go_to(onward)
+        set_cookie(request, response, await self._store.open_session(user_id))
+        return response
+
+    async def sign_up(self, request: Request) -> Response:
+        """The form, for everybody or for whoever comes from an invitation."""
+        visitor = await self._browser.visitor(request)
+        onward = next_of(request.query_params.get("next"))
+        invited = await self._invited(onward)
+        return self._sign_up(request, visitor, onward, email=invited or "", invited=bool(invited))
+
+    def _sign_up(
+        self,
+        request: Request,
+        visitor: Visitor,
+        onward: str,
+        status: int = 200,
+        *,
+        email: str = "",
+        invited: bool = False,
+        error: str = "",
+        name: str = "",
+    ) -> Response:
+        if not self._open and not invited:
+            closed = "Accounts are made by invitation here. Ask somebody of your organisation."
+            return self._browser.page(
+                request, visitor, "message.html", "Make an account", status=403, error=closed
+            )
+        return self._browser.page(
+            request,
+            visitor,
+            "sign_up.html",
+            "Make an account",
+            status=status,
+            next=onward,
+            email=email,
+            name=name,
+            invited=invited,
+            error=error,
+        )
+
+    async def _invited(self, onward: str) -> str | None:
+        """The address that an invitation was sent to, where the way on leads to one that holds."""
+        match = _INVITATION.fullmatch(onward)
+        found = await invitation_of(self._pipeline, match[1]) if match else None
+        return found.email if found is not None and found.state == "pending" else None
+
+    async def signed_up(self, request: Request) -> Response:
+        """Make the account and sign in."""
+        visitor = await self._browser.visitor(request)
+        try:
+            fields = await self._browser.fields(request, visitor)
+        except forms.BadForm as error:
+            return self._browser.refused(request, visitor, error)
+        self._limiter.count_public(client_address(request.scope))
+        onward = next_of(fields.get("next"))
+        invited = await self._invited(onward)
+        email = (invited or fields.get("email", "")).strip().casefold()
+        name, password = fields.get("name", "").strip()[:200], fields.get("password", "")
+        again = {"email": email, "name": name, "invited": bool(invited)}
+        if not self._open and invited is None:
+            return self._sign_up(request, visitor, onward)
+        if not _EMAIL.fullmatch(email):
+            return self._sign_up(
+                request, visitor, onward, 422, **again, error="That is no e-mail address."
+            )
+        if (wrong := passwords.fault(password, email=email)) is not None:
+            words = wrong[0].upper() + wrong[1:] + "."
+            return self._sign_up(request, visitor, onward, 422, **again, error=words)
+        try:
+            hashed = await anyio.to_thread.run_sync(passwords.hashed, password)
+        except passwords.Busy:
+            return self._sign_up(request, visitor, onward, 503, **again, error=BUSY)
+        user_id = await self._store.add_person(email, name or None, hashed)
+        if user_id is None:
+            taken = "There is an account with this address; sign in with it."
+            return self._sign_up(request, visitor, onward, 409, **again, error=taken)
+        return await self._enter(request, visitor, user_id, onward)
+
+    async def sign_out(self, request: Request) -> Response:
+        """End the browser's session."""
+        visitor = await self._browser.visitor(request)
+        try:
+            await self._browser.fields(request, visitor)
+        except forms.BadForm as error:
+            return self._browser.refused(request, visitor, error)
+        await self._store.close_session(visitor.cookie)
+        return go_to("/sign-in")
+
+    async def account(self, request: Request) -> Response:
+        """Who is signed in."""
+        visitor = await self._browser.visitor(request)
+        return await self._account(request, visitor)
+
+    async def _account(
+        self, request: Request, visitor: Visitor, status: int = 200, **values: str
+    ) -> Response:
+        if visitor.person is None:
+            return sign_in_first(request)
+        principal = await self._authenticator.user(visitor.person["user_id"])
+        organization = None
+        if principal.organization_id is not None:
+            call = Call(principal, base_url=request.scope["base_url"])
+            answer = await self._pipeline.run("organizations.get", read_as({}), call)
+            organization = approvals.read_answer(answer)["organization"]["name"]
+        return self._browser.page(
+            request,
+            visitor,
+            "account.html",
+            "Your account",
+            status=status,
+            organization=organization,
+            **values,
+        )
+
+    async def password(self, request: Request) -> Response:
+        """Change the password, which ends every sign-in; the browser's goes on anew."""
+        visitor = await self._browser.visitor(request)
+        try:
+            fields = await self._browser.fields(request, visitor)
+        except forms.BadForm as error:
+            return self._browser.refused(request, visitor, error)
+        if visitor.person is None:
+            return go_to("/sign-in")
+        email = visitor.person["email"] or ""
+        try:
+            known = await person_by_password(
+                self._store, email, fields.get("current", ""), client_address(request.scope)
+            )
+            if known is None:
+                return await self._account(
+                    request, visitor, 403, error="The password you have now is another one."
+                )
+            if wrong := passwords.fault(fields.get("password", ""), email=email):
+                words = wrong[0].upper() + wrong[1:] + "."
+                return await self._account(request, visitor, 422, error=words)
+            hashed = await anyio.to_thread.run_sync(passwords.hashed, fields["password"])
+        except Locked as error:
+            return await self._account(request, visitor, 429, error=str(error))
+        except passwords.Busy:
+            return await self._account(request, visitor, 503, error=BUSY)
+        await self._store.set_password(known["id"], hashed)
+        return await self._enter(request, Visitor("", None), known["id"], HOME)
+
+    async def organization(self, request: Request) -> Response:
+        """Make an organisation, as the operation does."""
+        visitor = await self._browser.visitor(request)
+        try:
+            fields = await self._browser.fields(request, visitor)
+        except forms.BadForm as error:
+            return self._browser.refused(request, visitor, error)
+        if visitor.person is None:
+            return go_to("/sign-in")
+        principal = await self._authenticator.user(visitor.person["user_id"])
+        call = Call(principal, base_url=request.scope["base_url"])
+        try:
+            body = {"name": fields.get("name", "").strip()}
+            await self._pipeline.run("organizations.create", read_as(body), call)
+        except OpError as error:
+            return await self._account(request, visitor, error.status, error=error.detail)
+        return go_to(HOME)
+
+
+def next_of(text: str | None) -> str:
+    """Where to go on to."""
+    return forms.local_path(text, HOME)
+
+
+read_as = approvals.read_as
