@@ -146,6 +146,8 @@ async def update_item(ctx: Context, body: ItemUpdateInput) -> ItemResponse:
     assets, gone = [], []
     if body.assets is not None:
         assets, gone = external.split(body.assets, await items.assets_of(ctx, row["id"]))
+    if assets:
+        await access.require_files_may_come(ctx, row)
     if not assets and not gone and all(new[name] == row[name] for name in UPDATED):
         return item_response(row)
     await ctx.execute(sql.keep_version, id=row["id"])

@@ -210,6 +210,7 @@ async def initiate_upload(ctx: Context, body: UploadInitiate) -> UploadOutput:
         item = await access.item(ctx, body.target_item_id, "editor")
         if item["project_id"] != body.project_id:
             raise NotFound.of("item")
+        await access.require_files_may_come(ctx, item)
     if body.file_count > MAX_FILES:
         raise Invalid.at("file_count", f"a session takes at most {MAX_FILES} files")
     limit = ctx.services.options.upload_max_bytes

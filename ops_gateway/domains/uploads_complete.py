@@ -171,7 +171,9 @@ async def finish(
     drafts = [draft(file, upload) for file in done]
     source = ("upload", upload["id"])
     if upload["target_item_id"] is not None:
-        await access.item(ctx, upload["target_item_id"], "editor", lock=True)
+        target = await access.item(ctx, upload["target_item_id"], "editor", lock=True)
+        # it may have become public since the upload began
+        await access.require_files_may_come(ctx, target)
         item, assets = await add_assets(ctx, upload["target_item_id"], drafts)
     else:
         item, assets = await insert_item(ctx, item_draft(body, upload, done[0]), drafts)

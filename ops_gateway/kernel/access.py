@@ -55,13 +55,28 @@ async def target(ctx: Context, collection_id: str, *, project_id: str) -> Row:
     An editor may; where it is public that publishes them, which takes what publishing takes.
     """
     row = await collection(ctx, collection_id, "editor", project_id=project_id)
-    held = ctx.principal.role_in(row["project_id"]) or "viewer"
-    if row["public"] and ROLE_RANK[held] < ROLE_RANK[PUBLISHER]:
+    if row["public"] and not _may_publish(ctx, row["project_id"]):
         raise Forbidden(
             "what is put into a public collection is published, which takes a project admin; "
             "choose another collection"
         )
     return row
+
+
+async def require_files_may_come(ctx: Context, item: Row) -> None:
+    """Raise Forbidden where a new file of the item would be published by one who may not."""
+    if _may_publish(ctx, item["project_id"]) or item["collection_id"] is None:
+        return
+    home = await ctx.row(None, sql.collection, id=item["collection_id"])
+    if home is not None and home["public"]:
+        raise Forbidden(
+            "what is added to an item of a public collection is published, which takes a project "
+            "admin; take the item out of the collection first, or ask one"
+        )
+
+
+def _may_publish(ctx: Context, project_id: str) -> bool:
+    return ROLE_RANK[ctx.principal.role_in(project_id) or "viewer"] >= ROLE_RANK[PUBLISHER]
 
 
 async def item(ctx: Context, item_id: str, role: str = "viewer", *, lock: bool = False) -> Row:

@@ -165,6 +165,8 @@ async def test_whoever_may_not_publish_puts_nothing_into_a_public_collection(api
     upload = {"project_id": acme["project"], "file_count": 1, "total_bytes": 10}
     begun = (await api.ok("uploads.initiate", upload, as_=editor))["id"]
 
+    more = {"more": {"href": "https://files.example/more.tif"}}
+
     def doors(where: str) -> list[tuple[str, dict]]:
         to = acme[where]
         return [
@@ -177,6 +179,8 @@ async def test_whoever_may_not_publish_puts_nothing_into_a_public_collection(api
                 {"project_id": acme["project"], "collection_id": to, "items": [import_]},
             ),
             ("uploads.initiate", {**upload, "target_collection_id": to}),
+            ("uploads.initiate", {**upload, "target_item_id": acme[f"{where}_item"]}),
+            ("items.update", {"item_id": acme[f"{where}_item"], "assets": more}),
             (
                 "processing.create",
                 {
@@ -205,13 +209,21 @@ async def test_whoever_may_not_publish_puts_nothing_into_a_public_collection(api
             headers={"Authorization": f"Bearer {editor.token}"},
         )
         assert answer.status_code == 403, (path, answer.text)
-    assert ids(await api.client.get("/assets/stac/search?collections=doors-open")) == {
-        acme["open_item"]
-    }
+    answer = await api.client.patch(
+        f"/assets/stac/collections/doors-open/items/{acme['open_item']}",
+        json={"assets": more},
+        headers={"Authorization": f"Bearer {editor.token}"},
+    )
+    assert answer.status_code == 403, answer.text
+    found = await api.client.get("/assets/stac/search?collections=doors-open")
+    assert ids(found) == {acme["open_item"]}
+    assert set(found.json()["features"][0]["assets"]) == {"data"}
     for op, body in doors("closed"):
         await api.ok(op, body, as_=editor)
     # what is in it stays theirs to describe, and an admin publishes
     body = {"item_id": acme["open_item"], "collection_id": acme["open"], "name": "described"}
+    await api.ok("items.update", body, as_=editor)
+    body = {"item_id": acme["open_item"], "assets": {}}
     await api.ok("items.update", body, as_=editor)
     for op, body in doors("open")[:4]:
         await api.ok(op, body, as_=acme["owner"])
