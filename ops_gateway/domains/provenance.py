@@ -24,7 +24,8 @@ class LineageGetInput(Input):
     """Input of provenance.get."""
 
     entity_type: str = Field(
-        description="Root node type: item | asset | processing_job | upload | collection | project"
+        description="Root node type: item | asset | processing_job | upload | collection | project "
+        "| share_link"
     )
     entity_id: str = Field(description="Root entity id")
     direction: str = Field(

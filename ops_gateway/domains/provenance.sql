@@ -14,6 +14,9 @@ union all
 select project_id from collection
 where :type = 'collection' and organization_id = :org and id = :id and deleted_at is null
 union all
+select project_id from share_link
+where :type = 'share_link' and organization_id = :org and id = :id
+union all
 select id from project
 where :type = 'project' and organization_id = :org and id = :id and deleted_at is null;
 

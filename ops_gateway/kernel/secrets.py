@@ -102,6 +102,7 @@ class Keys:
         self.storage = self._derive("storage")
         self.paging = self._derive("paging")
         self.forms = self._derive("forms")
+        self.share = self._derive("share")
         self._places = AESGCM(self._derive("places"))
         self._box = Fernet(base64.urlsafe_b64encode(self._derive("answers")))
 

@@ -44,6 +44,7 @@ from ops_gateway.surfaces import (
     oidc,
     pages,
     provider,
+    share,
     sign_in,
     storage,
     stripe,
@@ -448,6 +449,7 @@ def gateway_app(
             ),
             *stripe.routes(platform.pipeline),
             *identity_routes(platform),
+            *share.routes(platform.pipeline, platform.limiter),
             *pages.routes(),
         ],
     )

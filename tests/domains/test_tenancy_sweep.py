@@ -45,6 +45,7 @@ FIELDS = {
     "item_id": "item",
     "job_id": "job",
     "key_id": "key",
+    "link_id": "link",
     "notification_id": "notification",
     "organization_id": "organization",
     "event_id": "alert_event",
@@ -57,6 +58,7 @@ FIELDS = {
     "search_id": "search",
     "source_item_id": "item",
     "target_collection_id": "collection",
+    "target_id": "item",
     "target_item_id": "item",
     "target_project_id": "project",
     "upload_id": "upload",
@@ -90,6 +92,10 @@ VALUES: dict[str, Any] = {
     "bbox": {"west": 0, "south": 1, "east": 2, "north": 3},
     "entity_type": "item",
     "error_message": "gone",
+    "expires_at": "2999-01-01T00:00:00Z",
+    "password": "long enough",
+    "target_type": "item",
+    "token": "none",
     "expression": "b1",
     "file_name": "x.tif",
     "comparison": "lt",
@@ -128,6 +134,9 @@ CLIP = {"source_item_id": "{item}", "aoi_geometry": SQUARE}
 BODIES: dict[str, dict[str, Any]] = {
     "billing.topup": {"credits": 100},
     "astra.process": {"operation": "ndvi"},
+    # whoever has the token of a link is let in, from whatever organization: see test_share.py
+    "share.tile.render": {"item_id": None, "profile": None},
+    "share.tilejson": {"item_id": None, "profile": None},
     "analytics.execute": {"params": {"item_id": "{item}", "band": 1}},
     "processing.catalog.estimate": {"inputs": CLIP},
     "processing.catalog.validate": {"inputs": CLIP},
@@ -317,6 +326,13 @@ async def build_world(api, stock, name: str) -> World:
     )
     body = {"name": world.marker, "search": {}}
     search = await api.ok("saved_searches.create", body, as_=owner)
+    body = {
+        "target_type": "item",
+        "target_id": item["id"],
+        "password": "long enough",
+        "expires_at": "2999-01-01T00:00:00Z",
+    }
+    link = await api.ok("share.link.create", body, as_=owner)
     notification = f"nt_{uuid.uuid4().hex}"
     api.sql(
         "insert into notification (id, user_id, organization_id, title, body, type)"
@@ -387,6 +403,7 @@ async def build_world(api, stock, name: str) -> World:
         item=item["id"],
         job=job,
         key=key["id"],
+        link=link["id"],
         notification=notification,
         organization=org,
         output=output,
