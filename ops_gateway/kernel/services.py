@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -68,11 +68,44 @@ class Remote(Protocol):
         ...
 
 
+class Sent(Protocol):
+    """What became of a message."""
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the receiver took it."""
+        ...
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status, where there was an answer."""
+        ...
+
+    @property
+    def error(self) -> str | None:
+        """Why it was not taken, for the receiver's owner."""
+        ...
+
+
 class Receivers(Protocol):
-    """Judges addresses that a customer wants messages sent to."""
+    """Judges addresses that a customer wants messages sent to, and sends one."""
 
     async def check_endpoint(self, url: str) -> object:
         """Raises ValueError, whose text is for the customer, where nothing would be sent."""
+        ...
+
+    async def send(
+        self,
+        url: str,
+        body: bytes,
+        *,
+        event_type: str,
+        event_id: str,
+        delivery_id: str,
+        secrets: Sequence[str],
+        headers: Mapping[str, str] | None = None,
+    ) -> Sent:
+        """Send a signed event once; never raises for what the receiver or the network does."""
         ...
 
 
@@ -124,6 +157,8 @@ class Services:
     receivers: Receivers | None = None
     # charges cards; None where the operator has set no provider up
     cards: Cards | None = None
+    # attempts at most so many due deliveries now; how many ended in which state
+    drain: Callable[[int], Awaitable[Mapping[str, int]]] | None = None
     # counts a tile served from an organization's data, for the bill
     count_tile: Callable[[str], None] = lambda organization: None
     # counts a file of an organization that somebody without a credential was led to

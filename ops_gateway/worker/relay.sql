@@ -19,12 +19,17 @@ announced as (
   select 'dlv_' || replace(gen_random_uuid()::text, '-', ''), p.organization_id, p.id, s.id
   from passed p
   join event_subscription s on s.organization_id = p.organization_id and s.active
+   -- what happened before it was there, or while it was disabled, is not sent
+   and s.active_since <= p.created_at
+   and (s.everywhere or p.project_id is null or exists (
+     select from project_member m
+     where m.organization_id = p.organization_id and m.project_id = p.project_id and m.user_id = s.created_by))
    and (s.event_type in ('*', p.type) or (right(s.event_type, 2) = '.*'
         and starts_with(p.type, left(s.event_type, -1))))
   where not exists (
     select 1 from jsonb_each(s.filter_config) f
-    where jsonb_build_object('event_type', p.type, 'entity_type', p.entity_type, 'entity_id', p.entity_id,
-                             'organization_id', p.organization_id, 'data',
+    where jsonb_build_object('event_id', p.id, 'event_type', p.type, 'entity_type', p.entity_type,
+                             'entity_id', p.entity_id, 'organization_id', p.organization_id, 'data',
                              p.data || jsonb_build_object('project_id', p.project_id))
           #> string_to_array(f.key, '.') is distinct from f.value)
 ),

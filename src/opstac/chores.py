@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from db.pool import Pool
 from db.queries import queries
 from ops_gateway.catalogue import items, pictures, removals
-from ops_gateway.domains import analytics_run, items_expiry, jobs
+from ops_gateway.domains import analytics_run, event_subscriptions, items_expiry, jobs
 from ops_gateway.kernel.chain import export_heads
 from ops_gateway.kernel.context import Context, Principal
+from ops_gateway.kernel.event_message import DEAD_FOR_HOURS, MOST_DEAD
 from ops_gateway.kernel.removal import sweep_objects
 from ops_gateway.worker.reaper import Chore
 from stac_api.writes import keep_slots
@@ -48,6 +49,16 @@ async def draw_pictures(platform: Platform, system: Pool, *, limit: int = PICTUR
     for row in due:
         await pictures.refresh(platform.pipeline, row["organization_id"], row["item_id"])
     return len(due)
+
+
+async def disable_hopeless(platform: Platform, system: Pool) -> None:
+    """Disable the subscriptions that a dispatcher noted as hopeless, and died."""
+    given = {"dead": MOST_DEAD, "hours": DEAD_FOR_HOURS}
+    async with system.connection() as connection:
+        cursor = await connection.execute(sql.hopeless_subscriptions, given)
+        rows = await cursor.fetchall()
+    for row in rows:
+        await event_subscriptions.disable(platform.pipeline, row["organization_id"], row["id"])
 
 
 def all_of(platform: Platform, system: Pool) -> list[Chore]:
@@ -102,6 +113,7 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
         Chore("sweep notifications and mails", 3600, sweep_messages),
         Chore("sweep renders", 600, sweep_renders),
         Chore("remove items", 5, partial(removals.sweep, platform.pipeline, system)),
+        Chore("disable subscriptions", 300, partial(disable_hopeless, platform, system)),
         Chore("sweep objects", 300, objects),
         Chore("keep free slots", 30, slots),
         Chore("sign chain heads", 3600, heads),

@@ -104,3 +104,8 @@ where id = any (array(
 -- name: sweep_mails
 delete from mail
 where id = any (array(select id from mail where created_at < now() - interval '30 days' order by created_at limit 20000));
+
+-- name: hopeless_subscriptions
+select organization_id, id from event_subscription
+where active and (gone or dead_in_row >= :dead and failing_since <= now() - make_interval(hours => :hours))
+limit 100;

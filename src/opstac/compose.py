@@ -54,7 +54,7 @@ from ops_gateway.surfaces.limits import Limited, RateLimiter
 from ops_gateway.surfaces.metrics import Metrics
 from ops_gateway.worker import queue
 from ops_gateway.worker.supervisor import Supervisor
-from opstac import mosaics, tiles
+from opstac import deliveries, mosaics, tiles
 from opstac.ogc import ogc_app
 from opstac.settings import Settings
 from opstac.stac import PREFIXES as STAC_PREFIXES
@@ -188,8 +188,13 @@ async def core(
             searcher = await stack.enter_async_context(
                 searching(settings, keys, readers, lambda owner: count.note(owner, SEARCHES))
             )
+
+            async def drain(limit: int) -> dict[str, int]:
+                return await deliveries.drain(pipeline, settings, limit)
+
             services = replace(
                 make_services(settings, keys, tile_pool),
+                drain=drain,
                 searcher=searcher,
                 remote=remote,
                 cards=cards,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import orjson
 
-from db.pool import Pool
+from db.pool import Pool, make_pool
 from db.queries import queries
 from ops_gateway.domains import astra, job_callbacks, jobs, signing_secrets
+from ops_gateway.domains.event_subscriptions import disable
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import Gone
 from ops_gateway.kernel.pipeline import Pipeline
@@ -17,6 +19,8 @@ from ops_gateway.providers.addresses import parse_allowances
 from ops_gateway.providers.delivery import DeliveryResult, Sender
 from ops_gateway.providers.mail import Mailer
 from ops_gateway.worker.deliveries import Compose, Courier, Deliveries, Due, Message
+from ops_gateway.worker.event_messages import EventMessages
+from ops_gateway.worker.relay import BATCH, relay
 from opstac import ogc_jobs
 from opstac.settings import Settings
 
@@ -26,6 +30,7 @@ Write = Callable[[Context, dict[str, Any], str], Awaitable[Any]]
 """`await write(ctx, job_row, base_url)` gives a message's JSON; None where there is no more to say.
 """
 
+DRAIN_CONNECTIONS = 6
 EVENT_TYPES = {
     "completed": "processing.completed",
     "failed": "processing.failed",
@@ -46,12 +51,25 @@ def deliveries(pipeline: Pipeline, system: Pool, settings: Settings) -> Deliveri
         "ogc.progress": ogc_jobs.write_progress,
     }
     sender = Sender(allow=parse_allowances(settings.webhook_allow))
+    composers: dict[str, Compose] = {
+        kind: of_job(pipeline, write) for kind, write in writers.items()
+    }
     return Deliveries(
         system,
         sender,
-        {kind: of_job(pipeline, write) for kind, write in writers.items()},
+        {**composers, "event": EventMessages(system, pipeline.services.keys)},
+        give_up=partial(disable, pipeline),
         couriers={"mail": by_mail(system, Mailer(settings.smtp))} if settings.smtp else None,
     )
+
+
+async def drain(pipeline: Pipeline, settings: Settings, limit: int) -> dict[str, int]:
+    """Pass on the events that wait and attempt what is due; how many ended in which state."""
+    pool = make_pool(settings.dsn, "opstac_system", min_size=1, max_size=DRAIN_CONNECTIONS)
+    async with pool as system:
+        while await relay(system) == BATCH:
+            pass
+        return await deliveries(pipeline, system, settings).drain(limit)
 
 
 def of_job(pipeline: Pipeline, write: Write) -> Compose:

@@ -38,6 +38,7 @@ FIELDS = {
     "cog_url": "url",
     "collection_id": "collection",
     "collections": "collections",
+    "delivery_ids": "deliveries",
     "entity_id": "item",
     "formula_id": "formula",
     "ids": "items",
@@ -57,6 +58,7 @@ FIELDS = {
     "scene_ids": "items",
     "search_id": "search",
     "source_item_id": "item",
+    "subscription_id": "subscription",
     "target_collection_id": "collection",
     "target_id": "item",
     "target_item_id": "item",
@@ -66,6 +68,8 @@ FIELDS = {
     "user_id": "user",
     "workspaceId": "project",
 }
+# kinds of which a field takes several
+LISTS = {"collections": "collection", "deliveries": "delivery", "items": "item"}
 # id-like, but they name nothing that an organization owns
 FREE = {
     "admin_user_id": "kept as text, never looked up",
@@ -90,7 +94,9 @@ VALUES: dict[str, Any] = {
     "mosaic_types": ["data"],
     "band_names": ["red"],
     "bbox": {"west": 0, "south": 1, "east": 2, "north": 3},
+    "endpoint_url": "https://93.184.216.34/hook",
     "entity_type": "item",
+    "event_type": "*",
     "error_message": "gone",
     "expires_at": "2999-01-01T00:00:00Z",
     "password": "long enough",
@@ -360,6 +366,22 @@ async def build_world(api, stock, name: str) -> World:
         org,
         rule,
         item["id"],
+    )
+    subscription = f"sub_{uuid.uuid4().hex}"
+    delivery = f"dlv_{uuid.uuid4().hex}"
+    api.sql(
+        "insert into event_subscription (id, organization_id, event_type, endpoint_url, secret,"
+        " description) values (%s, %s, 'upload.failed', 'https://93.184.216.34/', '', %s)",
+        subscription,
+        org,
+        world.marker,
+    )
+    api.sql(
+        "insert into delivery (id, organization_id, event_id, subscription_id, state, error)"
+        " values (%s, %s, 'evt_x', %s, 'dead', %s)",
+        delivery,
+        org,
+        subscription,
         world.marker,
     )
     card = f"pmr_{uuid.uuid4().hex}"
@@ -399,6 +421,7 @@ async def build_world(api, stock, name: str) -> World:
         invoice=invoice,
         asset=item["asset_id"],
         collection=collection,
+        delivery=delivery,
         slug=collection,
         item=item["id"],
         job=job,
@@ -412,6 +435,7 @@ async def build_world(api, stock, name: str) -> World:
         project=project,
         search=search["id"],
         slot=slot,
+        subscription=subscription,
         upload=upload,
         upload_path=upload_path,
         user=owner.user_id,
@@ -476,9 +500,7 @@ def template(op: Operation) -> dict[str, Any]:
         wire = info.alias or name
         if wire in FIELDS:
             kind = FIELDS[wire]
-            body[wire] = (
-                ["{" + kind[:-1] + "}"] if kind in ("collections", "items") else "{" + kind + "}"
-            )
+            body[wire] = ["{" + LISTS[kind] + "}"] if kind in LISTS else "{" + kind + "}"
         elif info.is_required():
             body[wire] = VALUES[wire]
     body |= BODIES.get(op.id, {})

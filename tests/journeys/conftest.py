@@ -213,6 +213,13 @@ class Receiver:
             await self.hold.wait()
         if answer in ("hang", "drop"):
             return
+        if answer == "drip":
+            writer.write(b"HTTP/1.1 200 OK\r\n")
+            while not self.hold.is_set():
+                writer.write(b"X-A: b\r\n")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+            return
         status, _, more = answer.partition("|")
         writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n{more}\r\n".encode())
         await writer.drain()
