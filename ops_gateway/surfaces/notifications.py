@@ -16,7 +16,7 @@ from contextlib import aclosing, contextmanager
 import psycopg
 from psycopg_pool import PoolTimeout
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from db.listen import Listener
@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 PATH = "/v1/notifications/stream"
 CHANNEL = "person"
+MEDIA_TYPE = "text/event-stream"
 HEARTBEAT_SECONDS = 15.0
 LOOK_SECONDS = 1.0  # how soon a stream notices that the server is about to stop
 GATHER_SECONDS = 0.05  # what comes together is told together
@@ -86,18 +87,18 @@ class CountStreams:
         self._places = Places()
         self._op = REGISTRY["notifications.unread_count"]
 
-    async def respond(self, request: Request) -> StreamingResponse:
+    async def respond(self, request: Request) -> Response:
         """The stream; raises OpError for who gets none."""
         principal = request.scope["principal"]
         self._pipeline.admit(self._op, principal)
         headers = self._limiter.count(self._op, principal, client_address(request.scope))
         with self._places.taken(principal.id):
             pass  # refused with a status, while that can still be said
-        return StreamingResponse(
-            self._kept(principal, credential(request.headers) or ""),
-            media_type="text/event-stream",
-            headers={**headers, "Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        )
+        headers |= {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        if request.method == "HEAD":
+            return Response(None, headers=headers, media_type=MEDIA_TYPE)
+        stream = self._kept(principal, credential(request.headers) or "")
+        return StreamingResponse(stream, headers=headers, media_type=MEDIA_TYPE)
 
     async def _kept(self, principal: Principal, token: str) -> AsyncGenerator[bytes]:
         with self._places.taken(principal.id):

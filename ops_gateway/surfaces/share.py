@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -18,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from db.signing import Grant
 from ops_gateway.catalogue import links
 from ops_gateway.catalogue.search import refusal
 from ops_gateway.domains import share, share_access, share_target
@@ -27,6 +29,7 @@ from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import NotFound, OpError
 from ops_gateway.kernel.failures import invalid, translate
 from ops_gateway.kernel.pipeline import Pipeline
+from ops_gateway.surfaces import storage
 from ops_gateway.surfaces.edge import EXPOSED, problem_response
 from ops_gateway.surfaces.json_body import BODY_LIMIT, read_json
 from ops_gateway.surfaces.limits import RateLimiter, client_address
@@ -36,6 +39,7 @@ from stac_api.document import GEOJSON, STAC_VERSION
 from stac_api.request import SearchRequest
 
 JSON = "application/json"
+BUCKET_SECONDS = 60
 CORS = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": EXPOSED}
 PREFLIGHT = {
     **CORS,
@@ -99,7 +103,8 @@ def routes(pipeline: Pipeline, limiter: RateLimiter) -> list[BaseRoute]:
                 return Response(None, 204, PREFLIGHT)
             try:
                 limiter.count_read(request.scope["principal"], client_address(request.scope))
-                link = await opened(pipeline, request, counts=counts)
+                whole = "range" not in request.headers
+                link = await opened(pipeline, request, counts=counts and whole)
                 response = await show(Visit(request, pipeline, link))
             except Exception as error:
                 if not isinstance(error, OpError) and (refused := translate(error)).status >= 500:
@@ -218,7 +223,12 @@ async def render(visit: Visit) -> Response:
 
 
 async def download(visit: Visit) -> Response:
-    """Leads to a file; what is sent counts for the organization that shares it."""
+    """A file, or where it is; what is sent counts for the organization that shares it.
+
+    Where files lie with us they are sent by this address, which is asked for again for each range:
+    so that nothing more is sent once the link is revoked. Else it leads to the bucket's own
+    address, which holds for a minute and cannot be taken back.
+    """
     share.require_download(visit.link)
 
     async def look(ctx: Context) -> Any:
@@ -227,12 +237,24 @@ async def download(visit: Visit) -> Response:
     row = await visit.look(look)
     if row["lifecycle_state"] == "expired":
         raise expired(row)
-    link = await links.sign(
-        row,
-        visit.pipeline.services,
-        visit.request.scope["base_url"],
-        payer=row["organization_id"],
-    )
+    services, payer = visit.pipeline.services, row["organization_id"]
+    if row["href"] is None and services.objects.is_local:
+        found = await services.objects.head(row["object_path"])
+        if found is None:
+            raise NotFound.of("file")
+        file = Grant(
+            "get",
+            row["object_path"],
+            0,
+            file_name=row["file_name"] or f"{row['key']}.tif",
+            media_type=row["media_type"],
+            payer=payer,
+        )
+        sent = storage.answer(visit.request, services.objects, file, found, services.count_egress)
+        sent.headers["Cache-Control"] = "private, no-cache"
+        return sent
+    soon = datetime.now(UTC) + timedelta(seconds=BUCKET_SECONDS)
+    link = await links.sign(row, services, visit.request.scope["base_url"], until=soon, payer=payer)
     return RedirectResponse(link.url, 302, {"Cache-Control": "private, no-store"})
 
 

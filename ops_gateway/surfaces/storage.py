@@ -150,7 +150,7 @@ class Storage:
         found = await self._objects.head(grant.path)
         if found is None:
             raise NotFound.of("object")
-        return _answer(request, self._objects, grant, found, self._sent)
+        return answer(request, self._objects, grant, found, self._sent)
 
     async def _upload(self, request: Request, grant: Grant) -> Response:
         if grant.max_bytes is None:
@@ -192,10 +192,13 @@ def storage_routes(
 # -- downloads ------------------------------------------------------------------------------------
 
 
-def _answer(
+def answer(
     request: Request, objects: Objects, grant: Grant, found: ObjectMeta, sent: Sent | None
 ) -> Response:
-    """The object or the range asked for; 304 where the client has it."""
+    """The object or the range asked for; 304 where the client has it.
+
+    Raises RangeNotSatisfiable.
+    """
     etag = f'"{found.etag}"'
     headers = {
         "Accept-Ranges": "bytes",

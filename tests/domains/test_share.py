@@ -315,11 +315,15 @@ async def test_files_are_led_to_and_counted_for_who_shares_them(shared):
     target = (await shared.get(f"/share/{link['token']}")).json()["target"]
     file = target["assets"]["data"]["href"]
     assert file.startswith(f"http://testserver/share/{link['token']}/assets/as_")
-    led = await api.client.get(file)
-    assert led.status_code == 302
-    assert (await api.client.get(led.headers["location"])).content[:2] == b"II"
-    assert (await shared.get(file.partition("?")[0])).status_code == 302
-    assert (await api.client.get(file.partition("?")[0])).status_code == 403
+    whole = await api.client.get(file)
+    assert whole.status_code == 200 and whole.content[:2] == b"II"
+    assert "attachment" in whole.headers["content-disposition"]
+    bare = file.partition("?")[0]
+    part = await shared.get(bare, Range="bytes=2-5")
+    assert (part.status_code, part.content) == (206, whole.content[2:6])
+    assert (await shared.get(bare, Range="bytes=99999999-")).status_code == 416
+    assert (await api.client.head(file)).headers["content-length"] == str(len(whole.content))
+    assert (await api.client.get(bare)).status_code == 403
     asset = file.rpartition("/")[2].partition("?")[0]
     assert (await shared.get(f"/share/{look['token']}/assets/{asset}")).status_code == 403
     [beside] = api.sql("select id from asset where item_id = %s limit 1", shared.beside["id"])
@@ -329,10 +333,14 @@ async def test_files_are_led_to_and_counted_for_who_shares_them(shared):
     body = {"organization_id": shared.owner.organization_id}
     for _ in range(100):
         used = await api.ok("usage.current", body, as_=shared.owner)
-        if used["egress_bytes"]:
+        if used["egress_bytes"] == len(whole.content) + 4:
             break
         await asyncio.sleep(0.02)
-    assert used["egress_bytes"] == target["assets"]["data"]["file:size"]
+    assert used["egress_bytes"] == target["assets"]["data"]["file:size"] + 4
+    # nothing is sent any more, whatever address it led to before
+    await api.ok("share.link.revoke", {"link_id": link["id"]}, as_=shared.owner)
+    for headers in ({}, {"Range": "bytes=0-1"}):
+        assert (await api.client.get(file, headers=headers)).status_code == 404
 
 
 async def test_the_password_comes_as_clients_send_it(shared):
@@ -498,5 +506,4 @@ async def test_pystac_client_opens_a_link(live, dsn):
         for items in await asyncio.to_thread(read, address, **how):
             assert [i.properties["opstac:id"] for i in items] == [item]
         href = items[0].assets["data"].href
-        led = await api.client.get(href, follow_redirects=True)
-        assert led.content[:2] == b"II"
+        assert (await api.client.get(href)).content[:2] == b"II"

@@ -109,6 +109,14 @@ async def test_a_stream_ends_with_the_standing_that_began_it(live):
     owner = await live.organization()
     member, disabled = await live.member(owner, "member"), await live.member(owner, "member")
     short = issue_session(live.platform.keys, "opstac", owner.user_id, seconds=2)
+    live.sql(
+        "insert into sign_in (id, user_id, client_id, scope, expires_at)"
+        " values ('si_' || %s, %s, 'test', '', now() + interval '1 hour')",
+        owner.user_id, owner.user_id, role="opstac_owner",
+    )  # fmt: skip
+    signed_in = issue_session(
+        live.platform.keys, "opstac", owner.user_id, seconds=600, sign_in=f"si_{owner.user_id}"
+    )
     key = (await live.ok("api_keys.create", {"name": "k"}, as_=owner))["key"]
     async with (
         streaming(live, member.token) as removed,
@@ -116,12 +124,15 @@ async def test_a_stream_ends_with_the_standing_that_began_it(live):
         streaming(live, short) as session,
         streaming(live, owner.token) as longer,
         streaming(live, key) as machine,
+        streaming(live, signed_in) as ended,
     ):
-        for stream in (removed, barred, session, longer, machine):
+        for stream in (removed, barred, session, longer, machine, ended):
             assert await stream.event() == count(0)
         live.sql("delete from organization_member where user_id = %s", member.user_id)
         live.sql("update app_user set disabled_at = now() where id = %s", disabled.user_id)
-        for stream in (removed, barred, session):
+        ending = "update sign_in set ended_at = now() where user_id = %s"
+        live.sql(ending, owner.user_id, role="opstac_owner")
+        for stream in (removed, barred, session, ended):
             assert (await stream.event(), await stream.event()) == (("end", {}), None)
         await tell(live, owner)
         assert await longer.event() == count(1)
@@ -135,6 +146,8 @@ async def test_who_gets_no_stream(live):
     key = await live.key(owner, "items:read")
     refused = await live.client.get(PATH, headers={"Authorization": f"Bearer {key.token}"})
     assert refused.status_code == 403
+    head = await live.client.head(PATH, headers={"Authorization": f"Bearer {owner.token}"})
+    assert head.status_code == 200 and head.content == b""
 
 
 def listening(dsn, channel):
