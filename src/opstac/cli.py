@@ -28,6 +28,7 @@ COMMANDS = (
     "operator",
     "share",
     "area",
+    "alerts",
     "op",
     "ingest",
     "worker-token",

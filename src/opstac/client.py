@@ -6,6 +6,7 @@ item = client.op("items.get", {"item_id": "it_…"})["item"]
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,8 @@ from typing import Any, Self
 import httpx
 
 __all__ = ["Geopera", "OperationError"]
+
+LOCAL = "http://127.0.0.1:8080"
 
 
 class OperationError(Exception):
@@ -33,14 +36,19 @@ class Geopera:
     def __init__(
         self,
         token: str | None,
-        base_url: str = "http://127.0.0.1:8080",
+        base_url: str | None = None,
         *,
         timeout_seconds: float = 60,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """`token`: an API key or a session token; None calls what is public."""
+        """Connect to nothing yet.
+
+        Args:
+            token: an API key or a session token; None calls what is public.
+            base_url: of the platform; default GEOPERA_API_URL, else this machine's.
+        """
         self._http = httpx.Client(
-            base_url=base_url,
+            base_url=base_url or os.environ.get("GEOPERA_API_URL") or LOCAL,
             headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=timeout_seconds,
             transport=transport,

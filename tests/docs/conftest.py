@@ -114,7 +114,7 @@ async def reader(live: Any, tmp_path: Path) -> Any:
     owner = await live.organization()
     key = await live.key(
         owner, "*:read", "projects:*", "items:*", "collections:*", "uploads:*", "processing:*",
-        "clip:*", "band_formulas:*",
+        "clip:*", "band_formulas:*", "alerts:*",
     )  # fmt: skip
     project = await live.project(owner, "Demo")
 

@@ -14,6 +14,7 @@ PAGES = [
     "docs/how-to/upload.md",
     "docs/how-to/profiles.md",
     "docs/how-to/search.md",
+    "docs/how-to/alerts.md",
     "docs/how-to/show-on-a-map.md",
     "docs/how-to/ingest.md",
     "docs/how-to/use-stac-clients.md",

@@ -36,6 +36,7 @@ OPERATIONS = [
     "alerts.rules.list",
     "alerts.rule.get",
     "alerts.test_rule",
+    "alerts.backtest",
     "alerts.events.list",
     "alerts.acknowledge_event",
 ]
