@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import re
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypdf import PdfReader
 
+from db.disposable import migrated_cluster
 from ops_gateway.domains import billing_plans, invoice_pdf
 from ops_gateway.domains.billing_lots import Lot, used
 from ops_gateway.domains.billing_months import close_all, close_organization, tax_of
@@ -20,6 +23,19 @@ from ops_gateway.kernel import fault
 
 DECEMBER, JANUARY = datetime(2031, 12, 1, tzinfo=UTC), datetime(2032, 1, 1, tzinfo=UTC)
 FEBRUARY, MARCH = datetime(2032, 2, 1, tzinfo=UTC), datetime(2032, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A cluster of this module's own: what is done to everybody is done to no other test's."""
+    with migrated_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def dsn(cluster: Any) -> str:
+    """Of that cluster."""
+    return cluster.dsn()
 
 
 @pytest.fixture
@@ -36,6 +52,12 @@ class Books:
         api.sql(
             "update organization set created_at = %s where organization_id = %s", DECEMBER, self.id
         )
+
+    def alone(self, *others: Books) -> None:
+        """No other organization has a month to close."""
+        mine = [self.id, *(other.id for other in others)]
+        statement = "update organization set created_at = '2040-01-01Z'"
+        self.api.sql(f"{statement} where organization_id <> all (%s)", mine)
 
     async def on_plan(self, plan: str) -> None:
         """It is on a plan since it was made."""
@@ -215,6 +237,7 @@ async def test_all_who_are_due_are_closed_whoever_asks_at_the_same_time(books, a
     other = Books(api, stock, tamper, await api.organization())
     deleted = Books(api, stock, tamper, await api.organization())
     api.sql("update organization set deleted_at = now() where organization_id = %s", deleted.id)
+    books.alone(other, deleted)
     for one in (books, other):
         await one.on_plan("team")
         await one.spend(25, DECEMBER)
@@ -240,6 +263,7 @@ async def test_a_run_that_dies_anywhere_leaves_a_whole_month_or_none(books, api,
         monkeypatch.delenv("OPSTAC_FAULT")
         assert await books.invoices() == [] and await books.available() == 975
     # one organization that cannot be closed keeps no other from it
+    books.alone()
     books.tamper(
         "update organization_plan set plan_id = 'gone' where organization_id = %s", books.id
     )

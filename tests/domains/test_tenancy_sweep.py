@@ -122,6 +122,8 @@ VALUES: dict[str, Any] = {
     "params": {},
     "payment_method_id": "pm_card_visa",
     "process_id": "clip",
+    "bytes_delta": 1,
+    "reason": "counted twice",
     "reference": "XERO-1",
     "role": "viewer",
     "search": {},

@@ -80,6 +80,13 @@ class GrantInput(Input):
     amount: int = Field(gt=0)
 
 
+class CreditInput(Input):
+    """Credits that come, or go by a correction."""
+
+    kind: Literal["grant", "topup", "refund", "correction"]
+    amount: int
+
+
 class SecretOutput(Output):
     """A secret that is shown once."""
 
@@ -152,6 +159,12 @@ def declare() -> Provider:
     async def grant(ctx: Context, body: GrantInput) -> Empty:
         """Give credits."""
         ctx.credit("grant", body.amount, "a gift")
+        return Empty()
+
+    @operation("trial.credit", scope="trial:write", effect=Effect.COMPUTE)
+    async def credit(ctx: Context, body: CreditInput) -> Empty:
+        """Give or correct credits."""
+        ctx.credit(body.kind, body.amount, "of a test")
         return Empty()
 
     @operation("trial.secret", scope="trial:write", effect=Effect.COMPUTE, secret=True)
