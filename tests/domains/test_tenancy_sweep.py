@@ -368,6 +368,7 @@ async def build_world(api, stock, name: str) -> World:
         org,
         rule,
         item["id"],
+        world.marker,
     )
     subscription = f"sub_{uuid.uuid4().hex}"
     delivery = f"dlv_{uuid.uuid4().hex}"
