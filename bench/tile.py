@@ -28,8 +28,8 @@ import tempfile
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def vanilla_app() -> Any:
     return app
 
 
-def our_app() -> Any:
+def our_app(pool: Any = None) -> Any:
     """Ours, with item ids that name a file of the bench folder."""
     from starlette.responses import Response
     from starlette.routing import Route
@@ -106,8 +106,29 @@ def our_app() -> Any:
     async def rss(request: Any) -> Any:
         return Response(Path("/proc/self/statm").read_text().split()[1])
 
-    app = create_app(resolve)
+    app = create_app(resolve, pool=pool)
     app.router.routes += [Route("/idle", idle), Route("/rss", rss)]
+    return app
+
+
+def apart_app() -> Any:
+    """Ours as it is served: what draws is a process of its own."""
+    from ops_gateway.worker.supervisor import Supervisor
+    from tiler.drawing import DrawingPool
+
+    pool = DrawingPool()
+    app = our_app(pool)
+
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        async with pool.listening() as address:
+            options = json.dumps({"memory_bytes": 256 << 20})
+            argv = [sys.executable, "-m", "tiler.drawing", address, options]
+            async with Supervisor(argv, what="the drawing process", stop_seconds=1):
+                yield
+                pool.close()
+
+    app.router.lifespan_context = lifespan
     return app
 
 

@@ -148,6 +148,7 @@ def main(address: str, options: str) -> None:
         options: JSON; `memory_bytes` of `datasets.bound`, the rest of `TilePool`.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    logging.getLogger("rasterio").setLevel(logging.ERROR)  # names drivers that are not built in
     os.nice(NICE)
     asyncio.run(_main(address, json.loads(options)))
     # threads that are still in GDAL would be waited for; nobody wants what they draw
