@@ -1,5 +1,10 @@
 """Our tiles against GDAL's own `gdalwarp`, value by value, on files that are awkward.
 
+    OPSTAC_TEST_IMAGERY=FOLDER pytest -m imagery tests/tiler/test_pixel_truth.py
+
+does the same with every GeoTIFF below a folder. Where that has an `items.jsonl`, names of bands
+come from the STAC items in it.
+
 The oracle is another program: `gdalwarp -et 0`, which places each pixel exactly, in 64-bit floats
 and band by band, so that it rounds nothing. What is compared is a block of tiles, warped in one go:
 a difference at the edge between two tiles shows too.
@@ -16,6 +21,7 @@ Tolerances, and why:
              the mean difference is below 3 per cent of the range of values.
 """
 
+import json
 import math
 import os
 import subprocess
@@ -27,7 +33,7 @@ import numpy as np
 import pytest
 import rasterio
 from pyproj import Transformer
-from rasterio.enums import Resampling
+from rasterio.enums import ColorInterp, Resampling
 from rasterio.transform import Affine
 
 from tiler import datasets, fast, general, grid
@@ -263,7 +269,12 @@ def steepest(path: Path, level: int) -> float:
 @pytest.mark.parametrize("zoom_out", [-3, 0, 2], ids=["overzoom", "native", "overview"])
 @pytest.mark.parametrize("name", list(FILES))
 def test_tiles_are_what_gdalwarp_makes(case_of, tmp_path, name, zoom_out, resampling):
-    case = case_of(name)
+    compared = compare(case_of(name), zoom_out, resampling, tmp_path)
+    assert compared > 0 or name in ("all-nodata", "one-pixel")
+
+
+def compare(case: Case, zoom_out: int, resampling: str, tmp_path: Path) -> int:
+    """Hold the blocks of a file against the oracle; how many values were compared."""
     header = datasets.header_of(case.source)
     compared = 0
     for block in blocks(case.source, zoom_out):
@@ -288,7 +299,42 @@ def test_tiles_are_what_gdalwarp_makes(case_of, tmp_path, name, zoom_out, resamp
             rounding = 0.5 if header.dtype.kind in "ui" and header.dtype.name != "int16" else 0.0
             slope = steepest(case.path, level)
             assert difference.max() <= rounding + 2 * 1.5 * TOLERANCE_PIXELS * slope + 1e-3
-    assert compared > 0 or name in ("all-nodata", "one-pixel")
+    return compared
+
+
+def _imagery() -> list[Path]:
+    """The GeoTIFFs of the folder that the environment names, but those that are none."""
+    folder = Path(os.environ.get("OPSTAC_TEST_IMAGERY", "/nowhere"))
+    return sorted(path for path in folder.rglob("*.tif") if "invalid" not in path.parts)
+
+
+def _told_names(path: Path) -> tuple[str, ...]:
+    """Names of a file's bands in the STAC items beside it; empty where there are none."""
+    listed = Path(os.environ["OPSTAC_TEST_IMAGERY"]) / "items.jsonl"
+    for line in listed.read_text().splitlines() if listed.is_file() else ():
+        for asset in json.loads(line)["assets"].values():
+            if (listed.parent / asset["href"]).resolve() == path.resolve():
+                bands = asset.get("eo:bands") or asset.get("bands") or asset.get("raster:bands", ())
+                names = [b.get("common_name") or b.get("name") for b in bands]
+                return tuple(names) if all(names) else ()
+    return ()
+
+
+@pytest.mark.imagery
+@pytest.mark.parametrize("resampling", ["bilinear", "nearest"])
+@pytest.mark.parametrize("zoom_out", [-3, 0, 2], ids=["overzoom", "native", "overview"])
+@pytest.mark.parametrize("path", _imagery(), ids=lambda path: path.stem)
+def test_tiles_of_a_folder_are_what_gdalwarp_makes(path, tmp_path, zoom_out, resampling):
+    case = Case(path, _told_names(path))
+    with rasterio.open(path) as dataset:
+        jpeg = dataset.profile.get("compress") == "jpeg"
+        tagged = dataset.colorinterp[-1] is ColorInterp.alpha
+        values = dataset.read(masked=True)
+    if tagged and style(case.source, datasets.header_of(case.source)).alpha_bidx is None:
+        case = replace(case, warp=("-nosrcalpha",))
+    compared = compare(replace(case, decoded=jpeg), zoom_out, resampling, tmp_path)
+    # of a file with next to nothing in it, a tile may miss that
+    assert compared > 0 or values.count() <= 4
 
 
 @pytest.mark.parametrize("resampling", ["bilinear", "nearest"])
