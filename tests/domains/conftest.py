@@ -16,6 +16,7 @@ from ops_gateway.catalogue.drafts import AssetDraft, ItemDraft
 from ops_gateway.catalogue.items import insert_item
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.worker.relay import relay
+from opstac import rehearsal
 from opstac.alerting import Alerting
 from raster.inspect import inspect
 
@@ -333,3 +334,27 @@ async def system(dsn):
 async def watch(api, tmp_path, system) -> Watch:
     """A watch."""
     return await watching(api, tmp_path, system)
+
+
+@pytest.fixture(scope="session")
+def card_provider():
+    """(URL, `Rehearsal`) of a server that speaks Stripe's API, one a test process."""
+    with rehearsal.rehearsing() as found:
+        yield found
+
+
+@pytest.fixture
+async def paid(dsn, tmp_path, platform_on, card_provider):
+    """The platform with a card provider; `paid.provider` steers that."""
+    url, provider = card_provider
+    provider.down, provider.strict, provider.lose_answers = False, False, 0
+    async with platform_on(
+        dsn,
+        tmp_path,
+        "gateway",
+        stripe_key=rehearsal.KEY,
+        stripe_webhook_secret=rehearsal.WEBHOOK_SECRET,
+        stripe_api_base=url,
+    ) as api:
+        api.provider = provider
+        yield api
