@@ -66,6 +66,15 @@ class Rehearsal:
         self.strict = False
         self.charges = 0
         self.disputes: dict[str, list[dict[str, Any]]] = {}
+        # plain http to this machine: no certificates to load
+        self._client = httpx.AsyncClient(trust_env=False, verify=False, timeout=30)
+        self._person = httpx.Client(
+            base_url=upstream,
+            trust_env=False,
+            verify=False,
+            timeout=30,
+            headers={"Authorization": f"Bearer {KEY}"},
+        )
         self._kept: dict[str, tuple[str, asyncio.Future[tuple[int, Any]]]] = {}
         self._refused: set[str] = set()
 
@@ -170,27 +179,42 @@ class Rehearsal:
     ) -> tuple[int, Any]:
         """What localstripe says."""
         content = body if isinstance(body, bytes) else str(body).encode()
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
-            response = await client.request(
-                method,
-                self.upstream + path,
-                content=content,
-                headers={
-                    "Authorization": f"Bearer {KEY}",
-                    "Content-Type": "application/x-www-form-urlencoded",
-                },
-            )
+        response = await self._client.request(
+            method,
+            self.upstream + path,
+            content=content,
+            headers={
+                "Authorization": f"Bearer {KEY}",
+                "Content-Type": "application/x-www-form-urlencoded",
+            },
+        )
         return response.status_code, response.json() if response.content else {}
+
+    async def close_upstream(self) -> None:
+        """Close the connections to localstripe, in the loop that made them."""
+        await self._client.aclose()
+
+    def close(self) -> None:
+        """Close a person's connections."""
+        self._person.close()
 
     # ------------------------------------------------------------ what a person would do
 
     def post(self, path: str, **form: str) -> Any:
         """Ask localstripe as the provider's dashboard or a browser would."""
-        response = httpx.post(
-            self.upstream + path, data=form, headers={"Authorization": f"Bearer {KEY}"}, timeout=30
-        )
+        response = self._person.post(path, data=form)
         response.raise_for_status()
         return response.json() if response.content else None
+
+    def get(self, path: str) -> Any:
+        """Look at localstripe as the provider's dashboard would."""
+        response = self._person.get(path)
+        response.raise_for_status()
+        return response.json()
+
+    def forget_keys(self) -> None:
+        """As a day later."""
+        self._kept.clear()
 
     def authenticate(self, intent: str, client_secret: str, *, success: bool = True) -> None:
         """The card's holder answers 3-D Secure; a refusal is an answer too."""
@@ -208,11 +232,8 @@ class Rehearsal:
 
     def send_events_to(self, url: str) -> None:
         """Have localstripe send its events there, signed."""
-        response = httpx.post(
-            f"{self.upstream}/_config/webhooks/opstac",
-            json={"url": url, "secret": WEBHOOK_SECRET},
-            timeout=10,
-        )
+        body = {"url": url, "secret": WEBHOOK_SECRET}
+        response = self._person.post("/_config/webhooks/opstac", json=body)
         response.raise_for_status()
 
 
@@ -262,13 +283,17 @@ def rehearsing() -> Iterator[tuple[str, Rehearsal]]:
         )
         server = uvicorn.Server(config)
         server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-        thread = threading.Thread(
-            target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True
-        )
+
+        async def serve() -> None:
+            await server.serve(sockets=[listener])
+            await rehearsal.close_upstream()
+
+        thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
         thread.start()
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}", rehearsal
         finally:
+            rehearsal.close()
             server.should_exit = True
             thread.join(10)
 
