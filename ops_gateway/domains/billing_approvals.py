@@ -24,6 +24,7 @@ sql = queries(__file__)
 STATUSES = ("pending", "approved", "rejected", "expired")
 EXPIRY_HOURS = 72
 LISTED = 500
+LONGEST_REASON = 2000
 
 
 class RequestApprovalInput(Input):
@@ -49,7 +50,7 @@ class RejectApprovalInput(Input):
     """Input of billing.approvals.reject."""
 
     approval_id: str
-    reason: str | None = Field(None, max_length=2000)
+    reason: str | None = None
 
 
 class ApprovalsListInput(Input):
@@ -233,6 +234,8 @@ async def approve(
 @operation("billing.approvals.reject", scope="billing:write", effect=Effect.COMPUTE)
 async def reject(ctx: Context, body: RejectApprovalInput) -> ApprovalOutput:
     """Reject a pending credit-purchase approval."""
+    if len(body.reason or "") > LONGEST_REASON:
+        raise Invalid.at("reason", f"must be at most {LONGEST_REASON} characters")
     await undecided(ctx, body.approval_id)
     row = await ctx.one(
         "approval", sql.reject, id=body.approval_id, by=ctx.principal.id, reason=body.reason

@@ -11,11 +11,13 @@ from ops_gateway.domains import payments
 from ops_gateway.kernel.cards import Card, CardRefused, SetupIntent
 from ops_gateway.kernel.cards import CardsUnreachable as NoAnswer
 from ops_gateway.kernel.context import Context
-from ops_gateway.kernel.errors import CardDeclined, NotFound, OpError, Unavailable
+from ops_gateway.kernel.errors import CardDeclined, Invalid, NotFound, OpError, Unavailable
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.operation import Effect, Empty, Input, Output, Phases, operation
 
 sql = queries(__file__)
+
+LONGEST_ID = 255
 
 
 class SetupIntentInput(Input):
@@ -34,9 +36,7 @@ class SetupIntentOutput(Output):
 class AttachInput(Input):
     """Input of payment_methods.attach: the provider's id of a confirmed card."""
 
-    payment_method_id: str = Field(
-        min_length=4, max_length=255, pattern=r"^(cst|pm)_[A-Za-z0-9_]+$"
-    )
+    payment_method_id: str = Field(min_length=4, pattern=r"^(cst|pm)_[A-Za-z0-9_]+$")
 
 
 class PaymentMethodOutput(Output):
@@ -161,6 +161,8 @@ async def create_setup_intent(
 
 async def claim_attach(ctx: Context, body: AttachInput) -> None:
     """Nothing to write; only that there is a provider."""
+    if len(body.payment_method_id) > LONGEST_ID:
+        raise Invalid.at("payment_method_id", f"must be at most {LONGEST_ID} characters")
     payments.provider(ctx)
 
 

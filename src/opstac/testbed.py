@@ -7,6 +7,8 @@ import json
 import os
 import secrets
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from db.disposable import migrated_cluster
 from ops_gateway.domains.billing import grant_credits
 from ops_gateway.kernel.logs import configure_logging
 from ops_gateway.kernel.services import Limits
-from opstac import journey
+from ops_gateway.surfaces.stripe import PATH as STRIPE_WEBHOOK
+from opstac import journey, rehearsal
 from opstac.client import Geopera
 from opstac.compose import Platform
 from opstac.people import make_user, session
@@ -33,6 +36,7 @@ def run_testbed(out: str, port: int) -> None:
     with (
         migrated_cluster() as cluster,
         tempfile.TemporaryDirectory(prefix="opstac-testbed-") as folder,
+        cards() as (card_settings, send_events_to),
     ):
         home = Path(folder)
         listener = listen("127.0.0.1", port)
@@ -46,6 +50,7 @@ def run_testbed(out: str, port: int) -> None:
             signup_credits=0,
             limits=Limits(*[1_000_000] * 4, public_reads=0),
             webhook_allow="127.0.0.1/32:1-65535",
+            **card_settings,
         )
         env = worker_environment(settings, home) | {
             "OPSTAC_PUBLIC_URL": url,
@@ -53,6 +58,7 @@ def run_testbed(out: str, port: int) -> None:
         }
 
         async def ready(platform: Platform) -> None:
+            await asyncio.to_thread(send_events_to, url + STRIPE_WEBHOOK)
             found = await furnish(platform, url)
             written = Path(f"{out}.part")
             written.write_text(json.dumps({"url": url, "env": env, **found}, indent=2))
@@ -60,6 +66,26 @@ def run_testbed(out: str, port: int) -> None:
             print(f"ready: {url}", flush=True)
 
         on_uvloop(serve(settings, listener, worker_env=env, drain_seconds=0, ready=ready))
+
+
+@contextmanager
+def cards() -> Iterator[tuple[dict[str, Any], Callable[[str], None]]]:
+    """(settings, where to have events sent) of a rehearsed card provider on this machine.
+
+    Where localstripe is not installed there is none, and card operations say so.
+    """
+    if not rehearsal.installed():
+        yield {}, lambda url: None
+        return
+    with rehearsal.rehearsing() as (endpoint, provider):
+        yield (
+            {
+                "stripe_key": rehearsal.KEY,
+                "stripe_webhook_secret": rehearsal.WEBHOOK_SECRET,
+                "stripe_api_base": endpoint,
+            },
+            provider.send_events_to,
+        )
 
 
 async def furnish(platform: Platform, url: str) -> dict[str, Any]:
