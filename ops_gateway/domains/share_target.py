@@ -95,7 +95,7 @@ async def find(ctx: Context, link: Link, asked: SearchRequest) -> Page:
     if asked.collections is not None and not names & set(asked.collections):
         return Page([], 0, False, None, None)
     visible = Visibility(link.organization_id, link.slot, frozenset([link.project_id]))
-    mount = Mount(ctx.base_url)
+    mount = Mount(ctx.base_url, item_links=search.item_links)
     try:
         page = await search.searcher_of(ctx).search(visible, narrowed, mount)
     except errors.StacError as error:

@@ -20,7 +20,7 @@ from ops_gateway.providers.delivery import DeliveryResult
 logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10.0
-TOTAL_SECONDS = 40.0
+TOTAL_SECONDS = 20.0  # less than a delivery may take
 TLS_MODES = ("starttls", "tls", "none")
 MAX_SUBJECT = 200
 MAX_TEXT = 100_000

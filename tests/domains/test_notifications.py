@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -271,6 +272,27 @@ async def test_a_mail_that_fails_is_tried_again_and_one_refused_for_good_is_not(
         " and state = 'dead'", owner.organization_id,
     )  # fmt: skip
     assert row["attempts"] == 1 and "554" in row["error"]
+
+
+async def test_a_worker_that_dies_after_sending_sends_the_same_mail_again(postal):
+    api, inbox, round_ = postal
+    owner = await api.organization()
+    await mail(api, owner, "ann@example.org")
+    expired = "update delivery set claimed_until = now() - interval '1 s' where kind = 'mail'"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ops_gateway.worker.deliveries.Deliveries._note", gone)
+        with pytest.raises(asyncio.CancelledError):
+            await round_()
+    assert len(inbox.mails) == 1 and await round_() == []  # it is another's for a while
+    api.sql(expired)
+    assert await round_() == ["delivered"] and await round_() == []
+    first, second = (re.search("Message-ID: (.*)", text)[1] for _, text in inbox.mails)
+    assert first == second
+
+
+async def gone(*_):
+    """What becomes of a worker that is killed here."""
+    raise asyncio.CancelledError
 
 
 async def test_nobody_is_written_to_without_a_mail_server(api):

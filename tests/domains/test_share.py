@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pystac_client
 import pytest
+import rasterio
 
 from ops_gateway.domains import share_access
 from opstac import usage as counting
@@ -78,6 +79,10 @@ async def test_an_item_is_seen_by_who_has_link_and_password(shared):
     assert (seen["permission"], seen["target_type"]) == ("view", "item")
     feature = seen["target"]
     assert feature["properties"]["opstac:id"] == shared.item["id"] and feature["assets"] == {}
+    maps = {link["rel"]: link["href"] for link in feature["links"]}
+    assert set(maps) == {"self", "parent", "collection", "root", "tilejson", "xyz"}
+    assert (await api.client.get(maps["tilejson"])).json()["tilejson"] == "3.0.0"
+    assert (await api.client.get(maps["xyz"].format(z=0, x=0, y=0))).status_code == 200
     told = json.dumps(seen)
     for private in (shared.project, shared.collection, shared.owner.organization_id, PASSWORD):
         assert private not in told
@@ -286,6 +291,10 @@ async def test_a_collection_is_shared_as_it_grows(shared, catalogue):
     right = {"token": link["token"], "password": PASSWORD}
     target = (await api.ok("share.link.validate", right))["target"]
     assert target["collection"]["title"] == "Fields"
+    [one] = target["items"]
+    maps = {link["rel"]: link["href"] for link in one["links"]}
+    assert (await api.client.get(maps["tilejson"])).json()["tilejson"] == "3.0.0"
+    assert (await api.client.get(maps["xyz"].format(z=0, x=0, y=0))).status_code == 200
     assert [f["properties"]["opstac:id"] for f in target["items"]] == [shared.item["id"]]
     later, _ = await catalogue.scene(shared.owner, shared.project, collection_id=shared.collection)
     target = (await api.ok("share.link.validate", right))["target"]
@@ -507,3 +516,13 @@ async def test_pystac_client_opens_a_link(live, dsn):
             assert [i.properties["opstac:id"] for i in items] == [item]
         href = items[0].assets["data"].href
         assert (await api.client.get(href)).content[:2] == b"II"
+
+    def read_pixels():
+        fresh = rasterio.Env(CPL_VSIL_CURL_NON_CACHED="/vsicurl/")
+        with fresh, rasterio.open(f"/vsicurl/{href}") as source:
+            return source.read(1, window=((0, 4), (0, 4))).shape
+
+    assert await asyncio.to_thread(read_pixels) == (4, 4)
+    await api.ok("share.link.revoke", {"link_id": link["id"]}, as_=owner)
+    with pytest.raises(rasterio.errors.RasterioIOError):
+        await asyncio.to_thread(read_pixels)
