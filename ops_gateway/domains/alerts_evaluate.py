@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -35,6 +36,8 @@ sql = queries(__file__)
 PASSING = frozenset(("busy", "unavailable", "storage_unavailable", "disk_full"))
 """Why a child gave no answer, where a later one may."""
 TOO_MUCH = frozenset(("timeout", "out_of_memory"))
+MOST_SECONDS = 1800.0  # of one item's asset; a child that has begun may end its own time
+NO_TIME = "all rules together took longer than they may on one item"
 LINK_SECONDS = 3600  # longer than a child may take, and what waits before it
 SHOWN = 20  # rules named in a line of the log
 
@@ -99,7 +102,11 @@ async def source_of(ctx: Context, item_id: str, asset_key: str) -> Source:
 
 
 async def means(
-    ctx: Context, function: str, source: Source, expressions: Sequence[str]
+    ctx: Context,
+    function: str,
+    source: Source,
+    expressions: Sequence[str],
+    until: float | None = None,
 ) -> list[dict[str, Any]]:
     """The mean of each expression over a raster; see `processes.analysis.means`.
 
@@ -107,9 +114,11 @@ async def means(
 
     Args:
         function: the child's, which says how long it may take.
+        until: of `time.monotonic`; later no further child is started. `MOST_SECONDS` from now.
 
     Raises: ChildRefused.
     """
+    until = time.monotonic() + MOST_SECONDS if until is None else until
     await ctx.release()
     links = await analytics_run.links_of(
         ctx, [Item(source.item_id, None, sources=(source,))], LINK_SECONDS
@@ -127,8 +136,11 @@ async def means(
     half = len(expressions) // 2
     made: list[dict[str, Any]] = []
     for part in (expressions[:half], expressions[half:]):
+        if time.monotonic() > until:
+            made += [{"code": "timeout", "message": NO_TIME}] * len(part)
+            continue
         try:
-            made += await means(ctx, function, source, part)
+            made += await means(ctx, function, source, part, until)
         except ChildRefused as error:
             if error.code in PASSING:
                 raise

@@ -204,9 +204,9 @@ class Held:
     What does not fit is read again when it is asked for, and no more than `limit` bytes are kept.
     """
 
-    def __init__(self, quantities: Sequence[Quantity], limit: int = HELD_BYTES) -> None:
-        """`quantities`: who will ask; what they have in common is read at once."""
-        self._limit = limit
+    def __init__(self, quantities: Sequence[Quantity], limit: int | None = None) -> None:
+        """`quantities`: who will ask; all that they need is read at once. `limit`: `HELD_BYTES`."""
+        self._limit = HELD_BYTES if limit is None else limit
         self._together: dict[tuple[int, bool], dict[int, Band]] = {}
         for what in quantities:
             for band in what.inputs:

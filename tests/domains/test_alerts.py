@@ -275,6 +275,18 @@ async def test_the_order_of_checks(api, owner):
     await api.refused(422, "alerts.create_rule", {**RULE, "name": 1, "comparison": "zz"}, as_=owner)
 
 
+async def test_reads_have_paths_of_their_own(api, owner):
+    rule = await make(api, owner)
+    headers = {"Authorization": f"Bearer {owner.token}"}
+    for path, answer in (
+        ("/v1/alerts/rules?active=true", {"alert_rules": [rule], "count": 1}),
+        (f"/v1/alerts/rule/{rule['id']}", {"alert_rule": rule}),
+        ("/v1/alerts/events?limit=5", {"alert_events": [], "count": 0}),
+    ):
+        got = await api.client.get(path, headers=headers)
+        assert (got.status_code, got.json()) == (200, answer), path
+
+
 async def test_another_organizations_rule_looks_like_none(api, owner):
     rule = await make(api, owner)
     other = await api.organization()

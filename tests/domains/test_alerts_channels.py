@@ -127,3 +127,23 @@ async def test_a_killed_decision_tells_nobody(postal, monkeypatch):
     await send_all(watch)
     assert len(await watch.events()) == len(watch.told()) == len(inbox.mails) == 1
     assert len(await watch.api.ok("notifications.list", as_=watch.owner)) == 1
+
+
+async def test_a_webhook_is_sent_what_the_event_says(watch):
+    sent = "sub_" + watch.owner.organization_id
+    watch.api.sql(
+        "insert into event_subscription (id, organization_id, event_type, endpoint_url, secret)"
+        " values (%s, %s, 'alert.triggered', 'https://example.org', '')",
+        sent,
+        watch.owner.organization_id,
+    )
+    await watch.rule(notification_channels=["webhook"])
+    await watch.rule(notification_channels=["in_app"])
+    await watch.item()
+    await watch.run()
+    await watch.relay()
+    [told] = watch.told()
+    deliveries = watch.api.sql("select * from delivery where subscription_id = %s", sent)
+    assert [row["event_id"] for row in deliveries] == [told["id"]]
+    names = {"id", "rule_id", "rule_name", "expression", "threshold_upper", "collection_id"}
+    assert names < set(told["data"]) and told["data"]["project_id"] == watch.project

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ops_gateway.domains import alerts_evaluate, alerts_rule
 from ops_gateway.kernel.services import ChildRefused
 from opstac.alerting import Alerting
-from processes.analysis import align, means
+from processes.analysis import align, means, quantity
 
 NBR = "(b4 - b6) / (b4 + b6)"
 
@@ -510,6 +510,10 @@ async def test_a_thousand_expressions_read_each_pixel_once(watch, monkeypatch):
     assert len(made) == 1000 and len(read) == 1
     alone = means.execute({**source, "path": str(small)}, expressions[500:501])
     assert alone == made[500:501]
+    # bands that do not fit into memory together are read again, to the same numbers
+    monkeypatch.setattr(quantity, "HELD_BYTES", 0)
+    assert means.execute({**source, "path": str(small)}, expressions[:40]) == made[:40]
+    assert len(read) > 3
 
 
 async def test_rules_of_one_asset_are_one_call_and_equal_expressions_one(watch, monkeypatch):
@@ -529,3 +533,32 @@ async def test_rules_of_one_asset_are_one_call_and_equal_expressions_one(watch, 
     await watch.run()
     assert asked == [("means", ["b1", "b2", "b3"])]
     assert len(await watch.events()) == 31
+
+
+async def test_what_is_too_much_for_one_child_is_divided(watch, monkeypatch, caplog):
+    rules = [await watch.rule(expression=f"b1 + {n}") for n in range(5)]
+    services = watch.api.platform.pipeline.services
+    real = services.child
+    sizes = []
+
+    async def limited(function, /, **kwargs):
+        sizes.append(len(kwargs["expressions"]))
+        if len(kwargs["expressions"]) > 2 or "b1 + 4" in kwargs["expressions"]:
+            raise ChildRefused("timeout", "the work took longer than it may", passing=True)
+        return await real(function, **kwargs)
+
+    monkeypatch.setattr(type(services), "child", property(lambda self: limited), raising=False)
+    await watch.item()
+    with caplog.at_level(logging.WARNING):
+        await watch.run()
+    assert sizes == [5, 2, 3, 1, 2, 1, 1]
+    fired = {event["rule_id"] for event in await watch.events()}
+    assert fired == {rule["id"] for rule in rules[:4]} and watch.due() == []
+    [logged] = [r for r in caplog.records if "could not be evaluated" in r.message]
+    assert vars(logged)["rules"] == [rules[4]["id"]]
+    monkeypatch.setattr(alerts_evaluate, "MOST_SECONDS", -1.0)
+    sizes.clear()
+    await watch.item()
+    await watch.run()
+    assert sizes == [5] and watch.due() == []
+    assert len(await watch.events()) == 4
