@@ -6,7 +6,7 @@ What a link opens is in `share_access.py`, what of it is shown in `share_target.
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -24,6 +24,7 @@ from tiler import encode, render
 
 sql = queries(__file__)
 
+LONGEST = timedelta(days=36_525)
 MAX_ROWS = 1000
 MAX_OFFSET = 1_000_000
 
@@ -148,8 +149,11 @@ class ShareLinkValidateOutput(Output):
 
 async def check(ctx: Context, body: ShareLinkCreate) -> str:
     """What to keep of the password. Raises Invalid for a time that is over."""
-    if _utc(body.expires_at) <= datetime.now(UTC):
+    now = datetime.now(UTC)
+    if _utc(body.expires_at) <= now:
         raise Invalid.at("expires_at", "must be in the future")
+    if _utc(body.expires_at) > now + LONGEST:
+        raise Invalid.at("expires_at", "must be within the next hundred years")
     if len(body.password) > MAX_PASSWORD:
         raise Invalid.at("password", f"a password has at most {MAX_PASSWORD} characters")
     await _target(ctx, body)  # a stranger is told before the password is hashed

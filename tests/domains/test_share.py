@@ -177,6 +177,8 @@ async def test_what_cannot_be_shared(shared):
         {"password": "short"},
         {"password": "x" * 1025},
         {"expires_at": soon(seconds=-1)},
+        {"expires_at": "9999-12-31T23:59:59-12:00"},
+        {"expires_at": "0001-01-01T00:00:00+14:00"},
         {"expires_at": "tomorrow"},
         {"expires_at": "2001-01-01T00:00:00"},
         {"target_type": "project"},
@@ -203,6 +205,24 @@ async def test_what_cannot_be_shared(shared):
     # the same key of idempotency gives the same token
     first = await api.ok("share.link.create", right, as_=owner, key="k1")
     assert await api.ok("share.link.create", right, as_=owner, key="k1") == first
+
+
+async def test_what_was_deleted_or_moved_is_shared_no_more(shared):
+    api = shared.api
+    link, other = await shared.link(), await shared.link(shared.beside["id"])
+    right = {"token": link["token"], "password": PASSWORD}
+    moved = {"token": other["token"], "password": PASSWORD}
+    tile = (await api.ok("share.tilejson", right))["tiles"][0].format(z=0, x=0, y=0)
+    await api.ok("items.delete", {"item_id": shared.item["id"]}, as_=shared.owner)
+    elsewhere = await api.project(shared.owner, "Elsewhere")
+    api.sql("update item set project_id = %s where id = %s", elsewhere, shared.beside["id"])
+    assert (await api.client.get(tile)).status_code == 404
+    for redeemed in (right, moved):
+        for op, more in (("share.tilejson", {}), ("share.tile.render", {"z": 0, "x": 0, "y": 0})):
+            await api.refused(404, op, {**redeemed, **more})
+    await api.refused(404, "share.link.validate", right)
+    await api.ok("projects.delete", {"project_id": shared.project}, as_=shared.owner)
+    await api.refused(404, "share.link.validate", moved)
 
 
 async def test_ten_wrong_passwords_are_the_end_of_guessing_for_a_while(shared):
@@ -346,6 +366,17 @@ async def test_files_are_led_to_and_counted_for_who_shares_them(shared):
             break
         await asyncio.sleep(0.02)
     assert used["egress_bytes"] == target["assets"]["data"]["file:size"] + 4
+    # tiles count for who shares too, by whatever door
+    tile = {"token": link["token"], "password": PASSWORD, "z": 0, "x": 0, "y": 0}
+    assert (await api.call("share.tile.render", tile)).status_code == 200
+    assert (await shared.get(f"/share/{link['token']}/tiles/0/0/0.webp")).status_code == 200
+    assert (await shared.get(f"/share/{link['token']}/tiles/0/5/0.webp")).status_code == 404
+    for _ in range(100):
+        used = await api.ok("usage.current", body, as_=shared.owner)
+        if used["tile_requests"] >= 2:
+            break
+        await asyncio.sleep(0.02)
+    assert used["tile_requests"] == 2
     # nothing is sent any more, whatever address it led to before
     await api.ok("share.link.revoke", {"link_id": link["id"]}, as_=shared.owner)
     for headers in ({}, {"Range": "bytes=0-1"}):

@@ -98,7 +98,7 @@ VALUES: dict[str, Any] = {
     "entity_type": "item",
     "event_type": "*",
     "error_message": "gone",
-    "expires_at": "2999-01-01T00:00:00Z",
+    "expires_at": "2099-01-01T00:00:00Z",
     "password": "long enough",
     "target_type": "item",
     "token": "none",
@@ -338,7 +338,7 @@ async def build_world(api, stock, name: str) -> World:
         "target_type": "item",
         "target_id": item["id"],
         "password": "long enough",
-        "expires_at": "2999-01-01T00:00:00Z",
+        "expires_at": "2099-01-01T00:00:00Z",
     }
     link = await api.ok("share.link.create", body, as_=owner)
     notification = f"nt_{uuid.uuid4().hex}"
