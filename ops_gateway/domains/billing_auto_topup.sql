@@ -17,6 +17,7 @@ select watch_credits(:threshold);
 select t.organization_id
 from auto_topup t
 join account a on a.organization_id = t.organization_id and a.kind = 'available'
+join organization o on o.organization_id = t.organization_id and o.deleted_at is null
 where t.enabled and t.next_at <= now() and a.balance < t.threshold_credits
   and not exists (select from payment p where p.organization_id = t.organization_id and p.kind = 'auto'
                   and p.state in ('started', 'requires_action'))

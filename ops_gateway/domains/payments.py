@@ -12,6 +12,8 @@ import logging
 from datetime import timedelta
 from typing import Any, Literal
 
+import psycopg
+
 from db.pool import Pool
 from db.queries import queries
 from ops_gateway.domains.billing_notices import tell_payers
@@ -34,6 +36,7 @@ from ops_gateway.kernel.errors import (
     OpError,
     OutcomeUnknown,
 )
+from ops_gateway.kernel.failures import of_database
 from ops_gateway.kernel.fault import fault
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.pipeline import Pipeline
@@ -356,9 +359,9 @@ async def _conclude(
         try:
             await pipeline.act("payments.settle", principal, write)
             return
-        except OpError as error:
+        except psycopg.Error as error:
             # credits that were to be taken back were spent in between
-            if last or not isinstance(error, InsufficientCredits):
+            if last or not isinstance(of_database(error), InsufficientCredits):
                 raise
 
 
