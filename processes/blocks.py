@@ -47,7 +47,7 @@ __all__ = ["Block", "BlockFunction", "Files", "Grid", "results", "write"]
 
 Progress = Callable[[float, str], None]
 
-THREADS = "OPSTAC_BLOCK_THREADS"
+THREADS = cog.THREADS
 _COMPUTED = 0.8  # part of the work that is done when all blocks are written
 
 
@@ -149,7 +149,7 @@ def write(
     scales: Sequence[float] | None = None,
     offsets: Sequence[float] | None = None,
     categorical: bool = False,
-    level: int = cog.LEVEL,
+    level: int | None = None,
     tags: dict[str, str] | None = None,
     each: Callable[[np.ndarray, np.ndarray], None] | None = None,
     progress: Progress | None = None,
