@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from processes import overlap
 from processes.analysis.params import BandRef, ItemId
 from processes.geometry import Polygonal
 from processes.process import JobError, Source, SourceRef
@@ -71,6 +72,7 @@ def file_name(key: str, number: int, made: str) -> str:
 
 def check_band(inputs: OneBand, sources: Mapping[str, Source]) -> None:
     """Whether the band is there, as far as the platform knows. Raises: JobError."""
+    overlap.require(inputs.geometry, sources.values())
     source = first(sources)
     names = source.band_names
     if isinstance(inputs.band, int):

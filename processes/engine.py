@@ -7,6 +7,7 @@ call can later travel to a scheduler.
 """
 
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,13 +29,15 @@ class Work:
     Attributes:
         seconds: by the clock, from the first source opened to the last output inspected.
         processor_seconds: of all threads.
-        bytes_read: from files, its own scratch files among them; None where sources lie in a
-            bucket, whose bytes come over the network.
+        bytes_read: from files, its own scratch files among them; of sources in a bucket what came
+            over the network. None where Dask workers read, each for itself.
+        samples_read: of the sources, a pixel of a band each, as often as they were read.
     """
 
     seconds: float
     processor_seconds: float
     bytes_read: int | None
+    samples_read: int | None = None
 
 
 # what is wrong with a source file, in the words of the job's error codes
@@ -119,15 +122,28 @@ def measured(
     links: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """`execute`, and what it took: `{"outputs": …, "work": members of Work}`."""
-    begun, processor, read = time.monotonic(), time.process_time(), _bytes_read()
-    outputs = execute(process_id, inputs, sources, out_dir, progress, module, links)
-    counts = read is not None and not any(s["path"].startswith("/vsi") for s in sources)
+    from processes.on_dask import SCHEDULER
+    from raster import counting
+
+    begun, processor = time.monotonic(), time.process_time()
+    files, fetched, samples = _bytes_read(), counting.fetched(), counting.samples()
+    made = _run(process_id, inputs, sources, out_dir, progress, module, links)
+    samples = counting.samples() - samples
+    outputs = [_json(_inspected(output)) for output in made]
+    read: int | None = None
+    if os.environ.get(SCHEDULER):
+        pass
+    elif links:
+        read = counting.fetched() - fetched
+    elif files is not None and not any(s["path"].startswith("/vsi") for s in sources):
+        read = (_bytes_read() or 0) - files
     return {
         "outputs": outputs,
         "work": {
             "seconds": round(time.monotonic() - begun, 3),
             "processor_seconds": round(time.process_time() - processor, 3),
-            "bytes_read": (_bytes_read() or 0) - (read or 0) if counts else None,
+            "bytes_read": read,
+            "samples_read": samples,
         },
     }
 
@@ -157,6 +173,19 @@ def execute(
 
     Files are inspected before they are reported, so every output that is a file carries its `info`.
     """
+    made = _run(process_id, inputs, sources, out_dir, progress, module, links)
+    return [_json(_inspected(output)) for output in made]
+
+
+def _run(
+    process_id: str,
+    inputs: dict[str, Any],
+    sources: list[dict[str, Any]],
+    out_dir: str,
+    progress: Progress,
+    module: str,
+    links: Mapping[str, str] | None,
+) -> list[Output]:
     process = find(process_id, module)
     if process is None or process.run is None:
         raise JobError("internal", f"nothing here runs process {process_id!r}")
@@ -171,8 +200,7 @@ def execute(
         given = [by_link(source, paths) for source in given]
         several = len({source.item_id for source in given}) > 1
         named = {f"{s.item_id}/{s.asset_key}" if several else s.asset_key: s for s in given}
-        outputs = process.run(RunContext(typed, named, Path(out_dir), progress))
-    return [_json(_inspected(output)) for output in outputs]
+        return process.run(RunContext(typed, named, Path(out_dir), progress))
 
 
 def _inspected(output: Output) -> Output:

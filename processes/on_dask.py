@@ -26,6 +26,7 @@ from processes import files
 from processes.calls import Call, Place
 from processes.grid import Block
 from processes.process import JobError
+from raster import counting
 
 SCHEDULER = "OPSTAC_DASK_SCHEDULER"
 _PACKAGES = ("numpy", "rasterio", "numexpr", "shapely", "pyproj", "opencv-python-headless")
@@ -69,6 +70,14 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class Counted:
+    """What a worker made, and how many samples it read for it."""
+
+    made: Any
+    samples: int
+
+
+@dataclass(frozen=True)
 class Masked:
     """A masked array. Dask's own way to send one asks for its fill value, and 999999, which is what
     numpy fills with, is no 8 or 16 bit number."""
@@ -79,11 +88,12 @@ class Masked:
 
 def compute(call: Call, block: Block) -> Any:
     """Compute a block, on a worker."""
+    before = counting.samples_here()
     try:
         made = call(block)
         if isinstance(made, np.ma.MaskedArray):
-            return Masked(made.data, np.ascontiguousarray(np.ma.getmaskarray(made)))
-        return made
+            made = Masked(made.data, np.ascontiguousarray(np.ma.getmaskarray(made)))
+        return Counted(made, counting.samples_here() - before)
     except Exception as error:
         code = getattr(error, "code", None)
         if not isinstance(code, str):
@@ -105,6 +115,9 @@ class _Awaited:
             raise JobError("workers_lost", f"the Dask workers failed: {error}"[:300]) from None
         if isinstance(made, Refusal):
             raise JobError(made.code, made.message)
+        if isinstance(made, Counted):
+            counting.add_samples(made.samples)
+            made = made.made
         if isinstance(made, Masked):
             return np.ma.MaskedArray(made.data, mask=made.mask)
         return made

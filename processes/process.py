@@ -39,9 +39,12 @@ ERROR_CODES = (
     "invalid_inputs",
     "out_of_memory",
     "timeout",
+    "attempts_exhausted",
+    "deadline_exceeded",
     "cancelled",
     "internal",
 )
+"""What a job can fail with; that attempts or time are used up is said by the worker alone."""
 
 
 @dataclass(frozen=True, init=False)

@@ -28,7 +28,7 @@ from shapely import affinity
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
-from raster import bands, remote, tiff
+from raster import bands, counting, remote, tiff
 from raster.errors import RasterError
 
 BLOCK = 512
@@ -234,6 +234,7 @@ def read(
     except RasterioIOError as error:
         message = f"a block cannot be read: {_plain(error.__cause__ or error, dataset.name)}"
         raise RasterError("unreadable", message) from None
+    counting.add_samples(values.size)
     mask = np.zeros(values.shape, dtype=bool)
     for row, index in enumerate(chosen):
         at = layout.data.index(index) if index in layout.data else None
@@ -341,11 +342,7 @@ def area(dataset: Gridded, geometry: Mapping[str, Any]) -> Area:
     """
     if dataset.crs is None:
         raise RasterError("not_georeferenced", "the raster has no coordinate reference system")
-    full = shapely.box(0, 0, dataset.width, dataset.height)
-    placed = to_pixels(dataset, shape(dict(geometry))).intersection(full)
-    polygons = shapely.union_all(
-        [part for part in shapely.get_parts(placed) if part.geom_type == "Polygon" and part.area]
-    )
+    polygons = on_grid(dataset, shape(dict(geometry)))
     if polygons.is_empty:
         raise RasterError("no_overlap", "the geometry lies outside the raster")
     left, top, right, bottom = polygons.bounds
@@ -371,6 +368,15 @@ def _inside(geometry: BaseGeometry, window: Window, all_touched: bool) -> np.nda
         dtype="uint8",
     )
     return np.asarray(burned, dtype=bool)
+
+
+def on_grid(dataset: Gridded, geometry: BaseGeometry) -> BaseGeometry:
+    """The part of a geometry (EPSG:4326) that lies on the grid, in pixel coordinates."""
+    full = shapely.box(0, 0, dataset.width, dataset.height)
+    placed = to_pixels(dataset, geometry).intersection(full)
+    return shapely.union_all(
+        [part for part in shapely.get_parts(placed) if part.geom_type == "Polygon" and part.area]
+    )
 
 
 def to_pixels(dataset: Gridded, geometry: BaseGeometry) -> BaseGeometry:

@@ -15,6 +15,7 @@ from typing import Self
 
 import httpx
 
+from raster import counting
 from raster.errors import RasterError
 from raster.remote import BLOCK_BYTES, Mounted, RangeFile
 
@@ -129,6 +130,7 @@ def _exactly(answer: httpx.Response, start: int, end: int, size: int) -> bytes:
         raise OSError("the object store answered with another range than was asked for")
     if len(answer.content) != end - start:
         raise OSError("the object store did not send all bytes that were asked for")
+    counting.add_fetched(end - start)
     return answer.content
 
 

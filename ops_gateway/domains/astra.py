@@ -13,8 +13,9 @@ from pydantic_core.core_schema import SerializerFunctionWrapHandler
 from db.queries import queries
 from ops_gateway.catalogue.links import sign
 from ops_gateway.catalogue.scenes import find_scene
-from ops_gateway.domains import job_callbacks, jobs
-from ops_gateway.domains.jobs import default_project, milliseconds
+from ops_gateway.domains import job_callbacks, job_orders, job_shapes, jobs
+from ops_gateway.domains.job_orders import default_project
+from ops_gateway.domains.job_shapes import milliseconds
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import Gone, Invalid
 from ops_gateway.kernel.operation import Effect, Input, Output, operation
@@ -169,7 +170,7 @@ class ResultExpired(Gone):
 class Submission:
     """A request that was checked and priced."""
 
-    order: jobs.Order
+    order: job_orders.Order
     params: dict[str, Any]
 
 
@@ -191,7 +192,7 @@ async def prepare(ctx: Context, body: AstraProcessInput) -> Submission:
         for place, scene in enumerate(body.scene_ids)
     ]
     inputs = {**dict(zip(recipe.sources, found, strict=True)), **params}
-    order = await jobs.prepare(ctx, body.operation, project_id, inputs, None, at="params")
+    order = await job_orders.prepare(ctx, body.operation, project_id, inputs, None, at="params")
     return Submission(order=order, params=body.params)
 
 
@@ -268,7 +269,7 @@ async def status_of(ctx: Context, row: dict[str, Any], base_url: str) -> AstraSt
     Raises: ResultExpired: it completed, and its file is gone.
     """
     request = await ctx.row(None, sql.request, job=row["id"])
-    end: datetime | None = row["completed_at"] if row["status"] in jobs.ENDED else None
+    end: datetime | None = row["completed_at"] if row["status"] in job_shapes.ENDED else None
     status = AstraStatus(
         job_id=row["id"],
         status=STATUS[row["status"]],  # type: ignore[arg-type]

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from db.queries import queries
 from ops_gateway.catalogue.links import signed_asset
-from ops_gateway.domains import jobs
-from ops_gateway.domains.jobs import Job
+from ops_gateway.domains import job_orders, job_shapes, jobs
+from ops_gateway.domains.job_shapes import Job
 from ops_gateway.domains.processing import (
     JobDeletedOutput,
     JobOutput,
@@ -99,12 +99,12 @@ class ClipDownloadsOutput(Output):
     count: int
 
 
-async def prepare_clip(ctx: Context, body: ClipCreateFromItemInput) -> jobs.Order:
+async def prepare_clip(ctx: Context, body: ClipCreateFromItemInput) -> job_orders.Order:
     """Check and price the clip."""
     inputs = body.model_dump(
         include={"source_item_id", "aoi_geometry", "asset_keys", "output_name"}
     )
-    return await jobs.prepare(
+    return await job_orders.prepare(
         ctx,
         "clip",
         body.project_id,
@@ -121,22 +121,22 @@ async def prepare_clip(ctx: Context, body: ClipCreateFromItemInput) -> jobs.Orde
     effect=Effect.SPEND,
     produces="processing_job",
     prepare=prepare_clip,
-    price=jobs.price_order,
+    price=job_orders.price_order,
 )
 async def create_clip(
-    ctx: Context, body: ClipCreateFromItemInput, order: jobs.Order
+    ctx: Context, body: ClipCreateFromItemInput, order: job_orders.Order
 ) -> ClipCreateOutput:
     """Clip a source item to an AOI as a processing job."""
     return await submit_clip(ctx, order)
 
 
-async def submit_clip(ctx: Context, order: jobs.Order) -> ClipCreateOutput:
+async def submit_clip(ctx: Context, order: job_orders.Order) -> ClipCreateOutput:
     """Make the job; it is dispatched after the answer."""
     row = await jobs.create(ctx, order)
     # the answer shows the pending job; a task queued by this very transaction dispatches it
     await jobs.ask_dispatch(ctx, row["id"])
     keys = [asset["key"] for source in order.sources for asset in source.assets]
-    return ClipCreateOutput(job=jobs.native(row), assets_to_clip=len(keys), asset_keys=keys)
+    return ClipCreateOutput(job=job_shapes.native(row), assets_to_clip=len(keys), asset_keys=keys)
 
 
 @operation("clip.jobs.list", scope="clip:read", effect=Effect.READ)
@@ -152,7 +152,7 @@ async def list_clip_jobs(ctx: Context, body: ClipJobsListInput) -> ProjectJobsOu
         offset=offset,
     )
     return ProjectJobsOutput(
-        jobs=[jobs.native(row) for row in rows],
+        jobs=[job_shapes.native(row) for row in rows],
         count=len(rows),
         total=total,
         limit=limit,
@@ -171,7 +171,7 @@ async def find_clip(ctx: Context, job_id: str) -> dict[str, Any]:
 @operation("clip.job.get", scope="clip:read", effect=Effect.READ)
 async def get_clip_job(ctx: Context, body: ClipJobInput) -> JobOutput:
     """Get a clip job."""
-    return JobOutput(job=jobs.native(await find_clip(ctx, body.job_id)))
+    return JobOutput(job=job_shapes.native(await find_clip(ctx, body.job_id)))
 
 
 @operation("clip.job.delete", scope="clip:destroy", effect=Effect.DESTRUCTIVE)

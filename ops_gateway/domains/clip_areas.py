@@ -14,7 +14,7 @@ from pydantic import Field
 
 from db.queries import queries
 from ops_gateway.catalogue.sources import of_area
-from ops_gateway.domains import jobs
+from ops_gateway.domains import job_orders
 from ops_gateway.domains.clip import ClipCreateOutput, submit_clip
 from ops_gateway.kernel import access
 from ops_gateway.kernel.context import Context, Principal
@@ -37,9 +37,9 @@ class ClipCreateFromAreaInput(Input):
     """Input of clip.create_from_area. Without `project_id` the oldest project gets the clip."""
 
     area: str
-    mosaic_types: list[str] = Field(max_length=100)
+    mosaic_types: list[str] = Field(description="at most 100")
     aoi_geometry: dict[str, Any]
-    aoi_name: str | None = Field(default=None, max_length=200)
+    aoi_name: str | None = Field(default=None, description="at most 200 characters")
     project_id: str | None = None
     organization_id: str
     use_cache: bool = Field(
@@ -120,7 +120,7 @@ async def list_areas(ctx: Context, body: Empty) -> ClipAreasOutput:
     return ClipAreasOutput(areas=areas, count=len(areas))
 
 
-async def find(ctx: Context, area: str) -> tuple[dict[str, Any], jobs.Found]:
+async def find(ctx: Context, area: str) -> tuple[dict[str, Any], job_orders.Found]:
     """The area's row, its item and the rasters that are offered. Raises NotFound."""
     row = await ctx.row(None, sql.areas, area=area)
     if row is None:
@@ -153,13 +153,17 @@ async def get_metadata(ctx: Context, body: AreaInput) -> AreaMetadataOutput:
     return AreaMetadataOutput(area=row["area"], metadata=AreaMetadata(**fields, mosaics=dates))
 
 
-async def prepare_area(ctx: Context, body: ClipCreateFromAreaInput) -> jobs.Order:
+async def prepare_area(ctx: Context, body: ClipCreateFromAreaInput) -> job_orders.Order:
     """Check and price the clip."""
     access.own_organization(ctx, body.organization_id)
     project_id = body.project_id
     if project_id is None:
-        project_id = await jobs.default_project(ctx)
+        project_id = await job_orders.default_project(ctx)
     row, (item, assets) = await find(ctx, body.area)
+    if len(body.aoi_name or "") > 200:
+        raise Invalid.at("aoi_name", "a name has at most 200 characters", "string_too_long")
+    if len(body.mosaic_types) > 100:
+        raise Invalid.at("mosaic_types", "at most 100 mosaics are clipped at once", "too_long")
     known = [asset["key"] for asset in assets]
     if not body.mosaic_types:
         raise Invalid.at("mosaic_types", f"name one at least; the area has {', '.join(known)}")
@@ -176,7 +180,7 @@ async def prepare_area(ctx: Context, body: ClipCreateFromAreaInput) -> jobs.Orde
     }
     if body.aoi_name:
         inputs["output_name"] = body.aoi_name
-    return await jobs.prepare(
+    return await job_orders.prepare(
         ctx,
         "clip",
         project_id,
@@ -194,10 +198,10 @@ async def prepare_area(ctx: Context, body: ClipCreateFromAreaInput) -> jobs.Orde
     effect=Effect.SPEND,
     produces="processing_job",
     prepare=prepare_area,
-    price=jobs.price_order,
+    price=job_orders.price_order,
 )
 async def create_from_area(
-    ctx: Context, body: ClipCreateFromAreaInput, order: jobs.Order
+    ctx: Context, body: ClipCreateFromAreaInput, order: job_orders.Order
 ) -> ClipCreateOutput:
     """Clip mosaics of an area to an AOI as a processing job."""
     return await submit_clip(ctx, order)
@@ -240,12 +244,14 @@ async def offer(pipeline: Pipeline, organization_id: str, wanted: Offer, *, by: 
         if await ctx.row(None, sql.item, item=wanted.item_id) is None:
             raise NotFound.of("item")
         there = [row["key"] for row in await ctx.rows(None, sql.rasters, item=wanted.item_id)]
-        chosen = list(dict.fromkeys(wanted.mosaic_types or there))
+        chosen = list(dict.fromkeys(there if wanted.mosaic_types is None else wanted.mosaic_types))
         if missing := [key for key in chosen if key not in there]:
             has = ", ".join(there) or "none"
             raise Invalid.at("mosaic_types", f"the item has no raster {missing[0]}; it has {has}")
-        if not chosen:
+        if not there:
             raise Invalid.at("item_id", "the item has no raster to clip")
+        if not chosen:
+            raise Invalid.at("mosaic_types", f"name one at least; the item has {', '.join(there)}")
         done = await ctx.one(
             "area",
             sql.set_area,
@@ -265,7 +271,7 @@ async def offer(pipeline: Pipeline, organization_id: str, wanted: Offer, *, by: 
 
 
 async def withdraw(pipeline: Pipeline, organization_id: str, area: str, *, by: str) -> None:
-    """Take an area back; jobs that read it and have not ended fail. Raises: NotFound."""
+    """Take an area back; jobs that wait to read it fail. Raises: NotFound."""
 
     async def work(ctx: Context) -> None:
         if not (await ctx.one("area", sql.remove_area, area=area))["done"]:

@@ -14,7 +14,7 @@ from db.queries import queries
 from ops_gateway.catalogue.drafts import AssetDraft, ItemDraft, stated
 from ops_gateway.catalogue.items import insert_item
 from ops_gateway.catalogue.models import ItemResponse
-from ops_gateway.domains import jobs, receipts, registration
+from ops_gateway.domains import job_shapes, jobs, receipts, registration
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.pipeline import Pipeline
 from processes import recipe as recipes
@@ -41,7 +41,7 @@ async def answer(
 
     async def work(ctx: Context) -> bool:
         row = await ctx.row(None, jobs.sql.job_for_update, id=job_id)
-        if row is None or row["status"] in jobs.ENDED:
+        if row is None or row["status"] in job_shapes.ENDED:
             raise jobs.StaleRun(ended=True)
         if row["epoch"] != epoch:
             raise jobs.StaleRun(ended=False)
@@ -146,7 +146,7 @@ def _draft(
         project_id=row["project_id"],
         collection_id=row["target_collection_id"],
         name=name if alone else old["name"],
-        properties={**own, **registration.processing(row, recipe)},
+        properties={**own, **registration.processing(row, recipe, sources)},
         statements={**stated(own), "opstac:cached_from": earlier["id"], **sources},
         job_id=row["id"],
         **{field: old[field] for field in same},

@@ -174,9 +174,3 @@ update job set outputs = :outputs where organization_id = :org and id = :id;
 -- name: items_of_project
 select id from item
 where organization_id = :org and id = any (:ids) and project_id = :project_id and deleted_at is null;
-
--- name: oldest_project
-select id from project
-where organization_id = :org and deleted_at is null and not is_archived
-  and (:projects::text[] is null or id = any (:projects))
-order by created_at, id limit 1;

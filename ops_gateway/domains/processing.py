@@ -8,8 +8,8 @@ from psycopg.types.json import Jsonb
 from pydantic import Field
 
 from db.queries import queries
-from ops_gateway.domains import job_callbacks, jobs, prices, registration
-from ops_gateway.domains.jobs import Job, ProviderJob
+from ops_gateway.domains import job_callbacks, job_orders, job_shapes, jobs, prices, registration
+from ops_gateway.domains.job_shapes import Job, ProviderJob
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from ops_gateway.kernel.operation import Effect, Input, Output, operation
@@ -234,9 +234,9 @@ class TileInfoOutput(Output):
 # ---------------------------------------------------------------- create and dispatch
 
 
-async def prepare_create(ctx: Context, body: ProcessingCreateInput) -> jobs.Order:
+async def prepare_create(ctx: Context, body: ProcessingCreateInput) -> job_orders.Order:
     """Check and price the job."""
-    return await jobs.prepare(
+    return await job_orders.prepare(
         ctx,
         body.job_type_id,
         body.project_id,
@@ -248,14 +248,14 @@ async def prepare_create(ctx: Context, body: ProcessingCreateInput) -> jobs.Orde
     )
 
 
-async def prepare_execute(ctx: Context, body: ProcessExecuteInput) -> jobs.Order:
+async def prepare_execute(ctx: Context, body: ProcessExecuteInput) -> job_orders.Order:
     """Check and price the job."""
     for name in body.outputs or ():
-        if name not in jobs.find_process(body.process_id).outputs:
+        if name not in job_orders.find_process(body.process_id).outputs:
             raise Invalid.at(["outputs", name], "this process has no such output")
     for name, url in (body.subscriber.addresses() if body.subscriber else {}).items():
         await job_callbacks.check(ctx, url, ["subscriber", name])
-    return await jobs.prepare(
+    return await job_orders.prepare(
         ctx,
         body.process_id,
         body.workspaceId,
@@ -273,11 +273,13 @@ async def prepare_execute(ctx: Context, body: ProcessExecuteInput) -> jobs.Order
     status=201,
     produces="processing_job",
     prepare=prepare_create,
-    price=jobs.price_order,
+    price=job_orders.price_order,
 )
-async def create_job(ctx: Context, body: ProcessingCreateInput, order: jobs.Order) -> JobOutput:
+async def create_job(
+    ctx: Context, body: ProcessingCreateInput, order: job_orders.Order
+) -> JobOutput:
     """Create a processing job, reserving its credits; it waits for processing.dispatch."""
-    return JobOutput(job=jobs.native(await jobs.create(ctx, order)))
+    return JobOutput(job=job_shapes.native(await jobs.create(ctx, order)))
 
 
 @operation(
@@ -286,16 +288,16 @@ async def create_job(ctx: Context, body: ProcessingCreateInput, order: jobs.Orde
     effect=Effect.SPEND,
     produces="processing_job",
     prepare=prepare_create,
-    price=jobs.price_order,
+    price=job_orders.price_order,
 )
 async def create_and_dispatch(
-    ctx: Context, body: ProcessingCreateInput, order: jobs.Order
+    ctx: Context, body: ProcessingCreateInput, order: job_orders.Order
 ) -> ProcessingDispatchOutput:
     """Create a processing job and hand it to a worker in one step."""
     row = await jobs.create(ctx, order)
     handed = await jobs.dispatch(ctx, row, row["version"])
     row = await ctx.one("job", sql.job, id=row["id"])
-    return ProcessingDispatchOutput(job=jobs.native(row), dispatch=handed)
+    return ProcessingDispatchOutput(job=job_shapes.native(row), dispatch=handed)
 
 
 @operation(
@@ -304,10 +306,10 @@ async def create_and_dispatch(
     effect=Effect.SPEND,
     produces="processing_job",
     prepare=prepare_execute,
-    price=jobs.price_order,
+    price=job_orders.price_order,
 )
 async def execute_process(
-    ctx: Context, body: ProcessExecuteInput, order: jobs.Order
+    ctx: Context, body: ProcessExecuteInput, order: job_orders.Order
 ) -> ProcessExecuteOutput:
     """Execute a process (reserve credits + dispatch a job)."""
     row = await jobs.create(ctx, order)
@@ -319,7 +321,7 @@ async def execute_process(
         await ctx.execute(sql.set_answer_as, id=row["id"], answer_as=Jsonb(answer_as))
     await jobs.dispatch(ctx, row, row["version"])
     row = await ctx.one("job", sql.job, id=row["id"])
-    return ProcessExecuteOutput.model_validate(jobs.provider(row, ctx.base_url).model_dump())
+    return ProcessExecuteOutput.model_validate(job_shapes.provider(row, ctx.base_url).model_dump())
 
 
 @operation("processing.dispatch", scope="processing:process", effect=Effect.SPEND)
@@ -329,7 +331,7 @@ async def dispatch_job(ctx: Context, body: ProcessingDispatchInput) -> Processin
     handed = await jobs.dispatch(ctx, row, body.version)
     ctx.produced("processing_job", row["id"])
     row = await ctx.one("job", sql.job, id=row["id"])
-    return ProcessingDispatchOutput(job=jobs.native(row), dispatch=handed)
+    return ProcessingDispatchOutput(job=job_shapes.native(row), dispatch=handed)
 
 
 # ---------------------------------------------------------------- track
@@ -343,13 +345,13 @@ async def dispatch_job(ctx: Context, body: ProcessingDispatchInput) -> Processin
 )
 async def get_job(ctx: Context, body: JobGetInput) -> ProviderJob:
     """Get a processing job by id, provider shape (org-scoped)."""
-    return jobs.provider(await jobs.find(ctx, body.job_id), ctx.base_url)
+    return job_shapes.provider(await jobs.find(ctx, body.job_id), ctx.base_url)
 
 
 @operation("processing.project_job.get", scope="processing:read", effect=Effect.READ)
 async def get_project_job(ctx: Context, body: ProjectJobGetInput) -> JobOutput:
     """Get a processing job by id, native shape (org match + project access)."""
-    return JobOutput(job=jobs.native(await jobs.find(ctx, body.job_id)))
+    return JobOutput(job=job_shapes.native(await jobs.find(ctx, body.job_id)))
 
 
 @operation("processing.jobs.list", scope="processing:read", effect=Effect.READ)
@@ -375,7 +377,7 @@ async def list_jobs(ctx: Context, body: JobsListInput) -> JobsListOutput:
     if (page + 1) * limit < total:
         links.append({"rel": "next", "href": f"{base}?page={page + 1}&limit={limit}"})
     return JobsListOutput(
-        jobs=[jobs.provider(row, ctx.base_url) for row in rows],
+        jobs=[job_shapes.provider(row, ctx.base_url) for row in rows],
         links=links,
         count=len(rows),
         total=total,
@@ -391,7 +393,7 @@ def _statuses(value: str | None) -> list[str] | None:
     names = _comma(value)
     if names is None:
         return None
-    by_provider = {provider: native for native, provider in jobs.PROVIDER_STATUS.items()}
+    by_provider = {provider: native for native, provider in job_shapes.PROVIDER_STATUS.items()}
     return [by_provider.get(name.lower(), name.lower()) for name in names]
 
 
@@ -413,7 +415,7 @@ async def list_project_jobs(ctx: Context, body: ProjectJobsInput) -> ProjectJobs
         offset=offset,
     )
     return ProjectJobsOutput(
-        jobs=[jobs.native(row) for row in rows],
+        jobs=[job_shapes.native(row) for row in rows],
         count=len(rows),
         total=total,
         limit=limit,

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from ops_gateway.domains import declared, jobs, prices
+from ops_gateway.domains import declared, job_orders, prices
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import Unauthenticated
 from ops_gateway.kernel.operation import Effect, Empty, Input, Output, operation
@@ -117,7 +117,7 @@ async def list_processes(ctx: Context, body: Empty) -> ProcessList:
 @operation("processing.catalog.get", scope="processing:read", effect=Effect.READ, public=True)
 async def get_process(ctx: Context, body: ProcessGetInput) -> ProcessDescription:
     """Get one process description (public)."""
-    process = jobs.find_process(body.process_id)
+    process = job_orders.find_process(body.process_id)
     rate = await prices.rate(ctx, process)
     schema = process.input_schema()
     required = set(schema.get("required", ()))
@@ -144,22 +144,23 @@ async def get_process(ctx: Context, body: ProcessGetInput) -> ProcessDescription
 @operation("processing.catalog.validate", scope="processing:read", effect=Effect.READ, public=True)
 async def validate_run(ctx: Context, body: ProcessRunInput) -> ValidOutput:
     """Validate process inputs (an empty object means they are valid)."""
-    process = jobs.find_process(body.process_id)
+    process = job_orders.find_process(body.process_id)
     typed = declared.inputs(process, body.inputs, "inputs")
     if ctx.principal.organization_id is not None:
-        await jobs.find_sources(ctx, process, typed, "inputs")
+        sources = await job_orders.find_sources(ctx, process, typed, "inputs")
+        declared.quantity(process, typed, [source.item for source in sources], "inputs")
     return ValidOutput()
 
 
 @operation("processing.catalog.estimate", scope="processing:read", effect=Effect.READ, public=True)
 async def estimate_run(ctx: Context, body: ProcessRunInput) -> EstimateOutput:
     """Estimate the cost of running a process with the given inputs."""
-    process = jobs.find_process(body.process_id)
+    process = job_orders.find_process(body.process_id)
     typed = declared.inputs(process, body.inputs, "inputs")
     if declared.sources(process, typed, "inputs") and ctx.principal.organization_id is None:
         raise Unauthenticated("an estimate over items needs a credential that can see them")
-    sources = await jobs.find_sources(ctx, process, typed, "inputs")
-    quantity, rate = await jobs.price_of(ctx, process, typed, sources, "inputs")
+    sources = await job_orders.find_sources(ctx, process, typed, "inputs")
+    quantity, rate = await job_orders.price_of(ctx, process, typed, sources, "inputs")
     return EstimateOutput(
         pricingStrategy=rate.strategy,
         totalCredits=rate.credits(quantity),

@@ -6,10 +6,11 @@ from typing import Any
 
 from pydantic import Field
 
+from ops_gateway.catalogue.sources import readable
 from ops_gateway.domains import jobs, receipts
 from ops_gateway.domains.receipts import Receipt
 from ops_gateway.kernel.context import Context
-from ops_gateway.kernel.errors import Conflict
+from ops_gateway.kernel.errors import Conflict, Forbidden, NotFound
 from ops_gateway.kernel.operation import Effect, Input, Output, operation
 
 
@@ -24,7 +25,8 @@ class JobReceiptOutput(Output):
 
     receipt: Receipt
     recipe: dict[str, Any] | None = Field(
-        description="process, code, libraries, inputs, checksums of sources and outputs; null for "
+        description="process, code, libraries, inputs, checksums of sources and outputs, those of "
+        "items that you may not see left out; null for "
         "work done outside and for a job that made nothing"
     )
 
@@ -36,4 +38,25 @@ async def get_receipt(ctx: Context, body: JobReceiptInput) -> JobReceiptOutput:
     receipt = receipts.of(row)
     if receipt is None:
         raise Conflict(f"the job is {row['status']} and has no receipt")
-    return JobReceiptOutput(receipt=receipt, recipe=row["recipe"])
+    return JobReceiptOutput(receipt=receipt, recipe=await _shown(ctx, row["recipe"]))
+
+
+async def _shown(ctx: Context, recipe: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The recipe without what tells of the files of items that the caller may not see."""
+    if not recipe:
+        return recipe
+    seen: dict[str, bool] = {}
+    for source in recipe["sources"]:
+        if source["item_id"] not in seen:
+            seen[source["item_id"]] = await _sees(ctx, source["item_id"])
+    secret = {"checksum": None, "metadata": None}
+    sources = [s if seen[s["item_id"]] else {**s, **secret} for s in recipe["sources"]]
+    return {**recipe, "sources": sources}
+
+
+async def _sees(ctx: Context, item_id: str) -> bool:
+    try:
+        await readable(ctx, item_id)
+    except (NotFound, Forbidden):
+        return False
+    return True

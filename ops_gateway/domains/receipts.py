@@ -33,11 +33,17 @@ class Receipt(Output):
     minimum_applied: bool = Field(description="the least amount was charged, being more")
     credits: int = Field(description="charged")
     released: int = Field(description="reserved and not charged")
+    samples_read: int | None = Field(
+        default=None,
+        description="of the sources, a pixel of a band each, as often as they were read; null for "
+        "work done outside",
+    )
     pixels: int = Field(description="of the rasters made: width times height times data bands")
     bytes_written: int = Field(description="of the files made")
     bytes_read: int | None = Field(
-        description="from files, by the run's process, its scratch files among them; null where "
-        "that was not counted: sources in a bucket, work done outside"
+        description="by the run's process: from files, its scratch files among them, or of sources "
+        "in a bucket what came over the network; null where that was not counted: work done "
+        "outside, or on Dask workers"
     )
     seconds: float | None = Field(description="the run, by the clock; null for work done outside")
     processor_seconds: float | None = Field(description="of all its threads")
@@ -94,6 +100,7 @@ def made(
         settled_at=datetime.now(UTC),
         **{
             "bytes_read": 0 if cached_from else None,
+            "samples_read": 0 if cached_from else None,
             "seconds": 0 if cached_from else None,
             "processor_seconds": 0 if cached_from else None,
             **(work or {}),

@@ -18,8 +18,8 @@ from ops_gateway.catalogue import geometry, pictures
 from ops_gateway.catalogue.drafts import AssetDraft, ItemDraft
 from ops_gateway.catalogue.items import insert_item
 from ops_gateway.catalogue.models import AssetOutput, ItemResponse, ItemType
-from ops_gateway.domains import jobs, receipts
-from ops_gateway.domains.jobs import Job
+from ops_gateway.domains import job_orders, job_shapes, jobs, receipts
+from ops_gateway.domains.job_shapes import Job
 from ops_gateway.domains.receipts import Receipt
 from ops_gateway.kernel.context import Context, Event
 from ops_gateway.kernel.errors import Invalid, NotFound, Unavailable
@@ -126,7 +126,10 @@ async def look_into(
         for row in await ctx.rows(None, sql.output_paths, id=job["id"], epoch=epoch)
     }
     await ctx.release()
-    own = ctx.principal.kind == "worker" and jobs.find_process(job["job_type_id"]).run is not None
+    own = (
+        ctx.principal.kind == "worker"
+        and job_orders.find_process(job["job_type_id"]).run is not None
+    )
     files: list[File] = []
     values: dict[str, Any] = {}
     seen: set[str] = set()
@@ -224,7 +227,7 @@ async def register(ctx: Context, job: Mapping[str, Any], handed: Handed) -> JobR
                 geometry=first.info["footprint"],
                 bbox=first.info["bbox"],
                 gsd=first.info["gsd"],
-                properties={**made_by(files), **processing(job, record.recipe)},
+                properties={**made_by(files), **processing(job, record.recipe, sources)},
                 statements={**of_platform(handed, files), **sources},
                 job_id=job["id"],
                 **times,
@@ -326,7 +329,7 @@ async def complete(
     )
     done = await ctx.one("job", sql.job, id=job["id"])
     answer = JobRegisterOutput(
-        job=jobs.native(done),
+        job=job_shapes.native(done),
         items=list(items),
         settlement={"charged": receipt.credits, "released": receipt.released},
         values=dict(values),
@@ -339,7 +342,7 @@ async def _times(ctx: Context, job: Mapping[str, Any]) -> dict[str, Any]:
     """An output has the time of its first source; now where there is none."""
     for item_id in job["source_item_ids"][:1]:
         with suppress(NotFound):
-            row, _ = await jobs.source_of(ctx, job["job_type_id"], SourceRef(item_id))
+            row, _ = await job_orders.source_of(ctx, job["job_type_id"], SourceRef(item_id))
             return {name: row[name] for name in ("datetime", "start_datetime", "end_datetime")}
     return {}
 
@@ -356,12 +359,18 @@ async def shown_sources(ctx: Context, job: Mapping[str, Any]) -> dict[str, Any]:
     return {"opstac:derived_from": shown} if shown else {}
 
 
-def processing(job: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """What made an output, as STAC's processing extension says it; nothing of what others ran."""
-    process = jobs.find_process(job["job_type_id"])
+def processing(
+    job: Mapping[str, Any], recipe: Mapping[str, Any], shown: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What made an output, as STAC's processing extension says it; nothing of what others ran.
+
+    Args:
+        shown: what `shown_sources` gave.
+    """
+    process = job_orders.find_process(job["job_type_id"])
     if process.run is None:
         return {}
-    sources = ", ".join(job["source_item_ids"])
+    sources = ", ".join(shown.get("opstac:derived_from", ()))
     return {
         "processing:lineage": f"{process.title}" + (f" of {sources}" if sources else ""),
         "processing:software": {

@@ -23,7 +23,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from ops_gateway.catalogue.scenes import find_scene
-from ops_gateway.domains import declared, jobs
+from ops_gateway.domains import declared, job_orders
 from ops_gateway.domains.processing_catalog import NO_EULA
 from ops_gateway.kernel.answers import Answer, Call
 from ops_gateway.kernel.context import Principal
@@ -133,7 +133,7 @@ class Provider:
         given = await read_json(request)
         if not isinstance(given, dict):
             raise BadRequest("the body must be a JSON object")
-        process = jobs.find_process(request.path_params["process_id"])
+        process = job_orders.find_process(request.path_params["process_id"])
         inputs = given.get("inputs", {})
         if not isinstance(inputs, dict):
             raise _schema_error("inputs: must be an object")
@@ -155,7 +155,7 @@ class Provider:
         """The project to run in: the one asked for, or the caller's default."""
         principal = request.scope["principal"]
         return self._workspace(request) or await self._pipeline.look(
-            "provider.project", principal, jobs.default_project
+            "provider.project", principal, job_orders.default_project
         )
 
     async def _named(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from processes import expression
+from processes import expression, overlap
 from processes.expression import ItemBands
 from processes.geometry import area_km2
 from processes.process import (
@@ -44,6 +44,7 @@ class BandMathInputs(ItemBands):
 
 def check_sources(inputs: BandMathInputs, sources: Mapping[str, Source]) -> None:
     """Whether the item has the bands. Raises: JobError."""
+    overlap.require(inputs.geometry, sources.values())
     expression.check(names_in(inputs.expression), sources, inputs.band_mapping)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field, model_validator
 
-from processes import blocks, choose, scene
+from processes import blocks, choose, overlap, scene
 from processes.analysis import align
 from processes.blocks import Block, Files
 from processes.choose import OneItem
@@ -75,6 +75,7 @@ class BathymetryInputs(OneItem):
 
 def check_sources(inputs: BathymetryInputs, sources: Mapping[str, Source]) -> None:
     """Whether there is a blue and a green band. Raises: JobError."""
+    overlap.require(inputs.geometry, sources.values())
     scene.find(ROLES, list(sources.values()), inputs.band_mapping)
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 from rasterio.enums import ColorInterp
 
-from processes import scene
+from processes import overlap, scene
 from processes.analysis import align
 from processes.blocks import Block, Files, Grid, write
 from processes.choose import BandMapping, ItemId
@@ -135,6 +135,7 @@ def sources(inputs: ChangeInputs) -> tuple[SourceRef, ...]:
 
 def check_sources(inputs: ChangeInputs, sources: Mapping[str, Source]) -> None:
     """Whether both items have the bands, as far as the platform names them. Raises: JobError."""
+    overlap.require(inputs.geometry, sources.values())
     for item_id in dict.fromkeys(inputs.pair()):
         own = scene.of_item(sources, item_id)
         if all(source.band_names for source in own):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from processes import blocks, choose, scene
+from processes import blocks, choose, overlap, scene
 from processes.analysis import align
 from processes.analysis.params import BandRef
 from processes.blocks import Block, Files, Grid
@@ -97,6 +97,7 @@ def _find(inputs: ClassifyInputs, given: Mapping[str, Source]) -> dict[str, Band
 
 def check_sources(inputs: ClassifyInputs, given: Mapping[str, Source]) -> None:
     """Whether the bands are there, as far as the platform knows. Raises: JobError."""
+    overlap.require(inputs.geometry, given.values())
     first = choose.first(given)
     count = first.asset.get("band_count")
     for band in inputs.bands:

@@ -6,12 +6,14 @@ does; where the source has no such way, floats get NaN and integers an internal 
 number could be a measurement.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from processes import overlap
 from processes.choose import file_name
 from processes.geometry import Polygonal, area_km2
 from processes.process import (
@@ -58,6 +60,11 @@ def sources(inputs: ClipInputs) -> tuple[SourceRef, ...]:
     return (SourceRef(inputs.source_item_id, keys),)
 
 
+def check_sources(inputs: ClipInputs, sources: Mapping[str, Source]) -> None:
+    """Whether each raster has pixels in the area. Raises: JobError("no_overlap")."""
+    overlap.require(inputs.aoi_geometry, sources.values(), every=True)
+
+
 @process(
     id="clip",
     title="Clip to an area",
@@ -75,6 +82,7 @@ def sources(inputs: ClipInputs) -> tuple[SourceRef, ...]:
     unit="SQ_KM",
     price=Price("0.05", 1),
     quantity=lambda inputs, items: area_km2(inputs.aoi_geometry, items),
+    check_sources=check_sources,
     sync_allowed=False,
 )
 def run(ctx: RunContext[ClipInputs]) -> list[Output]:
@@ -109,14 +117,14 @@ def clip(
     geometry: dict[str, Any],
     path: Path,
     *,
-    level: int = cog.LEVEL,
+    level: int | None = None,
     progress: cog.Progress | None = None,
 ) -> dict[str, Any]:
     """Clip one raster into a COG at `path`; memory does not grow with the image.
 
     Args:
         geometry: GeoJSON Polygon or MultiPolygon, EPSG:4326.
-        level: ZSTD level of the file.
+        level: ZSTD level of the file; default that of `cog.Form`.
 
     Returns: `band_names`, and the properties that say how the clip was made.
 

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 from rasterio.enums import ColorInterp
 
-from processes import blocks, encoding
+from processes import blocks, encoding, overlap
 from processes.analysis import clouds
 from processes.analysis.clouds import CLEAR, EMPTY, HIDDEN, CloudInputs, Quality, Rule
 from processes.blocks import Block, Files, Grid, Progress
@@ -77,6 +77,7 @@ def sources(inputs: CloudMaskInputs) -> tuple[SourceRef, ...]:
 
 def check_sources(inputs: CloudMaskInputs, given: Mapping[str, Source]) -> None:
     """Whether there is a quality band, as far as the platform names it. Raises: JobError."""
+    overlap.require(inputs.geometry, given.values())
     every = list(given.values())
     for key in inputs.asset_keys or ():
         if key not in given:

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from processes import expression
+from processes import expression, overlap
 from processes.expression import ItemBands
 from processes.geometry import area_km2
 from processes.process import (
@@ -56,6 +56,7 @@ class IndexInputs(ItemBands):
 
 def check_sources(inputs: IndexInputs, sources: Mapping[str, Source]) -> None:
     """Whether the item has the bands. Raises: JobError."""
+    overlap.require(inputs.geometry, sources.values())
     mapping = indices.roles_from(inputs.band_mapping)
     expression.check(inputs.index().roles, sources, mapping)
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from processes import composite, encoding, layers, target
+from processes import composite, encoding, layers, overlap, target
 from processes.blocks import write
 from processes.composite import STATISTICS
 from processes.layers import Layer, ManyItems
@@ -43,6 +43,7 @@ def quantity(inputs: ManyItems, items: Sequence[Item]) -> Decimal:
 
 def check_sources(inputs: MosaicInputs, sources: Mapping[str, Source]) -> None:
     """Whether all items have the bands, as far as they are named. Raises: JobError."""
+    overlap.require(inputs.geometry, sources.values())
     refuse_what_is_known(inputs, sources, inputs.method in STATISTICS)
     if all(source.band_names for source in sources.values()):
         layers.in_time(layers.layers(inputs, sources), inputs.method)

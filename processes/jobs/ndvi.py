@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from rasterio.enums import ColorInterp
 
-from processes import colormaps, scene
+from processes import colormaps, overlap, scene
 from processes.analysis import align
 from processes.blocks import Block, Files, Grid, write
 from processes.geometry import Polygonal, area_km2
@@ -69,6 +69,7 @@ def check_sources(inputs: NdviInputs, sources: Mapping[str, Source]) -> None:
 
     Raises: JobError.
     """
+    overlap.require(inputs.geometry, sources.values())
     if all(source.band_names for source in sources.values()):
         scene.find(ROLES, list(sources.values()), inputs.band_mapping)
 

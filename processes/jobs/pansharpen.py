@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from processes import blocks, choose, scene
+from processes import blocks, choose, overlap, scene
 from processes.analysis import align
 from processes.analysis.params import BandRef
 from processes.blocks import Block, Files, Grid
@@ -131,6 +131,7 @@ def _pan(inputs: PansharpenInputs, given: Sequence[Source]) -> Band:
 
 def check_sources(inputs: PansharpenInputs, given: Mapping[str, Source]) -> None:
     """Whether the bands are there, as far as the platform names them. Raises: JobError."""
+    overlap.require(inputs.geometry, given.values())
     if all(source.band_names for source in given.values()):
         pan, found = _find(inputs, list(given.values()))
         for _, band in (("", pan), *found):

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 from rasterio.enums import ColorInterp
 
-from processes import encoding, target
+from processes import encoding, overlap, target
 from processes.analysis import align
 from processes.blocks import Block, Files, Progress, write
 from processes.choose import AssetKey, ItemId, file_name, open_source
@@ -47,6 +47,7 @@ def sources(inputs: ReprojectInputs) -> tuple[SourceRef, ...]:
 
 def check_sources(inputs: ReprojectInputs, given: Mapping[str, Source]) -> None:
     """Whether resampling and nodata suit what is known of the assets. Raises: JobError."""
+    overlap.require(inputs.geometry, given.values())
     for source in given.values():
         target.check_classes(inputs, source.asset, source.asset_key)
         for band in source.asset.get("bands") or ():

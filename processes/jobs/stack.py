@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from processes import layers
+from processes import layers, overlap
 from processes.analysis import clouds
 from processes.analysis.clouds import CloudInputs
 from processes.blocks import Block, Files, results
@@ -67,6 +67,7 @@ def _cover(layer: Layer) -> float | None:
 
 def check_sources(inputs: StackInputs, sources: Mapping[str, Source]) -> None:
     """Whether all items have what is needed, as far as bands are named. Raises: JobError."""
+    overlap.require(inputs.geometry, sources.values())
     refuse_what_is_known(inputs, sources, inputs.method in STATISTICS)
     if all(source.band_names for source in sources.values()):
         layers.in_time(_layers(inputs, sources), inputs.method)

@@ -9,7 +9,7 @@ import shapely
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from processes import areas, features
+from processes import areas, features, overlap
 from processes.analysis import zonal, zones
 from processes.analysis.context import MethodContext
 from processes.analysis.params import ZONES_SCHEMA, BandRef, Mask, Measure, Percentile, check_zones
@@ -208,6 +208,8 @@ def check_sources(inputs: ZonalTableInputs, given: Mapping[str, Source]) -> None
         raise JobError("scene_unreadable", "the item has no raster asset")
     if inputs.zones_item_id is not None:
         _zones_file(inputs, given)
+    if inputs.zones is not None:
+        overlap.require(_together(inputs.zones), rasters)
     for _, measure in inputs.measures():
         _check_measure(measure, rasters)
 
@@ -247,8 +249,13 @@ def quantity(inputs: ZonalTableInputs, items: Sequence[Mapping[str, Any]]) -> An
     """km² of the areas on the item; of areas in a file, of the whole item."""
     if inputs.zones is None:
         return area_km2(None, items[:1])
-    shapes = [shapely.geometry.shape(f["geometry"]) for f in inputs.zones["features"]]
-    return area_km2(shapely.geometry.mapping(shapely.union_all(shapes)), items[:1])
+    return area_km2(_together(inputs.zones), items[:1])
+
+
+def _together(zones: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The areas as one geometry."""
+    shapes = [shapely.geometry.shape(feature["geometry"]) for feature in zones["features"]]
+    return shapely.geometry.mapping(shapely.union_all(shapes))
 
 
 @process(

@@ -9,7 +9,7 @@ import orjson
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from ops_gateway.domains import jobs
+from ops_gateway.domains import job_orders, job_shapes, jobs
 from ops_gateway.kernel.answers import Call
 from ops_gateway.kernel.context import Context, Principal
 from ops_gateway.kernel.errors import Forbidden, OpError, Unauthenticated
@@ -61,7 +61,7 @@ class Door:
         """Run `processing.execute`; a project that is not named is the caller's oldest one."""
         caller(request, "processing:process")
         if project_id is None:
-            project_id = await self._look(request, jobs.default_project)
+            project_id = await self._look(request, job_orders.default_project)
         outputs = {
             name: {"transmissionMode": mode} if mode else {}
             for name, mode in (wanted.outputs or {}).items()
@@ -121,7 +121,7 @@ class Door:
         """Cancel a job that runs, hide one that ended."""
         caller(request, "clip:destroy")
         row = await self._look(request, lambda ctx: jobs.find(ctx, job_id))
-        if row["status"] in jobs.ENDED:
+        if row["status"] in job_shapes.ENDED:
             await self._run(request, "processing.job.delete", {"job_id": job_id})
             return
 

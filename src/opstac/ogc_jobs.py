@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from ops_gateway.catalogue.links import sign
-from ops_gateway.domains import jobs
+from ops_gateway.domains import job_shapes, jobs
 from ops_gateway.kernel.context import Context
 from processes.ogc_documents import status_info
 from processes.ogc_request import asked_before
@@ -73,4 +73,4 @@ async def write_status(ctx: Context, row: dict[str, Any], base_url: str) -> Any:
 
 async def write_progress(ctx: Context, row: dict[str, Any], base_url: str) -> Any:
     """The statusInfo, while there is progress to tell of."""
-    return None if row["status"] in jobs.ENDED else await write_status(ctx, row, base_url)
+    return None if row["status"] in job_shapes.ENDED else await write_status(ctx, row, base_url)

@@ -11,9 +11,9 @@ import orjson
 
 from db.pool import Pool
 from db.queries import queries
-from ops_gateway.domains import job_reuse, jobs, uploads_complete
+from ops_gateway.domains import job_orders, job_reuse, jobs, uploads_complete
 from ops_gateway.kernel.authenticate import Authenticator, issue_job_token
-from ops_gateway.kernel.context import Context
+from ops_gateway.kernel.context import Context, Principal
 from ops_gateway.kernel.errors import Conflict, Invalid, NotFound, OpError, Unauthenticated
 from ops_gateway.kernel.events import REACTIONS
 from ops_gateway.kernel.pipeline import Call, Pipeline
@@ -51,18 +51,21 @@ class PlatformWorker:
         )
 
     async def sources(self, job: ClaimedJob) -> Sequence[Source]:
-        """Every asset the job's process asks for."""
+        """Every asset the job's process asks for, as far as who ordered it may still see it."""
         process = discover()[job.job_type_id]
         typed = process.check(job.input_params)
         objects = self._pipeline.services.objects
+        by = await self._creator(job)
 
         async def find(ctx: Context) -> list[Source]:
             found: list[Source] = []
             for ref in process.sources(typed):
                 try:
-                    item, rows = await jobs.source_of(ctx, job.job_type_id, ref)
+                    item, rows = await job_orders.source_of(ctx, job.job_type_id, ref)
                 except NotFound:
                     raise JobFailed("scene_unreadable", f"item {ref.item_id} is gone") from None
+                if job.created_by and item["organization_id"] == job.organization_id:
+                    require_sight(by, item)
                 by_key = {row["key"]: row for row in rows}
                 for key in ref.asset_keys or tuple(by_key):
                     if key not in by_key:
@@ -73,6 +76,15 @@ class PlatformWorker:
 
         principal = jobs.platform_for(job.organization_id, "worker")
         return await self._pipeline.look("jobs.sources", principal, find)
+
+    async def _creator(self, job: ClaimedJob) -> Principal | None:
+        """Who ordered the job, as they are now; None who may not come in any more."""
+        if job.created_by is None:
+            return None
+        try:
+            return await self._authenticator.user(str(job.created_by))
+        except Unauthenticated:
+            return None
 
     async def stamps(self, sources: Sequence[Source]) -> Sequence[str]:
         """Size and time, or the store's tag, of each source's file."""
@@ -168,6 +180,14 @@ class PlatformWorker:
             return await self._authenticator.authenticate(token)
         except Unauthenticated as error:
             raise LeaseLost(str(error)) from error
+
+
+def require_sight(by: Principal | None, item: Mapping[str, Any]) -> None:
+    """Raise JobFailed where a person may not see an item of the job's organization any more."""
+    member = by is not None and by.organization_id == item["organization_id"]
+    if by is None or not member or by.role_in(item["project_id"]) is None:
+        message = f"who ordered the job may not see item {item['id']} any more"
+        raise JobFailed("scene_unreadable", message)
 
 
 def recipe_of(job: ClaimedJob, sources: Sequence[Source]) -> dict[str, Any]:

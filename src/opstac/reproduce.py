@@ -69,7 +69,7 @@ async def reproduce(
         raise CannotReproduce(f"what job {row['id']} computed is not known: it was done outside")
     if recipe["process"] not in discover():
         raise CannotReproduce(f"there is no process {recipe['process']!r} any more")
-    job = replace(ClaimedJob.of(row), input_params=recipe["inputs"])
+    job = replace(ClaimedJob.of(row), input_params=recipe["inputs"], created_by=None)
     try:
         sources = await worker.sources(job)
         causes = _changes(recipe, recipe_of(job, sources))

@@ -105,6 +105,7 @@ async def test_a_receipt_says_what_was_charged_and_for_what(bench: Bench) -> Non
     assert receipt["pixels"] == asset["width"] * asset["height"] * asset["band_count"]
     assert receipt["bytes_written"] == file["size_bytes"]
     assert receipt["bytes_read"] > 0 and receipt["seconds"] > 0
+    assert receipt["samples_read"] == receipt["pixels"]  # a clip reads each pixel once
     assert receipt["released"] == 0 and receipt["output_item_ids"] == job["output_item_ids"]
     lineage = await bench.ok("provenance.get", {**receipt["lineage"], "direction": "down"})
     assert {(e["src_type"], e["relation"]) for e in lineage["edges"]} >= {("item", "generated_by")}
@@ -125,6 +126,14 @@ async def test_a_receipt_says_what_was_charged_and_for_what(bench: Bench) -> Non
 
 async def test_what_failed_or_was_cancelled_has_a_receipt_of_nothing(bench: Bench) -> None:
     far = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]]}
+    body = {"process_id": "clip", "inputs": {
+        "source_item_id": bench.item["id"], "aoi_geometry": far}}  # fmt: skip
+    for op in ("processing.catalog.validate", "processing.catalog.estimate"):
+        problem = await bench.api.refused(422, op, body, as_=bench.owner)
+        assert problem["detail"][0]["type"] == "no_overlap"
+    # where nobody knows the raster's grid, the run finds out
+    bench.api.sql("update asset set epsg = null where item_id = %s", bench.item["id"])
+    assert await bench.ok("processing.catalog.validate", body) == {}
     failed = await bench.run(await bench.create(inputs={"aoi_geometry": far}))
     assert (failed["status"], failed["error"]["code"]) == ("failed", "no_overlap")
     pending = await bench.create()
@@ -241,6 +250,47 @@ async def test_only_projects_the_creator_sees_answer(bench: Bench) -> None:
     assert own["cached_from"] is None and own["credits_charged"] > 0
     assert (await bench.done(as_=guest, inputs=area))["cached_from"] == own["id"]
     assert hidden["project_id"] == elsewhere
+
+
+async def test_what_its_owner_may_not_see_any_more_is_not_read(bench: Bench) -> None:
+    guest = await bench.api.member(bench.owner, "member")
+    bench.api.sql(
+        "insert into project_member (organization_id, project_id, user_id, role)"
+        " values (%s, %s, %s, 'editor')",
+        bench.owner.organization_id, bench.project, guest.user_id,
+    )  # fmt: skip
+    seen = await bench.done(as_=guest)
+    waiting = [await bench.create(as_=guest, use_cache=use) for use in (True, False)]
+    own = await bench.create(use_cache=False)
+    bench.api.sql("delete from project_member where user_id = %s", guest.user_id)
+    for job in waiting:
+        ended = await bench.run(job)
+        assert (ended["status"], ended["error"]["code"]) == ("failed", "scene_unreadable")
+        assert "may not see" in ended["error"]["message"]
+    assert (await bench.run(own))["status"] == seen["status"] == "completed"
+    assert (await bench.ok("billing.credits.balance", {}))["reserved"] == 0
+
+
+async def test_an_output_names_no_source_that_its_readers_may_not_see(bench: Bench) -> None:
+    """An item of another project: in neither the item, nor, for a guest there, the receipt."""
+    elsewhere = await bench.api.project(bench.owner, "Elsewhere")
+    guest = await bench.api.member(bench.owner, "member")
+    bench.api.sql(
+        "insert into project_member (organization_id, project_id, user_id, role)"
+        " values (%s, %s, %s, 'editor')",
+        bench.owner.organization_id, elsewhere, guest.user_id,
+    )  # fmt: skip
+    for again in range(2):  # computed, and answered from the first
+        job = await bench.done(project_id=elsewhere)
+        assert (job["cached_from"] is None) is (again == 0)
+        item = await bench.output(job)
+        assert item["properties"]["processing:lineage"]
+        assert bench.item["id"] not in json.dumps(item)
+        name = {"job_id": job["id"]}
+        (mine,) = (await bench.ok("processing.job.receipt", name))["recipe"]["sources"]
+        (theirs,) = (await bench.ok("processing.job.receipt", name, guest))["recipe"]["sources"]
+        assert mine["checksum"] and mine["metadata"]
+        assert (theirs["checksum"], theirs["metadata"]) == (None, None)
 
 
 async def test_another_organization_is_given_nothing(

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import rasterio
 
+from ops_gateway.domains import clip_areas
+from ops_gateway.kernel.errors import Invalid
 from opstac.cli import main
 from opstac.journey import SAMPLES, area_inside
 
@@ -191,6 +193,16 @@ async def test_an_area_of_which_nothing_is_left_fails_its_jobs(scene, buyer, cli
     job = await ended(buyer, made["job"]["id"], until)
     assert (job["status"], job["error"]["code"]) == ("failed", "scene_unreadable")
     assert (await buyer.ok("billing.credits.balance"))["reserved"] == 0
+
+
+async def test_an_area_without_a_mosaic_is_not_offered(scene, buyer, cli):
+    platform, item = scene.api.platform, scene.item["id"]
+    wanted = clip_areas.Offer("fields", item, mosaic_types=[])
+    with pytest.raises(Invalid, match="name one at least"):
+        await clip_areas.offer(
+            platform.pipeline, scene.owner.organization_id, wanted, by="operator"
+        )
+    assert (await buyer.ok("clip.areas.list"))["count"] == 0
 
 
 async def test_the_command_refuses_what_cannot_be_offered(scene, buyer, cli):

@@ -127,7 +127,9 @@ async def math_on(scene: Path, out: Path, address: str | None, **options: Any) -
 async def test_a_worker_killed_in_the_middle_changes_no_bit(
     cluster: Cluster, scene: Path, tmp_path: Path
 ):
-    here = await math_on(scene, tmp_path / "here", None)
+    local: list[engine.Work] = []
+    remote: list[engine.Work] = []
+    here = await math_on(scene, tmp_path / "here", None, on_work=local.append)
     workers = [cluster.worker(), cluster.worker()]
     killed: list[float] = []
 
@@ -139,9 +141,14 @@ async def test_a_worker_killed_in_the_middle_changes_no_bit(
     # both must be there before the first is killed
     while await asyncio.to_thread(lambda: _workers(cluster)) < 2:
         await asyncio.sleep(0.2)
-    there = await math_on(scene, tmp_path / "there", cluster.address, on_progress=kill)
+    there = await math_on(
+        scene, tmp_path / "there", cluster.address, on_progress=kill, on_work=remote.append
+    )
     assert killed and killed[0] < 0.8 and workers[0].wait(10) == -signal.SIGKILL
     assert there == here
+    # what a block reads is counted once, wherever and however often it was begun
+    assert remote[0].samples_read == local[0].samples_read == 2 * SIDE * SIDE
+    assert remote[0].bytes_read is None and local[0].bytes_read
     assert await asyncio.to_thread(cluster.tasks) == {}
 
 

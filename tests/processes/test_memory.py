@@ -137,3 +137,37 @@ def test_one_large_image_is_never_held_whole(process: str, tmp_path: Path):
             assert file.width == (math.ceil(side / 4) if process == "reproject" else side)
         peaks.append(made["peak"])
     assert peaks[1] - peaks[0] < 0.6 * 96 * MIB, [peak // MIB for peak in peaks]
+
+
+@pytest.mark.parametrize("process", ["vectorize", "zonal_table"])
+def test_what_gives_no_raster_never_holds_the_image_whole(process: str, tmp_path: Path):
+    """Three times the pixels take about the same memory."""
+    corners = [[9.0, 48.7], [9.1, 48.7], [9.1, 48.74], [9.0, 48.74], [9.0, 48.7]]
+    area = {"type": "Polygon", "coordinates": [corners]}
+    everything = [[8.9, 48.0], [10.2, 48.0], [10.2, 48.9], [8.9, 48.9], [8.9, 48.0]]
+    whole = {"type": "Polygon", "coordinates": [everything]}
+    zones = [{"type": "Feature", "properties": {}, "geometry": g} for g in (area, whole)]
+    inputs: dict[str, Any] = {
+        "vectorize": {"breaks": [0.5, 5000]},
+        "zonal_table": {
+            "zones": {"type": "FeatureCollection", "features": zones},
+            "bands": [1, 2, 3, 4],
+            "format": "geojson",
+        },
+    }[process]
+    inputs["source_item_id"] = "it_0"
+    peaks: list[int] = []
+    for size in (32 * MIB, 96 * MIB):
+        side = math.ceil(math.sqrt(size / BANDS / WIDE))
+        path = image(tmp_path / "large.tif", side, 1)
+        made = run_limited(tmp_path, None, process, inputs, [path], small=True)
+        features = json.loads(Path(made["path"]).read_text())["features"]
+        with rasterio.open(path) as file:
+            values = file.read(1)
+        if process == "zonal_table":
+            assert [f["properties"]["b1_count"] > 0 for f in features] == [True, True]
+            assert features[1]["properties"]["b1_count"] == pytest.approx(np.count_nonzero(values))
+        else:
+            assert len(features) == 1
+        peaks.append(made["peak"])
+    assert peaks[1] - peaks[0] < 0.6 * 64 * MIB, [peak // MIB for peak in peaks]

@@ -14,7 +14,7 @@ import rasterio
 from affine import Affine
 from rasterio.errors import RasterioError
 
-from raster import signed
+from raster import counting, signed
 from raster.errors import RasterError
 from raster.reader import open_guarded
 from raster.remote import BLOCK_BYTES
@@ -78,9 +78,17 @@ def read(link: str) -> tuple[bool, str | None]:
         return True, files.failed
 
 
-def test_what_was_asked_for_is_read(content: bytes) -> None:
-    with store(content, lambda start, end, good: good) as link:
+def test_what_was_asked_for_is_read_and_counted(content: bytes) -> None:
+    sent: list[int] = []
+
+    def note(start: int, end: int, good: Answered) -> Answered:
+        sent.append(len(good[2]))
+        return good
+
+    before = counting.fetched()
+    with store(content, note) as link:
         assert read(link) == (True, None)
+    assert counting.fetched() - before == sum(sent) >= len(content)
 
 
 CHANGES: dict[str, Change] = {
