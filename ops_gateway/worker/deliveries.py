@@ -157,7 +157,10 @@ class Deliveries:
                     "lease_seconds": LEASE_SECONDS,
                 },
             )
-            return [Due.of(row) for row in await cursor.fetchall()]
+            claimed = [Due.of(row) for row in await cursor.fetchall()]
+        if claimed:
+            fault("delivery.claimed")
+        return claimed
 
     async def attempt(self, due: Due) -> str:
         """Send once and record it; the state the delivery is in now."""
@@ -246,6 +249,7 @@ class Deliveries:
                 },
             )
             touched = await cursor.fetchall()
+        fault("delivery.recorded")
         for row in touched:
             if row["hopeless"] and self._give_up is not None:
                 try:
