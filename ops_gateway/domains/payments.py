@@ -12,8 +12,6 @@ import logging
 from datetime import timedelta
 from typing import Any, Literal
 
-import psycopg
-
 from db.pool import Pool
 from db.queries import queries
 from ops_gateway.domains.billing_notices import tell_payers
@@ -30,13 +28,11 @@ from ops_gateway.kernel.errors import (
     CardDeclined,
     CardsNotConfigured,
     Conflict,
-    InsufficientCredits,
     NoDefaultCard,
     NotFound,
     OpError,
     OutcomeUnknown,
 )
-from ops_gateway.kernel.failures import of_database
 from ops_gateway.kernel.fault import fault
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.pipeline import Pipeline
@@ -261,9 +257,9 @@ async def _take_back(ctx: Context, payment: Row, known: int, returned: int) -> N
     """Reverse the posting by what went back to the card, and no further than the wallet reaches."""
     returned = min(returned, payment["credits"])
     taken = payment["taken_credits"]
-    wallet = await ctx.one("wallet", sql.wallet)
     change = returned - taken
     if change > 0:
+        wallet = await ctx.one("wallet", sql.lock_wallet)
         change = min(change, wallet["available"])
     if change == 0 and returned == known:
         return
@@ -355,14 +351,7 @@ async def _conclude(
     done = payment["state"] == "succeeded" and charged.standing == "succeeded"
     if done and payment["returned_credits"] == payment["taken_credits"] == charged.returned:
         return
-    for last in (False, False, True):
-        try:
-            await pipeline.act("payments.settle", principal, write)
-            return
-        except psycopg.Error as error:
-            # credits that were to be taken back were spent in between
-            if last or not isinstance(of_database(error), InsufficientCredits):
-                raise
+    await pipeline.act("payments.settle", principal, write)
 
 
 async def pursue(pipeline: Pipeline, organization_id: str, payment_id: str) -> None:

@@ -74,6 +74,9 @@ where organization_id = :org and id = :id;
 select sum(balance) filter (where kind = 'available')::bigint as available, sum(balance)::bigint as balance
 from account where organization_id = :org and kind in ('available', 'held');
 
+-- name: lock_wallet
+select lock_wallet() as available;
+
 -- name: approve
 update approval
 set status = 'approved', decided_by = :by, decided_at = now(), reason = null
