@@ -37,7 +37,8 @@ class Alerting:
         self._pipeline = pipeline
         self._system = system
         self._name = name or default_name()
-        self._mine: dict[asyncio.Task[None], str] = {}
+        # (event, organization) of each that is evaluated here
+        self._mine: dict[asyncio.Task[None], tuple[str, str]] = {}
 
     async def run(self, *, every_seconds: float = POLL_SECONDS) -> None:
         """Evaluate until cancelled."""
@@ -76,14 +77,21 @@ class Alerting:
 
     async def _start(self, free: int) -> None:
         for row in await self._claim(free) if free else ():
+            event, organization = row["event_id"], row["organization_id"]
             task = asyncio.create_task(self._evaluate(row))
-            self._mine[task] = row["event_id"]
+            self._mine[task] = event, organization
             task.add_done_callback(lambda done: self._mine.pop(done, None))
 
     async def _claim(self, limit: int) -> list[dict[str, Any]]:
         async with self._system.connection() as connection:
             cursor = await connection.execute(
-                sql.claim, {"name": self._name, "limit": limit, "seconds": LEASE_SECONDS}
+                sql.claim,
+                {
+                    "name": self._name,
+                    "busy": [organization for _, organization in self._mine.values()],
+                    "limit": limit,
+                    "seconds": LEASE_SECONDS,
+                },
             )
             return await cursor.fetchall()
 
@@ -117,7 +125,7 @@ class Alerting:
             if not self._mine:
                 continue
             try:
-                events = list(self._mine.values())
+                events = [event for event, _ in self._mine.values()]
                 await self._execute(sql.renew, events=events, seconds=LEASE_SECONDS)
             except (psycopg.Error, PoolTimeout) as error:
                 logger.warning("leases of alerts were not renewed: %s", error)

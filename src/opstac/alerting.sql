@@ -3,7 +3,8 @@
 update alert_due set claimed_by = null, claimed_until = null where claimed_by = :name;
 
 -- name: claim
--- Due events, one organization after the other, ours alone until the lease ends.
+-- Due events, ours alone until the lease ends: the first one of each organization that this process
+-- is not busy with, so that large rasters or many rules of one keep no other waiting.
 with recursive hop as (
   (select organization_id from alert_due order by organization_id limit 1)
   union all
@@ -12,18 +13,18 @@ with recursive hop as (
   from hop where hop.organization_id is not null
 ),
 turn as (
-  select d.event_id, d.next_at, d.place
+  select d.event_id, d.next_at
   from hop
   cross join lateral (
-    select w.event_id, w.next_at, row_number() over (order by w.next_at, w.event_id) as place
+    select w.event_id, w.next_at
     from alert_due w
     where w.organization_id = hop.organization_id and w.next_at <= now()
       and (w.claimed_until is null or w.claimed_until < now())
     order by w.next_at, w.event_id
-    limit :limit
+    limit 1
   ) d
-  where hop.organization_id is not null
-  order by d.place, d.next_at, d.event_id
+  where hop.organization_id is not null and hop.organization_id <> all (:busy)
+  order by d.next_at, d.event_id
   limit :limit
 ),
 locked as (

@@ -483,6 +483,36 @@ async def test_a_lease_keeps_other_workers_away_until_it_ends(watch):
     assert len(await watch.events()) == 1
 
 
+async def test_an_organization_with_much_to_do_keeps_no_other_waiting(watch, tmp_path):
+    await watch.rule()
+    for _ in range(4):
+        await watch.item()
+    await watch.relay()
+    watch.api.sql("update alert_due set next_at = now() - interval '1 hour'")
+    owner = await watch.api.organization()
+    project = await watch.api.project(owner)
+    other = type(watch)(watch.api, owner, project, watch.system, tmp_path)
+    await other.rule()
+    await other.item()
+    await other.relay()
+    alerting = Alerting(watch.api.platform.pipeline, watch.system, name="hand")
+    running = asyncio.create_task(alerting.run(every_seconds=0.02))
+    both = [owner.organization_id, watch.owner.organization_id]
+    fired: list[str] = []
+    async with asyncio.timeout(120):
+        while len(fired) < 5:
+            await asyncio.sleep(0.05)
+            rows = watch.api.sql(
+                "select organization_id from alert_event where organization_id = any (%s)"
+                " order by triggered_at",
+                both,
+            )
+            fired = [row["organization_id"] for row in rows]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert owner.organization_id in fired[:2]
+
+
 # ---------------------------------------------------------------- one reading
 
 
