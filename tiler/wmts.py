@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import quote, urlencode
 from xml.sax.saxutils import escape, quoteattr
 
-from tiler import datasets, encode, matrix_sets
+from tiler import datasets, encode, grid, matrix_sets
 from tiler.errors import TileError
 from tiler.source import AssetSource
 from tiler.style import Look, style
+from tiler.target import GEOGRAPHIC, transformer
 from tiler.work import lane
 
 MATRIX_SETS = ("WebMercatorQuad", "WorldCRS84Quad")
@@ -131,6 +132,7 @@ def service_document(
         f"<ows:LowerCorner>{west!r} {south!r}</ows:LowerCorner>"
         f"<ows:UpperCorner>{east!r} {north!r}</ows:UpperCorner></ows:WGS84BoundingBox>"
         f"<ows:Identifier>{_text(identifier)}</ows:Identifier>"
+        f"{_mercator_box((west, south, east, north))}"
         f"{''.join(_style(one, label) for one, label in offered)}{formats}"
         f"{infos}"
         f"{links}{resources}</Layer>{sets}</Contents>"
@@ -158,19 +160,35 @@ def _style(identifier: str, label: str) -> str:
     )
 
 
+def _mercator_box(bounds: tuple[float, float, float, float]) -> str:
+    """The box again in metres: clients that project the degrees themselves, as GDAL does, take the
+    poles for millions of kilometres away.
+    """
+    west, south, east, north = bounds
+    limit = grid.MAX_LATITUDE
+    south, north = (max(-limit, min(limit, latitude)) for latitude in (south, north))
+    crs = matrix_sets.crs(matrix_sets.DEFAULT)
+    x, y = transformer(GEOGRAPHIC, crs).transform([west, east], [south, north])
+    return (
+        f'<ows:BoundingBox crs="{_SRS[matrix_sets.DEFAULT]}">'
+        f"<ows:LowerCorner>{x[0]!r} {y[0]!r}</ows:LowerCorner>"
+        f"<ows:UpperCorner>{x[1]!r} {y[1]!r}</ows:UpperCorner></ows:BoundingBox>"
+    )
+
+
 def _link(name: str, zooms: tuple[int, int], box: tuple[float, float, float, float]) -> str:
     limits = []
     for z in range(zooms[0], zooms[1] + 1):
         first, last, top, bottom = matrix_sets.tile_range(name, z, box)
+        if not (last and bottom):
+            continue  # the standard's schema has no limit of 0; such a level is a tile or two
         limits.append(
             f"<TileMatrixLimits><TileMatrix>{z}</TileMatrix>"
             f"<MinTileRow>{top}</MinTileRow><MaxTileRow>{bottom}</MaxTileRow>"
             f"<MinTileCol>{first}</MinTileCol><MaxTileCol>{last}</MaxTileCol></TileMatrixLimits>"
         )
-    return (
-        f"<TileMatrixSetLink><TileMatrixSet>{name}</TileMatrixSet>"
-        f"<TileMatrixSetLimits>{''.join(limits)}</TileMatrixSetLimits></TileMatrixSetLink>"
-    )
+    listed = f"<TileMatrixSetLimits>{''.join(limits)}</TileMatrixSetLimits>" if limits else ""
+    return f"<TileMatrixSetLink><TileMatrixSet>{name}</TileMatrixSet>{listed}</TileMatrixSetLink>"
 
 
 def _matrix_set(name: str, last: int) -> str:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree
 
 import httpx
@@ -17,8 +18,9 @@ import uvicorn
 from owslib.wmts import WebMapTileService
 from PIL import Image
 
-from tiler import datasets, matrix_sets, render
+from tiler import datasets, grid, matrix_sets, render, wmts
 from tiler.app import create_app
+from tiler.source import AssetSource
 from tiler.target import GEOGRAPHIC, transformer
 
 PATH = "/api/v1/items/it_scene/wmts"
@@ -118,6 +120,28 @@ def test_gdal_opens_the_document_and_reads_our_pixels(served, scene, name, tmp_p
         assert json.loads(done.stdout)["res"] == pytest.approx((east - west) / 256)
         found = np.load(out).transpose(1, 2, 0)
         np.testing.assert_array_equal(found[shown][:, :3], expected[shown][:, :3])
+
+
+def test_limits_and_boxes_are_such_as_the_schema_and_gdal_want(scene):
+    """Types of `wmtsGetCapabilities_response.xsd`: the first may be 0, the last is at least 1."""
+    world = Path(__file__).parents[1] / "data" / "rasters" / "modis-ndvi-global_0.4deg.tif"
+    for source in (scene, AssetSource(path=str(world), version="1")):
+        found = ElementTree.fromstring(wmts.capabilities(source, "it", "http://testserver"))
+        [box] = found.findall(".//{*}Layer/{*}BoundingBox")
+        corners = [float(n) for corner in box for n in corner.text.split()]
+        # a world to its poles is as large as the matrix is, and no larger
+        assert corners[0] < corners[2] and corners[1] < corners[3]
+        assert max(map(abs, corners)) <= grid.HALF_WORLD_M + 0.01
+        links = found.findall(".//{*}TileMatrixSetLink")
+        assert len(links) == 2
+        for link in links:
+            limits = link.findall("{*}TileMatrixSetLimits/{*}TileMatrixLimits")
+            assert limits
+            for limit in limits:
+                numbers = {part.tag.rpartition("}")[2]: part.text for part in limit}
+                for way in ("Row", "Col"):
+                    first, last = int(numbers[f"MinTile{way}"]), int(numbers[f"MaxTile{way}"])
+                    assert 0 <= first <= last and last >= 1, numbers
 
 
 async def test_kvp_and_rest_tiles_are_the_tile(client, scene, tile_at):
