@@ -6,7 +6,7 @@ import re
 from datetime import UTC, date, datetime
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from db.queries import queries
 from ops_gateway.domains import billing_months, billing_plans
@@ -19,6 +19,7 @@ from ops_gateway.kernel.operation import Effect, Input, Output, operation
 
 sql = queries(__file__)
 
+MOST_CHARACTERS = 200
 _PERIOD = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
 
 
@@ -57,10 +58,18 @@ class MarkInvoicedInput(Input):
     """Input of billing.enterprise.mark_invoiced."""
 
     organization_id: str
-    reference: str = Field(min_length=1, max_length=200)
+    reference: str
     period: str | None = Field(default=None, description="a month, YYYY-MM; all of them if absent")
     order_ids: list[str] | None = Field(default=None, description="jobs; all if absent")
-    note: str | None = Field(default=None, max_length=2000)
+    note: str | None = None
+
+    @field_validator("reference", "note")
+    @classmethod
+    def _short(cls, value: str | None) -> str | None:
+        # the published schema names no bounds, so these are no part of it
+        if value is not None and not 1 <= len(value) <= MOST_CHARACTERS:
+            raise ValueError(f"must have 1 to {MOST_CHARACTERS} characters")
+        return value
 
 
 class MarkInvoicedOutput(Output):

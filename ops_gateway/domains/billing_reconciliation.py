@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from psycopg.types.json import Jsonb
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from db.queries import queries
 from ops_gateway.domains import billing_drift
@@ -23,6 +23,24 @@ sql = queries(__file__)
 THRESHOLD_BYTES = 1 << 20
 MOST_BYTES = 1 << 62
 MOST_ROWS = 1000
+MOST_CHARACTERS = 1000
+
+
+def _bytes(value: int) -> int:
+    if abs(value) > MOST_BYTES:
+        raise ValueError(f"must be {-MOST_BYTES} to {MOST_BYTES}")
+    return value
+
+
+def _text(value: str) -> str:
+    if not 1 <= len(value) <= MOST_CHARACTERS:
+        raise ValueError(f"must have 1 to {MOST_CHARACTERS} characters")
+    return value
+
+
+# the published schemas name no bounds, so these are no part of them
+Bytes = Annotated[int, AfterValidator(_bytes)]
+Text = Annotated[str, AfterValidator(_text)]
 CORRECTS = "set right what is found, by rows more; otherwise nothing is changed"
 
 
@@ -36,14 +54,14 @@ class RunInput(Input):
     """Input of billing.reconciliation.run."""
 
     organization_id: str
-    threshold_bytes: int = Field(default=THRESHOLD_BYTES, ge=0, le=MOST_BYTES)
+    threshold_bytes: Bytes = THRESHOLD_BYTES
     correct: bool = Field(default=False, description=CORRECTS)
 
 
 class RunAllInput(Input):
     """Input of billing.reconciliation.run_all."""
 
-    threshold_bytes: int = Field(default=THRESHOLD_BYTES, ge=0, le=MOST_BYTES)
+    threshold_bytes: Bytes = THRESHOLD_BYTES
     correct: bool = Field(default=False, description=CORRECTS)
 
 
@@ -51,8 +69,8 @@ class CorrectInput(Input):
     """Input of billing.reconciliation.correct_drift."""
 
     organization_id: str
-    bytes_delta: int = Field(ge=-MOST_BYTES, le=MOST_BYTES)
-    reason: str = Field(min_length=1, max_length=1000)
+    bytes_delta: Bytes
+    reason: Text
     asset_id: str | None = None
 
 

@@ -92,6 +92,16 @@ def rotate(settings: Settings, *, at_once: bool) -> int:
     return row[0]
 
 
+def make_operator(settings: Settings, user_id: str) -> None:
+    """Let a user run the platform: call what needs `admin:*`."""
+    options = session_options(role="opstac_system")
+    with psycopg.connect(settings.dsn, options=options) as connection:
+        connection.execute(
+            "insert into platform_operator (user_id) values (%s) on conflict do nothing",
+            (user_id,),
+        )
+
+
 def session(settings: Settings, user_id: str, seconds: int) -> str:
     """A session token for a user."""
     return issue_session(

@@ -20,7 +20,7 @@ from ops_gateway.surfaces.stripe import PATH as STRIPE_WEBHOOK
 from opstac import journey, rehearsal
 from opstac.client import Geopera
 from opstac.compose import Platform
-from opstac.people import make_user, session
+from opstac.people import make_operator, make_user, session
 from opstac.server import listen, on_uvloop, serve, worker_environment
 from opstac.settings import Settings
 from opstac.variables import LOG_LEVEL
@@ -51,6 +51,7 @@ def run_testbed(out: str, port: int) -> None:
             limits=Limits(*[1_000_000] * 4, public_reads=0),
             webhook_allow="127.0.0.1/32:1-65535",
             **card_settings,
+            cron_token=secrets.token_urlsafe(32),
         )
         env = worker_environment(settings, home) | {
             "OPSTAC_PUBLIC_URL": url,
@@ -93,8 +94,9 @@ async def furnish(platform: Platform, url: str) -> dict[str, Any]:
     settings = platform.settings
     people = {
         name: await asyncio.to_thread(make_user, settings, name, f"{name}@example.org")
-        for name in ("org_a", "org_b", "nobody")
+        for name in ("org_a", "org_b", "nobody", "operator")
     }
+    await asyncio.to_thread(make_operator, settings, people["operator"])
     tokens = {name: session(settings, user, SESSION_SECONDS) for name, user in people.items()}
     organizations: dict[str, str] = {}
     for name in ("org_a", "org_b"):
@@ -105,7 +107,7 @@ async def furnish(platform: Platform, url: str) -> dict[str, Any]:
     with Geopera(tokens["org_a"], url) as client:
         variables, reader = await asyncio.to_thread(fill, client)
     return {
-        "principals": {**tokens, "reader": reader},
+        "principals": {**tokens, "reader": reader, "cron": settings.cron_token},
         "vars": {"A_ORG": organizations["org_a"], **variables},
     }
 

@@ -41,6 +41,6 @@ def run(args: argparse.Namespace) -> int:
     configuration = dated.configuration()
     known = dated.rows("select id::text from app_user where email = %s", args.email)
     user = known[0]["id"] if known else people.make_user(configuration, args.email, args.email)
-    dated.rows("insert into platform_operator (user_id) values (%s) on conflict do nothing", user)
+    people.make_operator(configuration, user)
     print(people.session(configuration, user, 3600) if args.token else f"{args.email}: operator")
     return 0
