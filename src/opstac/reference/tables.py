@@ -30,7 +30,8 @@ def events() -> str:
         "# Events",
         "An operation writes its events in its own transaction: what rolls back was never said. "
         "A message is `{event_id, event_type, timestamp, organization_id, entity_type, entity_id, "
-        "data}`; `data` is as the tables say, and also stands in `/openapi.json` under `webhooks`.",
+        "data}`; `data` is as the tables say, and also stands in `/openapi.json` under `webhooks`. "
+        "How to receive them: [webhooks](../how-to/webhooks.md).",
         table(["type", "about", "when", "data"], rows),
         "Every `data` has `project_id`: the project it happened in, or null.",
     ]
