@@ -95,10 +95,10 @@ def _is_index(block: Block) -> bool:
     count = len(block.bands)
     if count > _SAMPLES.shape[1] or _is_homogeneous(block):
         return False
-    known = [values for values in _fingerprints() if values[0] == count]
+    known = _fingerprints_of(count)
     for order in itertools.permutations(range(count)):
         found = _values(block, _SAMPLES[:, order])
-        if any(np.allclose(found, values, rtol=_CLOSE, atol=1e-7) for _, values in known):
+        if np.isclose(found, known, rtol=_CLOSE, atol=1e-7).all(axis=1).any():
             return True
     return False
 
@@ -115,6 +115,13 @@ def _values(block: Block, samples: np.ndarray) -> np.ndarray:
     columns = samples.T.astype(np.float32)
     inputs = {index: columns[place][None] for place, index in enumerate(block.bands)}
     return np.ma.filled(formula.evaluate(inputs).astype(np.float64), np.nan).ravel()
+
+
+@functools.cache
+def _fingerprints_of(count: int) -> np.ndarray:
+    """The values of the indices of so many bands, a row each."""
+    rows = [values for bands, values in _fingerprints() if bands == count]
+    return np.array(rows).reshape(-1, len(_SAMPLES))
 
 
 @functools.cache
