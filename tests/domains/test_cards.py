@@ -147,28 +147,29 @@ async def test_a_declined_card_answers_402_and_leaves_the_key_free(paid):
     ]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        None,
-        {},
-        {"credits": 0},
-        {"credits": -5},
-        {"credits": 49},
-        {"credits": 10**30},
-        {"credits": 100_000_000},
-        {"credits": "many"},
-        {"credits": 1.5},
-        {"credits": 100, "amount_aud": 1},
-        {"amount_aud": 0.001},
-        {"amount_aud": 1e300},
-        {"amount_aud": -1},
-        {"amount_aud": "NaN"},
-        {"amount_aud": [1]},
-    ],
-)
-async def test_what_a_card_cannot_pay_is_a_422(paid, body):
-    await paid.refused(422, "billing.topup", body, as_=await paid.organization())
+UNPAYABLE = [
+    None,
+    {},
+    {"credits": 0},
+    {"credits": -5},
+    {"credits": 49},
+    {"credits": 10**30},
+    {"credits": 100_000_000},
+    {"credits": "many"},
+    {"credits": 1.5},
+    {"credits": 100, "amount_aud": 1},
+    {"amount_aud": 0.001},
+    {"amount_aud": 1e300},
+    {"amount_aud": -1},
+    {"amount_aud": "NaN"},
+    {"amount_aud": [1]},
+]
+
+
+async def test_what_a_card_cannot_pay_is_a_422(paid):
+    owner = await paid.organization()
+    for body in UNPAYABLE:
+        await paid.refused(422, "billing.topup", body, as_=owner)
 
 
 async def test_another_organizations_card_is_not_there(paid):
@@ -215,10 +216,10 @@ async def test_without_a_key_card_operations_say_so_and_all_else_works(api):
     assert (await api.client.post(WEBHOOK, content=b"{}")).status_code == 404
 
 
-@pytest.mark.parametrize(
-    "about", [b"", b"{}", b"[]", b"\xff", b'{"object":"event","data":{"object":{"object":[]}}}']
-)
-async def test_a_message_that_nobody_signed_is_refused(paid, about):
+UNSIGNED = [b"", b"{}", b"[]", b"\xff", b'{"object":"event","data":{"object":{"object":[]}}}']
+
+
+async def test_a_message_that_nobody_signed_is_refused(paid):
     body, signature = signed("payment_intent.succeeded", {"object": "payment_intent", "id": "pi_1"})
     _, old = signed("payment_intent.succeeded", {}, at=1)
     for sent, header in [
@@ -227,7 +228,7 @@ async def test_a_message_that_nobody_signed_is_refused(paid, about):
         (body, "t=1"),
         (body, "t=x,v1=y"),
         (body + b" ", signature),
-        (about, signature),
+        *((about, signature) for about in UNSIGNED),
         (body, old),
     ]:
         headers = {"Stripe-Signature": header} if header is not None else {}
