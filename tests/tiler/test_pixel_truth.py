@@ -283,7 +283,14 @@ def compare(case: Case, zoom_out: int, resampling: str, tmp_path: Path) -> int:
         decimated = scale / header.levels[level] >= 3
         values, known = ours(case.source, block, resampling)
         expected, valid = truth(case, block, resampling, level, tmp_path, wide=decimated)
-        assert (known != valid).mean() <= 0.001
+        if resampling == "bilinear" and (known != valid).mean() > 0.001:
+            # band by band, gdalwarp lets a value reach into neighbours that have none; ours end
+            # where the nearest pixel does, which shows where a mask is ragged
+            assert not (known & ~valid).any()
+            _, nearest = truth(case, block, "nearest", level, tmp_path, wide=decimated)
+            assert (known != nearest).mean() <= 0.001
+        else:
+            assert (known != valid).mean() <= 0.001
         both = known & valid
         if not both.any():
             continue
