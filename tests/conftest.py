@@ -34,26 +34,26 @@ from opstac.settings import Settings
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Any]:
+def own_cluster() -> Iterator[Any]:
     """A migrated cluster of this test process."""
     with migrated_cluster() as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="session")
-def dsn(cluster: Any) -> str:
+def dsn(own_cluster: Any) -> str:
     """The owner's connection string to a migrated database of this test process."""
-    return cluster.dsn()
+    return own_cluster.dsn()
 
 
 @pytest.fixture
-def tamper(cluster: Any) -> Callable[..., None]:
+def tamper(own_cluster: Any) -> Callable[..., None]:
     """Runs SQL as a superuser, past every trigger and constraint of the tables."""
 
     def run(statement: str, *params: Any) -> None:
         options = "-c search_path=opstac -c session_replication_role=replica"
         with psycopg.connect(
-            cluster.superuser_dsn("opstac"), autocommit=True, options=options
+            own_cluster.superuser_dsn("opstac"), autocommit=True, options=options
         ) as connection:
             connection.execute(statement.encode(), params or None)
 

@@ -26,16 +26,16 @@ FEBRUARY, MARCH = datetime(2032, 2, 1, tzinfo=UTC), datetime(2032, 3, 1, tzinfo=
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
+def own_cluster() -> Iterator[Any]:
     """A cluster of this module's own: what is done to everybody is done to no other test's."""
     with migrated_cluster() as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="module")
-def dsn(cluster: Any) -> str:
+def dsn(own_cluster: Any) -> str:
     """Of that cluster."""
-    return cluster.dsn()
+    return own_cluster.dsn()
 
 
 @pytest.fixture
