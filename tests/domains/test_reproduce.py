@@ -11,6 +11,7 @@ import rasterio
 
 from db.pool import make_pool
 from opstac import reproduce as again
+from opstac.journey import SAMPLES, area_inside
 from opstac.platform_worker import PlatformWorker
 from processes.process import PROCESSES, discover
 from tests.domains.test_job_reuse import Bench
@@ -77,6 +78,31 @@ async def test_a_job_gives_the_same_bits_again(bench: Bench, name: str) -> None:
     found = await outcome(bench, job["output_item_ids"][0])
     assert found.equal and not found.causes and not found.differences, found
     assert PROCESSES[name].run is not None
+
+
+async def test_a_table_and_a_change_map_give_the_same_bits_again(
+    bench: Bench, catalogue: Any
+) -> None:
+    april = SAMPLES / "s2-flanders_2021-04_10m.tif"
+    item = bench.item["id"]
+    other, _ = await catalogue.scene(bench.owner, bench.project, file=april, datetime="2021-04-01")
+    area = {"type": "Feature", "properties": {}, "geometry": area_inside(bench.item)}
+    for name, params in (
+        (
+            "zonal_table",
+            {
+                "source_item_id": item,
+                "zones": {"type": "FeatureCollection", "features": [area]},
+                "format": "geoparquet",
+            },
+        ),
+        ("change_detection", {"before_item_id": other["id"], "after_item_id": item}),
+    ):
+        body = {"project_id": bench.project, "job_type_id": name, "input_params": params}
+        job = await bench.run((await bench.ok("processing.create", body))["job"])
+        assert job["status"] == "completed", job["error"]
+        found = await outcome(bench, job["output_item_ids"][0])
+        assert found.equal and not found.causes and not found.differences, (name, found)
 
 
 async def test_what_was_changed_is_named(bench: Bench) -> None:
