@@ -42,6 +42,7 @@ FIELDS = {
     "entity_id": "item",
     "formula_id": "formula",
     "ids": "items",
+    "invitation_id": "invitation",
     "invoice_id": "invoice",
     "item_id": "item",
     "job_id": "job",
@@ -95,6 +96,7 @@ VALUES: dict[str, Any] = {
     "band_names": ["red"],
     "bbox": {"west": 0, "south": 1, "east": 2, "north": 3},
     "endpoint_url": "https://93.184.216.34/hook",
+    "email": "somebody@example.org",
     "entity_type": "item",
     "event_type": "*",
     "error_message": "gone",
@@ -415,8 +417,11 @@ async def build_world(api, stock, name: str) -> World:
         org,
         world.marker,
     )
+    asked = {"email": f"{world.marker}@example.org"}
+    invited = await api.ok("organizations.invitations.create", asked, as_=owner)
     ids.update(
         approval=approval,
+        invitation=invited["invitation"]["id"],
         card=card,
         alert_event=alert_event,
         rule=rule,
