@@ -1,12 +1,18 @@
 """STAC search over HTTP against vanilla stac-fastapi-pgstac, on one database in one run.
 
     python bench/search.py [--items 10000,1000000] [--seconds 3] [--rounds 3] [--flat 200]
+                           [--minutes 15] [--database DIR]
 
 One server process each, one worker, the same database settings, at 1 and at 16 keep-alive
 connections; the two take turns within each round and every ratio is the median of the rounds'
 ratios: vanilla's median and 99th percentile of the time an answer takes over ours, and our
-throughput over vanilla's. With several sizes the database grows in between, and the last table is
-the time of each at the larger size over its own at the smallest. Ours sends the
+throughput over vanilla's. With several sizes each has a database, and one more table is the time of
+each search at the larger size over its own at the smallest.
+
+The measuring takes `--minutes` at most: each search has an equal share of what is left, with one
+round at least. Where no answer came in that share, the bound that follows is printed, with a sign.
+Filling a million items takes minutes more; with `--database` they are kept in DIR, and found there
+by the next run. Ours sends the
 tenant's predicate (50 visible projects), maps ids and collections, and counts what matches; vanilla
 does none of that. Before timing, the features of both are compared: equal but for links and for
 what is mapped (id, collection, address of assets). The second table is ours alone, as collections,
@@ -26,7 +32,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,12 +41,10 @@ from urllib.parse import unquote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from search_data import COLLECTIONS, ORGANIZATION, PROJECTS, database
 
-from db.disposable import migrated_cluster
 from stac_api import writes
 
-PROJECTS, COLLECTIONS = 50, 100
-ORGANIZATION = "org_bench"
 # every request in turn, each connection starting somewhere else
 LUA = """
 local bodies, at = {}, 0
@@ -54,104 +58,6 @@ request = function()
   return wrk.format(nil, nil, nil, bodies[at])
 end
 """
-
-
-def item(number: int) -> dict[str, Any]:
-    """A scene of about 3 kB as stored: five assets with their bands."""
-    choose = random.Random(number)
-    west, south = choose.uniform(-179, 178), choose.uniform(-80, 79)
-    ring = [[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]
-    name = f"it_{number:08d}"
-    assets = {
-        f"a{key}": {
-            "href": f"as_{number:08d}{key}",
-            "type": "image/tiff; application=geotiff; profile=cloud-optimized",
-            "title": f"Asset {key}",
-            "roles": ["data"],
-            "file:size": 123_456 + key,
-            "file:checksum": "1220" + "ab" * 32,
-            "proj:code": "EPSG:32756",
-            "proj:shape": [10_980, 10_980],
-            "proj:transform": [10.0, 0.0, 300_000.0, 0.0, -10.0, 6_200_020.0],
-            "raster:bands": [
-                {
-                    "data_type": "uint16",
-                    "nodata": 0,
-                    "statistics": {"minimum": 1, "maximum": 15_000},
-                }
-            ],
-            "eo:bands": [{"name": f"B{key:02d}", "common_name": "red"}],
-        }
-        for key in range(5)
-    }
-    return {
-        "type": "Feature",
-        "stac_version": "1.0.0",
-        "id": name,
-        "geometry": {
-            "type": "Polygon",
-            "coordinates": [[[west + x, south + y] for x, y in ring]],
-        },
-        "bbox": [west, south, west + 1, south + 1],
-        "properties": {
-            "datetime": f"{2015 + number % 10}-{1 + number % 12:02d}-{1 + number % 28:02d}"
-            f"T{number % 24:02d}:{number % 60:02d}:{number // 7 % 60:02d}Z",
-            "updated": "2025-01-01T00:00:00Z",
-            "eo:cloud_cover": number % 100,
-            "gsd": 10.0,
-            "platform": "sentinel-2a",
-            "title": f"Item {number}",
-            "opstac:project": f"proj_{number % PROJECTS:03d}",
-            "opstac:collection": f"col_{number % COLLECTIONS:04d}",
-            "opstac:stac_id": name,
-        },
-        "stac_extensions": ["https://stac-extensions.github.io/projection/v2.0.0/schema.json"],
-        "assets": assets,
-        "links": [],
-    }
-
-
-async def fill(dsn: str, slot: str, begin: int, end: int) -> None:
-    """Put the items of these numbers into a slot; vacuum and analyze it."""
-    options = "-c search_path=opstac,pgstac,public -c role=opstac_system -c synchronous_commit=off"
-    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True, options=options) as conn:
-        for first in range(begin, end, 500):
-            numbers = range(first, min(end, first + 500))
-            await writes.put_items(conn, slot, [item(number) for number in numbers])
-        await conn.execute("reset role")
-        await conn.execute("set role pgstac_admin")
-        # as the database would by itself a minute later; it is the same tables for both
-        await conn.execute("vacuum (analyze) pgstac.items")
-
-
-async def prepare(dsn: str) -> str:
-    """An organization with its projects and collections; its slot, empty."""
-    options = "-c search_path=opstac,pgstac,public -c role=opstac_system -c synchronous_commit=off"
-    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True, options=options) as conn:
-        await conn.execute(
-            "insert into organization (organization_id, name, slug) values (%s, 'Bench', 'bench')",
-            (ORGANIZATION,),
-        )
-        row = await (
-            await conn.execute(
-                "update organization_slot set organization_id = %s where slot = (select min(slot)"
-                " from organization_slot where not public) returning slot",
-                (ORGANIZATION,),
-            )
-        ).fetchone()
-        assert row is not None
-        await conn.execute(
-            "insert into project (id, organization_id, name) select"
-            " 'proj_' || lpad(n::text, 3, '0'), %s, 'P' from generate_series(0, %s) n",
-            (ORGANIZATION, PROJECTS - 1),
-        )
-        await conn.execute(
-            "insert into collection (id, organization_id, project_id, slug, name) select"
-            " 'col_' || lpad(n::text, 4, '0'), %s, 'proj_' || lpad((n %% %s)::text, 3, '0'),"
-            " 'col_' || lpad(n::text, 4, '0'), 'C' from generate_series(0, %s) n",
-            (ORGANIZATION, PROJECTS, COLLECTIONS - 1),
-        )
-        return str(row[0])
 
 
 def app() -> Any:
@@ -226,44 +132,56 @@ def post(address: str, body: dict[str, Any]) -> Any:
 
 @dataclass(frozen=True)
 class Speed:
-    """Answers a second, and the seconds that half and 99 in 100 of them took at most."""
+    """Answers a second, and the seconds that half and 99 in 100 of them took at most.
+
+    Where `late`, no answer came: the times are what was waited for, which is less than one takes.
+    """
 
     rate: float
     p50: float
     p99: float
+    late: bool = False
 
 
-def speed(address: str, bodies: list[dict[str, Any]], seconds: float, clients: int = 4) -> Speed:
-    """Measure over so many connections; every request must be answered 200."""
-    with tempfile.TemporaryDirectory() as folder:
-        lines, script = Path(folder, "bodies"), Path(folder, "post.lua")
-        lines.write_text("\n".join(json.dumps(body) for body in bodies))
-        script.write_text(LUA % lines)
-        command = [
-            "wrk",
-            "-t1",
-            f"-c{clients}",
-            f"-d{seconds:.0f}s",
-            "--latency",
-            "--timeout=60s",
-            "-s",
-            str(script),
-        ]
-        command.append(f"{address}/search")
-        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    if "Non-2xx" in output or "Socket errors" in output:
-        raise SystemExit(f"not every request was answered:\n{output}")
+def speed(
+    address: str, bodies: list[dict[str, Any]], seconds: float, patience: float, clients: int = 4
+) -> Speed:
+    """Measure over so many connections; what is answered must be 200.
+
+    What takes longer than `seconds` is waited for once more, for `patience` seconds.
+    """
+    output = wrk(address, bodies, seconds, patience, clients)
     found = re.search(r"Requests/sec:\s+([\d.]+)", output)
-    if found is not None and float(found[1]) == 0:  # a slow server and a short time
-        return speed(address, bodies, 4 * seconds, clients)
-    halves = {share: re.search(rf"\s{share}%\s+([\d.]+)(us|ms|s)", output) for share in (50, 99)}
     assert found is not None
+    if float(found[1]) == 0:
+        if seconds >= patience:
+            return Speed(1 / seconds, seconds, seconds, late=True)
+        return speed(address, bodies, patience, patience, clients)
+    halves = {share: re.search(rf"\s{share}%\s+([\d.]+)(us|ms|s|m)", output) for share in (50, 99)}
+    units = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
     took = {
-        share: float(match[1]) * {"us": 1e-6, "ms": 1e-3, "s": 1.0}[match[2]]
+        share: float(match[1]) * units[match[2]]
         for share, match in halves.items()
         if match is not None
     }
     return Speed(float(found[1]), took[50], took[99])
+
+
+def wrk(
+    address: str, bodies: list[dict[str, Any]], seconds: float, patience: float, clients: int
+) -> str:
+    """What wrk prints; ends the run where anything but 200 was answered."""
+    with tempfile.TemporaryDirectory() as folder:
+        lines, script = Path(folder, "bodies"), Path(folder, "post.lua")
+        lines.write_text("\n".join(json.dumps(body) for body in bodies))
+        script.write_text(LUA % lines)
+        command = ["wrk", "-t1", f"-c{clients}", f"-d{max(1, round(seconds))}s", "--latency"]
+        command += [f"--timeout={round(patience) + 60}s", "-s", str(script), f"{address}/search"]
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+)", output)
+    if "Non-2xx" in output or (broken and any(map(int, broken.groups()))):
+        raise SystemExit(f"not every request was answered:\n{output}")
+    return output
 
 
 Case = tuple[str, list[dict[str, Any]], list[dict[str, Any]]]
@@ -362,41 +280,88 @@ def growth(dsn: str, slot: str, seconds: float, steps: int) -> None:
             step()
         environment = {"BENCH_DSN": dsn, "BENCH_SLOT": slot, "BENCH_PROJECTS": str(projects)}
         with serving("search:app", "/assets/stac", **environment) as ours:
-            rates = [speed(ours, asked, seconds).rate for asked in (bodies, named)]
+            rates = [speed(ours, asked, seconds, 60).rate for asked in (bodies, named)]
         first = first or rates
         relative = [now / before for now, before in zip(rates, first, strict=True)]
         print(f"{title:<52}{relative[0]:>6.2f}{relative[1]:>12.2f}", flush=True)
 
 
+Found = dict[tuple[str, int], tuple[Speed, Speed]]
+
+
 def duel(
-    vanilla: str, ours: str, made: list[Case], seconds: float, rounds: int
-) -> dict[tuple[str, int], tuple[Speed, Speed]]:
-    """Print the ratios; (case, clients) → the median speeds of vanilla and of ours."""
-    found: dict[tuple[str, int], tuple[Speed, Speed]] = {}
-    print(f"{'search':<22}{'clients':>8}{'p50':>8}{'p99':>8}{'rate':>8}  rate per round")
-    for name, our_bodies, their_bodies in made:
-        for clients in (1, 16):
-            pairs = [
+    vanilla: str, ours: str, made: list[Case], seconds: float, rounds: int, end: float
+) -> Found:
+    """Print the ratios; (case, clients) → the median speeds of vanilla and of ours.
+
+    `end`: when to be through, on the monotonic clock; each case has one round at least.
+    """
+    found: Found = {}
+    print(f"{'search':<22}{'clients':>8}{'p50':>9}{'p99':>9}{'rate':>9}  rate per round")
+    wanted = [(case, clients) for case in made for clients in (1, 16)]
+    for number, ((name, our_bodies, their_bodies), clients) in enumerate(wanted):
+        begin = time.monotonic()
+        share = max((end - begin) / (len(wanted) - number), 2 * seconds)
+        pairs: list[tuple[Speed, Speed]] = []
+        for round_ in range(rounds):
+            spent = time.monotonic() - begin
+            if round_ and spent * (round_ + 1) / round_ > share:
+                break
+            # both are waited for as long, of which one may need nothing
+            patience = max(seconds, (share - spent) / 2)
+            pairs.append(
                 (
-                    speed(vanilla, their_bodies, seconds, clients),
-                    speed(ours, our_bodies, seconds, clients),
-                )
-                for _ in range(rounds)
-            ]
-            ratios = [
-                (theirs.p50 / mine.p50, theirs.p99 / mine.p99, mine.rate / theirs.rate)
-                for theirs, mine in pairs
-            ]
-            p50, p99, rate = (statistics.median(column) for column in zip(*ratios, strict=True))
-            spread = " ".join(f"{ratio[2]:.2f}" for ratio in ratios)
-            print(f"{name:<22}{clients:>8}{p50:>8.2f}{p99:>8.2f}{rate:>8.2f}  {spread}", flush=True)
-            found[name, clients] = tuple(  # type: ignore[assignment]
-                Speed(*(statistics.median(column) for column in zip(*rows, strict=True)))
-                for rows in (
-                    [(s.rate, s.p50, s.p99) for s in side] for side in zip(*pairs, strict=True)
+                    speed(vanilla, their_bodies, seconds, patience, clients),
+                    speed(ours, our_bodies, seconds, patience, clients),
                 )
             )
+        columns = [ratios(pair) for pair in pairs]
+        p50, p99, rate = (statistics.median(column) for column in zip(*columns, strict=True))
+        late = [any(side.late for side in sides) for sides in zip(*pairs, strict=True)]
+        sign = {(False, False): " ", (True, False): ">", (False, True): "<"}.get(tuple(late), "?")  # type: ignore[arg-type]
+        spread = " ".join(f"{ratio[2]:.2f}" for ratio in columns)
+        print(
+            f"{name:<22}{clients:>8}{sign:>2}{p50:>7.2f}{sign:>2}{p99:>7.2f}{sign:>2}{rate:>7.2f}"
+            f"  {spread}",
+            flush=True,
+        )
+        found[name, clients] = tuple(median(side) for side in zip(*pairs, strict=True))  # type: ignore[assignment]
     return found
+
+
+def ratios(pair: tuple[Speed, Speed]) -> tuple[float, float, float]:
+    """Vanilla's times over ours, and our rate over vanilla's."""
+    theirs, mine = pair
+    return theirs.p50 / mine.p50, theirs.p99 / mine.p99, mine.rate / theirs.rate
+
+
+def median(side: Sequence[Speed]) -> Speed:
+    """Of each measure by itself."""
+    rate, p50, p99 = (
+        statistics.median(getattr(one, name) for one in side) for name in ("rate", "p50", "p99")
+    )
+    return Speed(rate, p50, p99, any(one.late for one in side))
+
+
+def compared(size: int, options: argparse.Namespace, minutes: float) -> Found:
+    """One size: the answers compared, and the time they take."""
+    with database(size, options.database) as (dsn, slot):
+        parts = conninfo_to_dict(dsn)
+        vanilla_environment = {
+            "PGHOST": str(parts.get("host", "127.0.0.1")),
+            "PGPORT": str(parts.get("port", 5432)),
+            "PGUSER": str(parts.get("user", "")),
+            "PGPASSWORD": unquote(str(parts.get("password", "x"))),
+            "PGDATABASE": str(parts.get("dbname", "")),
+        }
+        made = cases(slot, size)
+        with (
+            serving("stac_fastapi.pgstac.app:create_app", "", **vanilla_environment) as vanilla,
+            serving("search:app", "/assets/stac", BENCH_DSN=dsn, BENCH_SLOT=slot) as ours,
+        ):
+            print(f"\n{size:,} items; {compare(ours, vanilla, made)} features equal", flush=True)
+            end = time.monotonic() + minutes * 60
+            return duel(vanilla, ours, made, options.seconds, options.rounds, end)
 
 
 def main() -> None:
@@ -406,39 +371,25 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--flat", type=int, default=200, help="slots added for the second table")
+    parser.add_argument(
+        "--minutes", type=float, default=15, help="of measuring, all sizes together"
+    )
+    parser.add_argument("--database", type=Path, help="where databases are kept between runs")
     options = parser.parse_args()
     sizes = sorted(int(size) for size in options.items.split(","))
-    with migrated_cluster() as cluster:
-        dsn = cluster.dsn()
-        slot = asyncio.run(prepare(dsn))
-        parts = conninfo_to_dict(dsn)
-        vanilla_environment = {
-            "PGHOST": str(parts.get("host", "127.0.0.1")),
-            "PGPORT": str(parts.get("port", 5432)),
-            "PGUSER": str(parts.get("user", "")),
-            "PGPASSWORD": unquote(str(parts.get("password", "x"))),
-            "PGDATABASE": str(parts.get("dbname", "")),
-        }
-        grown: list[dict[tuple[str, int], tuple[Speed, Speed]]] = []
-        for before, size in zip([0, *sizes], sizes, strict=False):
-            asyncio.run(fill(dsn, slot, before, size))
-            made = cases(slot, size)
-            with (
-                serving("stac_fastapi.pgstac.app:create_app", "", **vanilla_environment) as vanilla,
-                serving("search:app", "/assets/stac", BENCH_DSN=dsn, BENCH_SLOT=slot) as ours,
-            ):
-                print(f"\n{size:,} items; {compare(ours, vanilla, made)} features equal")
-                grown.append(duel(vanilla, ours, made, options.seconds, options.rounds))
-        for size, now in zip(sizes[1:], grown[1:], strict=True):
-            print(f"\nmedian time at {size:,} items over that at {sizes[0]:,}")
-            print(f"{'search':<22}{'clients':>8}{'vanilla':>9}{'ours':>8}")
-            for (name, clients), (theirs, mine) in now.items():
-                first_theirs, first_mine = grown[0][name, clients]
-                print(
-                    f"{name:<22}{clients:>8}{theirs.p50 / first_theirs.p50:>9.2f}"
-                    f"{mine.p50 / first_mine.p50:>8.2f}"
-                )
-        if options.flat:
+    grown = [compared(size, options, options.minutes / len(sizes)) for size in sizes]
+    for size, now in zip(sizes[1:], grown[1:], strict=True):
+        print(f"\nmedian time at {size:,} items over that at {sizes[0]:,}")
+        print(f"{'search':<22}{'clients':>8}{'vanilla':>10}{'ours':>10}")
+        for (name, clients), sides in now.items():
+            cells = [
+                f"{'>' if at.late else '':>3}{at.p50 / before.p50:>7.2f}"
+                for at, before in zip(sides, grown[0][name, clients], strict=True)
+            ]
+            print(f"{name:<22}{clients:>8}{''.join(cells)}")
+    if options.flat:
+        # on one of its own: it adds to the database
+        with database(min(sizes[0], 20_000), None) as (dsn, slot):
             growth(dsn, slot, options.seconds, options.flat)
 
 

@@ -11,20 +11,18 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import obstore
-from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
-from db.parts import Announced, Parts, sync_folder
+from db.buckets import bucket_store, gdal_endpoint, store_errors
+from db.parts import Announced, Parts, Received, sync_folder
 from db.paths import (
-    ObjectError,
     ObjectMissing,
     StorageUnavailable,
     check_path,
@@ -41,14 +39,6 @@ STREAM_BYTES = 1024 * 1024
 
 Body = bytes | AsyncIterator[bytes] | Path
 Accept = Callable[[int], Awaitable[None]]
-
-
-@dataclass(frozen=True)
-class Received:
-    """Where an upload stands: bytes that are here, and whether it has become an object."""
-
-    offset: int
-    complete: bool
 
 
 class Objects:
@@ -78,11 +68,11 @@ class Objects:
         if text.startswith("s3://"):
             parts = urlsplit(text)
             self._bucket, self._prefix = parts.netloc, check_prefix(parts.path.strip("/"))
-            self._store: LocalStore | S3Store = _bucket_store(
+            self._store: LocalStore | S3Store = bucket_store(
                 self._bucket, self._prefix.rstrip("/"), environ
             )
             # threads that draw wait for its reads: it gives up sooner
-            reads = _bucket_store(self._bucket, self._prefix.rstrip("/"), environ, seconds=8)
+            reads = bucket_store(self._bucket, self._prefix.rstrip("/"), environ, seconds=8)
             self._pins = Pins(reads, self.head)
             self.parts = Parts(spool or Path(tempfile.gettempdir()) / "opstac-spool")
         elif "://" in text:
@@ -110,7 +100,7 @@ class Objects:
         """
         check_path(path)
         if self._root is None:
-            with _store_errors():
+            with store_errors():
                 if isinstance(data, Path):
                     size = data.stat().st_size
                     await obstore.put_async(self._store, path, data)
@@ -159,7 +149,7 @@ class Objects:
 
     async def get(self, path: str) -> bytes:
         """The bytes of object `path`. Raises ObjectMissing."""
-        with _store_errors():
+        with store_errors():
             result = await obstore.get_async(self._store, check_path(path))
             return bytes(await result.bytes_async())
 
@@ -167,7 +157,7 @@ class Objects:
         """Bytes `start` up to, not including, `end`. Raises ObjectMissing."""
         if end <= start:
             return b""
-        with _store_errors():
+        with store_errors():
             found = await obstore.get_range_async(
                 self._store, check_path(path), start=start, end=end
             )
@@ -214,7 +204,7 @@ class Objects:
     async def head(self, path: str) -> ObjectMeta | None:
         """What is known of object `path`; None where there is none."""
         try:
-            with _store_errors():
+            with store_errors():
                 return meta_of(await obstore.head_async(self._store, check_path(path)))
         except ObjectMissing:
             return None
@@ -223,26 +213,26 @@ class Objects:
         """Remove object `path`; whether there was one."""
         if await self.head(path) is None:
             return False
-        with suppress(ObjectMissing), _store_errors():
+        with suppress(ObjectMissing), store_errors():
             await obstore.delete_async(self._store, path)
         self._written(path)
         return True
 
     async def copy(self, source: str, target: str) -> None:
         """Make `target` the same as `source`; locally both share their bytes on disk."""
-        with _store_errors():
+        with store_errors():
             await obstore.copy_async(self._store, check_path(source), check_path(target))
         self._written(target)
 
     async def move(self, source: str, target: str) -> None:
         """Rename `source` to `target`."""
-        with _store_errors():
+        with store_errors():
             await obstore.rename_async(self._store, check_path(source), check_path(target))
         self._written(source, target)
 
     async def list(self, prefix: str = "") -> AsyncIterator[ObjectMeta]:
         """Every object under the folder `prefix`, in no order."""
-        with _store_errors():
+        with store_errors():
             entries = obstore.list(  # pyright: ignore[reportUnknownMemberType]
                 self._store, check_prefix(prefix) or None
             )
@@ -354,14 +344,14 @@ class Objects:
         check_path(path)
         if not isinstance(self._store, S3Store):
             return None
-        with _store_errors():
+        with store_errors():
             return await obstore.sign_async(self._store, "GET", path, timedelta(seconds=seconds))
 
     async def check(self) -> None:
         """Show that the store can be read and, locally, written. Raises StorageUnavailable."""
         try:
             if self._root is None:
-                with _store_errors():
+                with store_errors():
                     await self.head("readiness")
             else:
                 with disk_errors():
@@ -408,50 +398,3 @@ class Objects:
 
         await obstore.put_async(self._store, path, counted())
         return size
-
-
-def _bucket_store(
-    bucket: str, prefix: str, environ: Mapping[str, str], *, seconds: int = 60
-) -> S3Store:
-    endpoint = _endpoint(environ)
-    plain = endpoint is not None and endpoint.startswith("http://")
-    return S3Store(
-        bucket,
-        prefix=prefix or None,
-        client_options={"allow_http": plain, "timeout": f"{seconds}s", "connect_timeout": "5s"},
-        retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=seconds / 3)},
-    )
-
-
-def gdal_endpoint(environ: Mapping[str, str]) -> dict[str, str]:
-    """GDAL's names for the endpoint that the AWS_* variables name; empty where they name none."""
-    endpoint = _endpoint(environ)
-    if endpoint is None:
-        return {}
-    parts = urlsplit(endpoint)
-    return {
-        "AWS_S3_ENDPOINT": parts.netloc + parts.path.rstrip("/"),
-        "AWS_HTTPS": "YES" if parts.scheme == "https" else "NO",
-        "AWS_VIRTUAL_HOSTING": "FALSE",
-    }
-
-
-def _endpoint(environ: Mapping[str, str]) -> str | None:
-    return (
-        environ.get("AWS_ENDPOINT_URL_S3")
-        or environ.get("AWS_ENDPOINT_URL")
-        or environ.get("AWS_ENDPOINT")
-    )
-
-
-@contextmanager
-def _store_errors() -> Generator[None]:
-    """The store's errors as ours."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise ObjectMissing("there is no such object") from error
-    except ObjectError:
-        raise
-    except (BaseError, OSError) as error:
-        raise StorageUnavailable("the object store does not answer") from error

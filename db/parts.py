@@ -36,6 +36,14 @@ class Digest(Protocol):
 
 
 @dataclass(frozen=True)
+class Received:
+    """Where an upload stands: bytes that are here, and whether it has become an object."""
+
+    offset: int
+    complete: bool
+
+
+@dataclass(frozen=True)
 class Announced:
     """What a request said of its body.
 

@@ -15,12 +15,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from stac_api import aggregation
+from stac_api.checked import clean
 from stac_api.client import JSON, Service, json_response, link, read_body
 from stac_api.collections import missing
 from stac_api.document import quoted
 from stac_api.errors import BadRequest
 from stac_api.queryables import Describer
-from stac_api.request import SearchRequest, clean, from_body, from_query
+from stac_api.request import SearchRequest, from_body, from_query
 from stac_api.tenancy import Visibility
 
 

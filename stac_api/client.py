@@ -15,13 +15,14 @@ from starlette.responses import Response
 
 from db.queries import queries
 from stac_api import collection_search, output
+from stac_api.checked import read_json
 from stac_api.collection_search import CollectionSearch
 from stac_api.collections import Collections, missing
 from stac_api.document import GEOJSON, STAC_VERSION, Document, Mount, quoted
 from stac_api.errors import BadRequest, TooLarge
 from stac_api.given import as_given, given_collection, given_item
 from stac_api.output import JSON, json_response, link
-from stac_api.request import SearchRequest, from_body, from_query, read_json
+from stac_api.request import SearchRequest, from_body, from_query
 from stac_api.search import Page, Searcher
 from stac_api.tenancy import Visibility
 from stac_api.transactions import RunOperation

@@ -14,7 +14,8 @@ from typing import Any
 
 import cql2 as cql2_library
 
-from stac_api import geometry, temporal
+from stac_api import checked, geometry, temporal
+from stac_api import conditions as filters
 from stac_api import request as requests
 from stac_api.document import Document
 from stac_api.errors import BadRequest
@@ -72,14 +73,14 @@ def from_query(parameters: Mapping[str, str]) -> CollectionSearch:
         BadRequest: what is wrong, in words.
     """
     given = {name: text for name, text in parameters.items() if text.strip()}
-    requests.clean(dict(given))
+    checked.clean(dict(given))
     conditions: list[Mapping[str, Any]] = []
     if "filter" in given:
         conditions.append(requests.filter_condition(*requests.filter_text(given)))
     if "query" in given:
-        asked = requests.json_text(given["query"], "query")
-        requests.clean(asked)
-        conditions += requests.query_conditions(asked)
+        asked = checked.json_text(given["query"], "query")
+        checked.clean(asked)
+        conditions += filters.query_conditions(asked)
     include, exclude = frozenset[str](), frozenset[str]()
     if "fields" in parameters:
         include, exclude = requests.fields(requests.field_texts(parameters["fields"]))
@@ -87,10 +88,10 @@ def from_query(parameters: Mapping[str, str]) -> CollectionSearch:
         limit=_whole(given, "limit", PAGE, 1, MAX_LIMIT),
         offset=_whole(given, "offset", 0, 0, MAX_OFFSET),
         paged="limit" in given,
-        terms=tuple(requests.terms(given["q"])) if "q" in given else (),
+        terms=tuple(filters.terms(given["q"])) if "q" in given else (),
         boxes=_boxes_of(requests.box_text(given["bbox"])) if "bbox" in given else (),
         span=_span(temporal.search_datetime(given["datetime"])) if "datetime" in given else None,
-        filter=requests.all_of(conditions),
+        filter=filters.all_of(conditions),
         sortby=requests.sort_fields(requests.sort_texts(given["sortby"]))
         if "sortby" in given
         else (),

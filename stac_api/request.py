@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote_plus
 
 import orjson
 
 from stac_api import cql1, cql2, geometry, temporal
+from stac_api.checked import clean, json_text
+from stac_api.conditions import CQL2_JSON, all_of, free_text, query_conditions, terms
 from stac_api.errors import BadRequest
-from stac_api.normal_form import KINDS
 
 MAX_LIMIT = 10_000
 MAX_OFFSET = 100_000
 MAX_SORT = 8
 MAX_NAMES = 1_000
-MAX_TEXT = 65_536
-MAX_DEPTH = 64
-
-MAX_TERMS = 10
 
 # what an answer of `fields` without an include has: enough for a valid item
 DEFAULT_FIELDS = frozenset(
@@ -32,21 +27,8 @@ DEFAULT_FIELDS = frozenset(
         *("properties.datetime", "properties.start_datetime", "properties.end_datetime"),
     )
 )
-# where free text is looked for
-_TEXTS = ("title", "description")
 # members of an item that are no single value to order by
 _UNSORTABLE = frozenset(("geometry", "assets", "links", "bbox", "stac_extensions", "properties"))
-_QUERY_OPERATORS = {
-    "eq": "=",
-    "neq": "<>",
-    "ne": "<>",
-    "lt": "<",
-    "lte": "<=",
-    "gt": ">",
-    "gte": ">=",
-}
-_JSON = "cql2-json"
-_QUERY_PATTERNS = {"startsWith": "{}%", "endsWith": "%{}", "contains": "%{}%"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +99,7 @@ def from_body(body: Any, *, days: bool = False) -> SearchRequest:
         shape = geometry.geometry(given["intersects"])
     conditions = []
     if "filter" in given:
-        language = given.get("filter-lang") or given.get("filter_lang") or _JSON
+        language = given.get("filter-lang") or given.get("filter_lang") or CQL2_JSON
         conditions.append(filter_condition(given["filter"], language))
     crs = given.get("filter-crs")
     if crs not in (None, "http://www.opengis.net/def/crs/OGC/1.3/CRS84"):
@@ -125,7 +107,7 @@ def from_body(body: Any, *, days: bool = False) -> SearchRequest:
     if "query" in given:
         conditions += query_conditions(given["query"])
     if "q" in given:
-        conditions.append(_free_text(terms(given["q"])))
+        conditions.append(free_text(terms(given["q"])))
     when = given.get("datetime")
     include, exclude = fields(body["fields"]) if "fields" in body else (frozenset(), frozenset())
     return SearchRequest(
@@ -198,15 +180,15 @@ def filter_text(given: Mapping[str, str]) -> tuple[Any, str]:
     text = given["filter"]
     guessed = "cql2-json" if text.lstrip().startswith("{") else "cql2-text"
     language = given.get("filter-lang") or given.get("filter_lang") or guessed
-    is_json = language in ("cql-json", _JSON)
+    is_json = language in ("cql-json", CQL2_JSON)
     return (json_text(text, "filter") if is_json else text), language
 
 
 def filter_condition(value: Any, language: Any) -> Mapping[str, Any]:
     """A filter, checked; that of before CQL2 is taken too."""
     if language == "cql-json":
-        language = _JSON
-    return cql2.parse(cql1.modern(value) if language == _JSON else value, language)
+        language = CQL2_JSON
+    return cql2.parse(cql1.modern(value) if language == CQL2_JSON else value, language)
 
 
 def _sort_field(text: str) -> dict[str, str]:
@@ -219,64 +201,6 @@ def _whole(text: str) -> int:
     if not re.fullmatch(r"[+-]?\d{1,18}", text.strip(), re.ASCII):
         raise BadRequest("limit must be a whole number")
     return int(text)
-
-
-def read_json(raw: bytes) -> Any:
-    """A request body; empty is an empty object.
-
-    Raises:
-        BadRequest: not JSON; NaN, Infinity and numbers beyond a double are not JSON here.
-    """
-    if not raw.strip():
-        return {}
-    try:
-        return orjson.loads(raw)
-    except (orjson.JSONDecodeError, RecursionError):
-        raise BadRequest("the body is not JSON") from None
-
-
-def clean(value: Any, depth: int = 0) -> None:
-    """Refuse what the database cannot hold or nobody means: NUL, lone surrogates, deep nesting.
-
-    Raises:
-        BadRequest: saying which.
-    """
-    if depth > MAX_DEPTH:
-        raise BadRequest(f"the request is nested more than {MAX_DEPTH} deep")
-    if isinstance(value, str):
-        if len(value) > MAX_TEXT:
-            raise BadRequest("the request has a text that is too long")
-        if "\0" in value or not _whole_characters(value):
-            raise BadRequest("the request has a text with NUL or half a character")
-    elif isinstance(value, Mapping):
-        for key, part in value.items():
-            clean(key, depth + 1)
-            clean(part, depth + 1)
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            # long lists of coordinates: numbers need no call each
-            if type(part) is not int:
-                clean(part, depth + 1)
-    elif isinstance(value, float) and not geometry.is_number(value):
-        raise BadRequest("the request has a number that is not finite")
-
-
-def _whole_characters(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # a lone surrogate
-        return False
-    return True
-
-
-def json_text(text: str, name: str) -> Any:
-    """JSON in a query string, also where a client has quoted it twice. Raises: BadRequest."""
-    for spelled in (text, unquote_plus(text)):
-        try:
-            return orjson.loads(spelled)
-        except (orjson.JSONDecodeError, RecursionError, UnicodeEncodeError):
-            continue
-    raise BadRequest(f"{name} is not JSON")
 
 
 def box_text(text: str) -> dict[str, Any]:
@@ -372,87 +296,3 @@ def fields(value: Any) -> tuple[frozenset[str], frozenset[str]]:
     if not include and ("include" in value or not exclude):
         return DEFAULT_FIELDS - exclude, exclude
     return include, exclude
-
-
-def terms(value: Any) -> list[str]:
-    """`q`: texts of which one is to be found, as a list or separated by commas."""
-    if isinstance(value, str):
-        value = value.split(",")
-    if not isinstance(value, list) or not all(isinstance(term, str) for term in value):
-        raise BadRequest("q must be a list of texts")
-    found = [stripped for term in value if (stripped := " ".join(term.split()).strip('"'))]
-    if not 0 < len(found) <= MAX_TERMS:
-        raise BadRequest(f"q must have 1 to {MAX_TERMS} texts")
-    return found
-
-
-def _free_text(wanted: Sequence[str]) -> Mapping[str, Any]:
-    """Any of the texts within title or description, or as one of the keywords; upper and lower
-    case alike, of keywords in their common spellings.
-    """
-    found: list[dict[str, Any]] = []
-    for term in wanted:
-        found += [
-            {"op": "like", "args": [_folded({"property": name}), _folded(_like(term))]}
-            for name in _TEXTS
-        ]
-        spelled = sorted({term, term.lower(), term.upper(), term.capitalize(), term.title()})
-        found.append({"op": "a_overlaps", "args": [{"property": "keywords"}, spelled]})
-    return {"op": "or", "args": [cql2.parse(part, _JSON) for part in found]}
-
-
-def _folded(value: Any) -> dict[str, Any]:
-    return {"op": "casei", "args": [value]}
-
-
-def _like(text: str, pattern: str = "%{}%") -> str:
-    return pattern.format(re.sub(r"([\\%_])", r"\\\1", text))
-
-
-def query_conditions(value: Any) -> list[Mapping[str, Any]]:
-    """The query extension as filter conditions."""
-    if not isinstance(value, Mapping) or not all(isinstance(v, Mapping) for v in value.values()):
-        raise BadRequest("query must be an object of properties with an object of operators each")
-    conditions: list[dict[str, Any]] = []
-    for name, operators in value.items():
-        column = {"property": name}
-        numeric = KINDS.get(name) == "number"
-        for operator, operand in operators.items():
-            if numeric and (operator in _QUERY_OPERATORS or operator == "in"):
-                operand = _spelled_numbers(operand)
-            if operator in _QUERY_OPERATORS:
-                conditions.append({"op": _QUERY_OPERATORS[operator], "args": [column, operand]})
-            elif operator == "in" and isinstance(operand, list):
-                conditions.append({"op": "in", "args": [column, operand]})
-            elif operator in _QUERY_PATTERNS and isinstance(operand, str):
-                pattern = _like(operand, _QUERY_PATTERNS[operator])
-                conditions.append({"op": "like", "args": [column, pattern]})
-            else:
-                raise BadRequest(
-                    f"query operator {operator[:40]!r} is not known or lacks its value"
-                )
-    return [cql2.parse(condition, _JSON) for condition in conditions]
-
-
-def _spelled_numbers(operand: Any) -> Any:
-    """A number may be written as text in the query extension, as clients of forms do."""
-    if isinstance(operand, list):
-        return [_spelled_number(value) for value in operand]
-    return _spelled_number(operand)
-
-
-def _spelled_number(value: Any) -> Any:
-    if not isinstance(value, str) or len(value) > 64:
-        return value
-    try:
-        number = float(value)
-    except ValueError:
-        return value
-    return number if math.isfinite(number) else value
-
-
-def all_of(conditions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """All conditions as one; None for none."""
-    if len(conditions) > 1:
-        return {"op": "and", "args": list(conditions)}
-    return conditions[0] if conditions else None

@@ -17,12 +17,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from stac_api import transactions
+from stac_api.checked import clean
 from stac_api.client import Service, read_body
 from stac_api.document import GEOJSON, Document, quoted
 from stac_api.errors import BadRequest, Conflict, NotFound, Unauthorized
 from stac_api.given import as_given, given_collection, preferences
 from stac_api.output import JSON, json_response
-from stac_api.request import clean
 from stac_api.tenancy import Visibility
 
 BULK_BYTES = 64 * 1024**2

@@ -19,7 +19,7 @@ def run(args: argparse.Namespace) -> int:
     """Become the worker; it ends with a signal."""
     import sys
 
-    from db.objects import gdal_endpoint
+    from db.buckets import gdal_endpoint
     from opstac.cli import CommandError
 
     if args.threads < 1:
