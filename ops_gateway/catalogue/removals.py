@@ -7,12 +7,9 @@ takes the rest. A batch is one transaction: rows, documents, objects and events 
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from db.pool import Pool
 from db.queries import queries
 from ops_gateway.catalogue import items
 from ops_gateway.kernel.context import Context, Event, Principal
@@ -21,11 +18,9 @@ from ops_gateway.kernel.pipeline import Pipeline
 from ops_gateway.kernel.removal import remove_objects
 from stac_api import document, writes
 
-logger = logging.getLogger(__name__)
 sql = queries(__file__)
 
 BATCH = 500
-ROUND_SECONDS = 20
 
 Row = Mapping[str, Any]
 
@@ -151,47 +146,14 @@ async def _unlink(ctx: Context, removal: Row, limit: int) -> int:
     return len(rows)
 
 
-async def sweep(
-    pipeline: Pipeline, system: Pool, *, limit: int = BATCH, seconds: float = ROUND_SECONDS
-) -> int:
-    """Remove batches of every deletion under way, in turn; how many batches there were.
-
-    Safe to stop anywhere, to repeat and beside itself.
-
-    Args:
-        system: a pool of role opstac_system, which sees every tenant.
-        limit: items of a batch.
-        seconds: begins no further batch after so long.
-    """
-    end = time.monotonic() + seconds
-    batches = 0
-    left_alone: set[str] = set()
-    while True:
-        async with system.connection() as connection:
-            cursor = await connection.execute(sql.under_way, {"besides": list(left_alone)})
-            found = await cursor.fetchall()
-        for row in found:
-            if batches and time.monotonic() > end:
-                return batches
-            try:
-                taken = await _sweep_one(pipeline, row, limit)
-            except Exception:  # the others need not wait for it; the next round tries again
-                logger.warning("a removal waits", exc_info=True, extra={"removal": row["id"]})
-                taken = False
-            if taken:
-                batches += 1
-            else:
-                left_alone.add(row["id"])
-        if not found:
-            return batches
-
-
-async def _sweep_one(pipeline: Pipeline, removal: Row, limit: int) -> bool:
-    """Remove a batch; False where another process has it, or has ended it."""
-    owner = Principal(kind="service", id="removals", organization_id=removal["organization_id"])
+async def remove_some(
+    pipeline: Pipeline, organization_id: str, removal_id: str, limit: int = BATCH
+) -> bool:
+    """Remove a batch of a deletion under way; False where another process has it or ended it."""
+    owner = Principal(kind="service", id="removals", organization_id=organization_id)
 
     async def work(ctx: Context) -> bool:
-        row = await ctx.row(None, sql.take, id=removal["id"])
+        row = await ctx.row(None, sql.take, id=removal_id)
         if row is not None:
             await remove_batch(ctx, row, limit)
         return row is not None

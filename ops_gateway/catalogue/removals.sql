@@ -26,9 +26,6 @@ insert into removal (id, organization_id, project_id, collection_id, items, pass
 values (:id, :org, :project, :collection, :items, :passed)
 returning id, organization_id, project_id, collection_id, items, passed;
 
--- name: under_way
-select id, organization_id from removal where id <> all (:besides::text[]) order by created_at, id limit 100;
-
 -- name: take
 select id, organization_id, project_id, collection_id, items, passed from removal
 where organization_id = :org and id = :id

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from db.pool import Pool
 from db.queries import queries
-from ops_gateway.catalogue import items, pictures, removals
+from ops_gateway.catalogue import items, pictures
 from ops_gateway.domains import analytics_run, event_subscriptions, items_expiry, jobs
 from ops_gateway.kernel.chain import export_heads
 from ops_gateway.kernel.context import Context, Principal
 from ops_gateway.kernel.event_message import DEAD_FOR_HOURS, MOST_DEAD
 from ops_gateway.kernel.removal import sweep_objects
 from ops_gateway.worker.reaper import Chore
+from opstac import removing
 from stac_api.writes import keep_slots
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
         Chore("sweep logs of saved searches", 60, partial(statement, sql.sweep_logs)),
         Chore("sweep notifications and mails", 3600, sweep_messages),
         Chore("sweep renders", 600, sweep_renders),
-        Chore("remove items", 5, partial(removals.sweep, platform.pipeline, system)),
+        Chore("remove items", 5, partial(removing.sweep, platform.pipeline, system)),
         Chore("disable subscriptions", 300, partial(disable_hopeless, platform, system)),
         Chore("sweep objects", 300, objects),
         Chore("keep free slots", 30, slots),

@@ -10,6 +10,7 @@ from db.pool import make_pool
 from ops_gateway.catalogue import removals
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.removal import sweep_objects
+from opstac import removing
 from stac_api import writes
 
 MANY, BATCH = 1_000, 150
@@ -104,7 +105,7 @@ class Stored:
         """A round of the chore."""
         settings = self.api.platform.settings
         async with make_pool(settings.dsn, "opstac_system") as pool:
-            return await removals.sweep(self.api.platform.pipeline, pool, limit=BATCH, **how)
+            return await removing.sweep(self.api.platform.pipeline, pool, limit=BATCH, **how)
 
     async def seen(self, item_id: str) -> dict[str, object]:
         """How much of the items shows, by every door, to the owner of the organization."""
