@@ -47,7 +47,7 @@ EVENT_TYPES: dict[str, EventType] = {
             "processing.failed",
             "processing_job",
             data.JobFailedData,
-            "A job failed or was cancelled; nothing is charged.",
+            "A job failed; nothing is charged.",
         ),
         EventType("order.placed", "order", data.OrderData, "An order was placed."),
         EventType("order.fulfilled", "order", data.OrderData, "An order's items are there."),
