@@ -13,6 +13,7 @@ import rasterio
 
 from opstac.journey import SAMPLES, area_inside
 from opstac.server import worker_environment
+from tests.domains.test_prices import operators_price
 
 FIELDS = SAMPLES / "s2-flanders_2021-04_10m.tif"
 
@@ -209,19 +210,23 @@ async def test_a_clip_that_no_worker_was_there_for_is_dispatched_when_one_comes(
 
 
 async def test_too_few_credits_make_no_job(scene, workers):
+    # what was in force is kept: the price ends, and begins again after another one
     scene.api.sql(
-        "update price set credits_per_unit = 1000000 where subject = 'external'",
+        "update price set valid_until = now() where subject = 'external' and valid_until is null",
         role="opstac_owner",
     )
     try:
-        body = {"project_id": scene.project, "job_type_id": "external"}
-        problem = await scene.api.refused(402, "processing.create", body, as_=scene.owner)
-        assert problem["type"].endswith("/problems/insufficient-credits")
-        listed = await scene.ok("processing.project_jobs.list", {"project_id": scene.project})
-        assert listed["total"] == 0
+        with operators_price(scene.api, "external", "flat", "1000000", 0):
+            body = {"project_id": scene.project, "job_type_id": "external"}
+            problem = await scene.api.refused(402, "processing.create", body, as_=scene.owner)
+            assert problem["type"].endswith("/problems/insufficient-credits")
+            listed = await scene.ok("processing.project_jobs.list", {"project_id": scene.project})
+            assert listed["total"] == 0
     finally:
         scene.api.sql(
-            "update price set credits_per_unit = 5 where subject = 'external'", role="opstac_owner"
+            "insert into price (subject, unit, credits_per_unit, minimum_credits, valid_from)"
+            " values ('external', 'flat', 5, 5, now())",
+            role="opstac_owner",
         )
 
 
