@@ -65,8 +65,8 @@ where organization_id = :org and id = :id;
 
 -- name: returned
 update payment
-set returned_credits = :returned, taken_credits = :taken,
-    next_at = case when :returned <> :taken then now() + make_interval(secs => :seconds) else next_at end,
+set returned_credits = (:returned)::bigint, taken_credits = (:taken)::bigint,
+    next_at = case when (:returned)::bigint <> (:taken)::bigint then now() + make_interval(secs => :seconds) else next_at end,
     updated_at = now()
 where organization_id = :org and id = :id;
 
