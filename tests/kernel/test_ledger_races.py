@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import uuid
 from datetime import UTC, datetime
 
 import psycopg
@@ -48,11 +49,12 @@ class Race:
         self.credited = 0
         self.charged = 0
         self.holds: dict[str, int] = {}
-        self.keys = itertools.count()
+        # of its own: an object's id comes again, and with it a key that was used
+        self.name, self.keys = uuid.uuid4().hex, itertools.count()
 
     async def send(self, name: str, body, *, twice: bool):
         """A call with a key, again until its answer comes; of two, both have the same answer."""
-        key = f"race-{id(self)}-{next(self.keys)}"
+        key = f"race-{self.name}-{next(self.keys)}"
 
         async def once():
             for attempt in range(TRIES):
@@ -181,8 +183,6 @@ QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
 
 
-# now and then it fails where connections are ended, and why is not known yet: see the soak profile
-@pytest.mark.soak
 @given(batches=BATCHES)
 @settings(max_examples=8, deadline=None, suppress_health_check=QUIET, phases=PHASES)
 async def test_whatever_happens_at_once_every_credit_is_accounted_for(old_trial, batches):
