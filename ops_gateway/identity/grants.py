@@ -20,10 +20,10 @@ from authlib.oauth2.rfc6749.errors import InvalidGrantError, InvalidRequestError
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oauth2.rfc8628 import DeviceCodeGrant as AuthlibDeviceCodeGrant
 
-from ops_gateway.identity import passwords
 from ops_gateway.identity.clients import REFRESH, Client, KeyClient
 from ops_gateway.identity.store import Row, Store
 from ops_gateway.identity.tokens import Person
+from ops_gateway.kernel import passwords
 
 T = TypeVar("T")
 WITHOUT, WITH_KEY = ["none"], ["client_secret_basic", "client_secret_post"]
@@ -58,14 +58,14 @@ async def person_by_password(store: Store, email: str, password: str, address: s
         raise Locked(LOCKED)
     row = await store.account(account)
     kept = row["hash"] if row else None
-    if not await anyio.to_thread.run_sync(passwords.matches, kept, password):
+    if not await passwords.is_password(kept, password):
         return None
     if row is None or row["disabled"]:
         return None
     await store.forgive("password", pair)
     await store.forgive("account", account)
     if passwords.outdated(row["hash"]):
-        await store.rehash(row["id"], await anyio.to_thread.run_sync(passwords.hashed, password))
+        await store.rehash(row["id"], await passwords.hash_password(password))
     return row
 
 

@@ -34,9 +34,9 @@ from ops_gateway.identity.clients import (
     KeyClient,
     known,
 )
-from ops_gateway.identity.passwords import Busy
 from ops_gateway.identity.store import DEVICE_SECONDS, INTERVAL_SECONDS, Store
 from ops_gateway.identity.tokens import Person, Tokens
+from ops_gateway.kernel.passwords import Busy
 
 # Authlib tells its log of tokens and user names at DEBUG
 logging.getLogger("authlib").setLevel(logging.INFO)

@@ -40,13 +40,19 @@ def routes(
 ) -> list[BaseRoute]:
     """The pages."""
     pages = Approvals(server, browser, authenticator, pipeline)
+    by_page = browser.form(pages.device_decided)
+
+    async def device_decided(request: Request) -> Response:
+        by_script = credential(request.headers) is not None
+        return await (pages.device_by_script if by_script else by_page)(request)
+
     return [
         Route("/device", pages.device, methods=["GET"]),
-        Route("/device/approve", pages.device_decided, methods=["POST"]),
+        Route("/device/approve", device_decided, methods=["POST"]),
         Route(f"{AT}/auth", pages.consent, methods=["GET"]),
-        Route(f"{AT}/auth", pages.consented, methods=["POST"]),
+        Route(f"{AT}/auth", browser.form(pages.consented), methods=["POST"]),
         Route("/invitations/{token}", pages.invitation, methods=["GET"]),
-        Route("/invitations/{token}", pages.joined, methods=["POST"]),
+        Route("/invitations/{token}", browser.form(pages.joined), methods=["POST"]),
     ]
 
 
@@ -124,15 +130,10 @@ class Approvals:
             raise Gone("this code was used or has expired; start again on the device")
         return row
 
-    async def device_decided(self, request: Request) -> Response:
-        """Approve or deny: from our page, or from a script with a person's session token."""
-        if credential(request.headers) is not None:
-            return await self._device_by_script(request)
-        visitor = await self._browser.visitor(request)
-        try:
-            fields = await self._browser.fields(request, visitor)
-        except forms.BadForm as error:
-            return self._browser.refused(request, visitor, error)
+    async def device_decided(
+        self, request: Request, visitor: Visitor, fields: dict[str, str]
+    ) -> Response:
+        """Approve or deny, from our page."""
         if not visitor.is_fresh or visitor.person is None:
             return go_to("/sign-in?next=/device")
         try:
@@ -151,7 +152,8 @@ class Approvals:
             request, visitor, "message.html", "Connect a device", notice=words
         )
 
-    async def _device_by_script(self, request: Request) -> Response:
+    async def device_by_script(self, request: Request) -> Response:
+        """Approve or deny, with a person's session token."""
         principal: Principal = request.scope["principal"]
         if principal.kind != "user" or principal.user_id is None:
             raise Forbidden("a device is approved by a person, not by a key")
@@ -197,13 +199,10 @@ class Approvals:
             action=f"{AT}/auth?{request.url.query}",
         )
 
-    async def consented(self, request: Request) -> Response:
+    async def consented(
+        self, request: Request, visitor: Visitor, fields: dict[str, str]
+    ) -> Response:
         """Send the browser back with a code, or with the refusal."""
-        visitor = await self._browser.visitor(request)
-        try:
-            fields = await self._browser.fields(request, visitor)
-        except forms.BadForm as error:
-            return self._browser.refused(request, visitor, error)
         found = await self._asked(request)
         if isinstance(found, Response):
             return found
@@ -264,13 +263,8 @@ class Approvals:
             error=error,
         )
 
-    async def joined(self, request: Request) -> Response:
+    async def joined(self, request: Request, visitor: Visitor, fields: dict[str, str]) -> Response:
         """Join, as the operation does."""
-        visitor = await self._browser.visitor(request)
-        try:
-            await self._browser.fields(request, visitor)
-        except forms.BadForm as error:
-            return self._browser.refused(request, visitor, error)
         if visitor.person is None:
             return sign_in_first(request)
         principal = await self._authenticator.user(visitor.person["user_id"])

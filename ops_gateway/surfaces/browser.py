@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +39,9 @@ class Visitor:
         return self.person is not None and (datetime.now(UTC) - self.person["signed_in_at"] < FRESH)
 
 
+FormHandler = Callable[[Request, Visitor, dict[str, str]], Awaitable[Response]]
+
+
 class Browser:
     """Knows browsers by their cookie."""
 
@@ -52,8 +56,29 @@ class Browser:
             return Visitor(secrets.token_urlsafe(32), None)
         return Visitor(cookie, await self.store.session(cookie))
 
-    async def fields(self, request: Request, visitor: Visitor) -> dict[str, str]:
-        """The fields of a form of our own. Raises forms.BadForm for any other."""
+    def form(self, answer: FormHandler) -> Callable[[Request], Awaitable[Response]]:
+        """An endpoint that answers a form of our own with `answer(request, visitor, fields)`, and
+        any other with a refusal.
+        """
+
+        async def endpoint(request: Request) -> Response:
+            visitor = await self.visitor(request)
+            try:
+                fields = await self._fields(request, visitor)
+            except forms.BadForm as error:
+                return self.page(
+                    request,
+                    visitor,
+                    "message.html",
+                    "That did not work",
+                    status=400,
+                    error=str(error),
+                )
+            return await answer(request, visitor, fields)
+
+        return endpoint
+
+    async def _fields(self, request: Request, visitor: Visitor) -> dict[str, str]:
         body = await read_body(request, forms.LARGEST)
         fields = forms.parse(body, request.headers.get("content-type", ""))
         if any("\0" in value for value in fields.values()):
@@ -98,12 +123,6 @@ class Browser:
         if request.cookies.get(cookie_name(request)) != visitor.cookie:
             set_cookie(request, response, visitor.cookie)
         return response
-
-    def refused(self, request: Request, visitor: Visitor, error: Exception) -> Response:
-        """A form that was not one of ours."""
-        return self.page(
-            request, visitor, "message.html", "That did not work", status=400, error=str(error)
-        )
 
 
 def cookie_name(request: Request) -> str:

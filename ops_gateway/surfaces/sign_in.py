@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 
-import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -19,6 +18,7 @@ from ops_gateway.identity.server import Server
 from ops_gateway.kernel.answers import Call
 from ops_gateway.kernel.authenticate import Authenticator
 from ops_gateway.kernel.errors import OpError
+from ops_gateway.kernel.passwords import Busy, hash_password
 from ops_gateway.kernel.pipeline import Pipeline
 from ops_gateway.surfaces import approvals
 from ops_gateway.surfaces.browser import Browser, Visitor, go_to, set_cookie, sign_in_first
@@ -48,13 +48,13 @@ def routes(
     pages = Pages(browser, authenticator, pipeline, limiter, open_to_all=open_to_all)
     return [
         Route("/sign-in", pages.sign_in, methods=["GET"]),
-        Route("/sign-in", pages.signed_in, methods=["POST"]),
+        Route("/sign-in", browser.form(pages.signed_in), methods=["POST"]),
         Route("/sign-up", pages.sign_up, methods=["GET"]),
-        Route("/sign-up", pages.signed_up, methods=["POST"]),
-        Route("/sign-out", pages.sign_out, methods=["POST"]),
+        Route("/sign-up", browser.form(pages.signed_up), methods=["POST"]),
+        Route("/sign-out", browser.form(pages.sign_out), methods=["POST"]),
         Route("/account", pages.account, methods=["GET"]),
-        Route("/account/password", pages.password, methods=["POST"]),
-        Route("/account/organization", pages.organization, methods=["POST"]),
+        Route("/account/password", browser.form(pages.password), methods=["POST"]),
+        Route("/account/organization", browser.form(pages.organization), methods=["POST"]),
         *approvals.routes(server, browser, authenticator, pipeline),
     ]
 
@@ -97,13 +97,10 @@ class Pages:
             **values,
         )
 
-    async def signed_in(self, request: Request) -> Response:
+    async def signed_in(
+        self, request: Request, visitor: Visitor, fields: dict[str, str]
+    ) -> Response:
         """Look at the password; a new cookie for who has it."""
-        visitor = await self._browser.visitor(request)
-        try:
-            fields = await self._browser.fields(request, visitor)
-        except forms.BadForm as error:
-            return self._browser.refused(request, visitor, error)
         onward, email = next_of(fields.get("next")), fields.get("email", "")
         address = client_address(request.scope)
         try:
@@ -112,7 +109,7 @@ class Pages:
             )
         except Locked as error:
             return self._sign_in(request, visitor, onward, 429, error=str(error), email=email)
-        except passwords.Busy:
+        except Busy:
             return self._sign_in(request, visitor, onward, 503, error=BUSY, email=email)
         if found is None:
             wrong = "The e-mail address or the password is wrong."
@@ -172,13 +169,10 @@ class Pages:
         found = await invitation_of(self._pipeline, match[1]) if match else None
         return found.email if found is not None and found.state == "pending" else None
 
-    async def signed_up(self, request: Request) -> Response:
+    async def signed_up(
+        self, request: Request, visitor: Visitor, fields: dict[str, str]
+    ) -> Response:
         """Make the account and sign in."""
-        visitor = await self._browser.visitor(request)
-        try:
-            fields = await self._browser.fields(request, visitor)
-        except forms.BadForm as error:
-            return self._browser.refused(request, visitor, error)
         self._limiter.count_public(client_address(request.scope))
         onward = next_of(fields.get("next"))
         invited = await self._invited(onward)
@@ -195,8 +189,8 @@ class Pages:
             words = wrong[0].upper() + wrong[1:] + "."
             return self._sign_up(request, visitor, onward, 422, **again, error=words)
         try:
-            hashed = await anyio.to_thread.run_sync(passwords.hashed, password)
-        except passwords.Busy:
+            hashed = await hash_password(password)
+        except Busy:
             return self._sign_up(request, visitor, onward, 503, **again, error=BUSY)
         user_id = await self._store.add_person(email, name or None, hashed)
         if user_id is None:
@@ -204,13 +198,10 @@ class Pages:
             return self._sign_up(request, visitor, onward, 409, **again, error=taken)
         return await self._enter(request, visitor, user_id, onward)
 
-    async def sign_out(self, request: Request) -> Response:
+    async def sign_out(
+        self, request: Request, visitor: Visitor, fields: dict[str, str]
+    ) -> Response:
         """End the browser's session."""
-        visitor = await self._browser.visitor(request)
-        try:
-            await self._browser.fields(request, visitor)
-        except forms.BadForm as error:
-            return self._browser.refused(request, visitor, error)
         await self._store.close_session(visitor.cookie)
         return go_to("/sign-in")
 
@@ -228,7 +219,7 @@ class Pages:
         organization = None
         if principal.organization_id is not None:
             call = Call(principal, base_url=request.scope["base_url"])
-            answer = await self._pipeline.run("organizations.get", read_as({}), call)
+            answer = await self._pipeline.run("organizations.get", approvals.read_as({}), call)
             organization = approvals.read_answer(answer)["organization"]["name"]
         return self._browser.page(
             request,
@@ -240,13 +231,10 @@ class Pages:
             **values,
         )
 
-    async def password(self, request: Request) -> Response:
+    async def password(
+        self, request: Request, visitor: Visitor, fields: dict[str, str]
+    ) -> Response:
         """Change the password, which ends every sign-in; the browser's goes on anew."""
-        visitor = await self._browser.visitor(request)
-        try:
-            fields = await self._browser.fields(request, visitor)
-        except forms.BadForm as error:
-            return self._browser.refused(request, visitor, error)
         if visitor.person is None:
             return go_to("/sign-in")
         email = visitor.person["email"] or ""
@@ -261,28 +249,25 @@ class Pages:
             if wrong := passwords.fault(fields.get("password", ""), email=email):
                 words = wrong[0].upper() + wrong[1:] + "."
                 return await self._account(request, visitor, 422, error=words)
-            hashed = await anyio.to_thread.run_sync(passwords.hashed, fields["password"])
+            hashed = await hash_password(fields["password"])
         except Locked as error:
             return await self._account(request, visitor, 429, error=str(error))
-        except passwords.Busy:
+        except Busy:
             return await self._account(request, visitor, 503, error=BUSY)
         await self._store.set_password(known["id"], hashed)
         return await self._enter(request, Visitor("", None), known["id"], HOME)
 
-    async def organization(self, request: Request) -> Response:
+    async def organization(
+        self, request: Request, visitor: Visitor, fields: dict[str, str]
+    ) -> Response:
         """Make an organisation, as the operation does."""
-        visitor = await self._browser.visitor(request)
-        try:
-            fields = await self._browser.fields(request, visitor)
-        except forms.BadForm as error:
-            return self._browser.refused(request, visitor, error)
         if visitor.person is None:
             return go_to("/sign-in")
         principal = await self._authenticator.user(visitor.person["user_id"])
         call = Call(principal, base_url=request.scope["base_url"])
         try:
             body = {"name": fields.get("name", "").strip()}
-            await self._pipeline.run("organizations.create", read_as(body), call)
+            await self._pipeline.run("organizations.create", approvals.read_as(body), call)
         except OpError as error:
             return await self._account(request, visitor, error.status, error=error.detail)
         return go_to(HOME)
@@ -291,6 +276,3 @@ class Pages:
 def next_of(text: str | None) -> str:
     """Where to go on to."""
     return forms.local_path(text, HOME)
-
-
-read_as = approvals.read_as

@@ -38,7 +38,7 @@ def make_user(settings: Settings, name: str | None, email: str | None = None) ->
 
 def set_password(settings: Settings, user_id: str, password: str) -> None:
     """Give a user a password; whoever is signed in as them is signed out."""
-    from ops_gateway.identity.passwords import hashed
+    from ops_gateway.kernel.passwords import hashed
 
     role = "opstac_identity"
     kept = hashed(password)

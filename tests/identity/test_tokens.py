@@ -12,7 +12,7 @@ import httpx
 import jwt
 import pytest
 
-from ops_gateway.identity import passwords
+from ops_gateway.kernel import passwords
 from tests.conftest import Api, Person
 
 AT = "/realms/public/protocol/openid-connect"
@@ -375,3 +375,22 @@ async def test_keys_rotate_without_breaking_live_tokens(api: Api) -> None:
     finally:
         api.sql("update session_key set generation = 1, floor = 1")
     await api.ok("projects.list", as_=owner)
+
+
+async def test_too_many_passwords_at_once_wait_and_are_then_told_to_come_back(
+    somebody: Somebody, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "WAIT_SECONDS", 0.02)
+    form = {"grant_type": "password", "password": "a wrong password"}
+    answers = await asyncio.gather(
+        *(
+            somebody.api.client.post(
+                f"{AT}/token", data={**form, "username": f"{secrets.token_hex(6)}@example.org"}
+            )
+            for _ in range(8)
+        )
+    )
+    statuses = [answer.status_code for answer in answers]
+    assert set(statuses) == {400, 503}
+    busy = answers[statuses.index(503)]
+    assert busy.json()["error"] == "temporarily_unavailable" and busy.headers["retry-after"]
