@@ -1,7 +1,8 @@
-"""Write the reference pages from the code, or check that they are up to date.
+"""Write what is made from the code, or check that it is up to date.
 
-For developers: the pages are in docs/reference and are committed. The one about the database is
-made from a migrated one, which is started for it and thrown away.
+For developers: the reference pages in docs/reference, and the table of operations in
+src/opstac/client/generated that the clients read. Both are committed. The page about the database
+is made from a migrated one, which is started for it and thrown away.
 """
 
 from __future__ import annotations
@@ -12,23 +13,28 @@ import argparse
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "--check", action="store_true", help="write nothing; status 1 where a page is stale"
+        "--check", action="store_true", help="write nothing; status 1 where a file is stale"
     )
     parser.add_argument("--yes", action="store_true", help="install packages without asking")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write or compare; says which pages differ."""
+    """Write or compare; says which files differ."""
     from db.disposable import migrated_cluster
     from opstac import reference
 
+    made = {reference.CLIENT: reference.client_files()}
     with migrated_cluster() as cluster:
-        pages = reference.pages(cluster.dsn())
-    stale = reference.stale(pages)
-    for name in stale:
-        print(f"docs/reference/{name} {'is stale' if args.check else 'written'}")
+        made[reference.FOLDER] = reference.pages(cluster.dsn())
+    root = reference.FOLDER.parents[1]
+    found = 0
+    for folder, files in made.items():
+        for name in reference.stale(files, folder):
+            place = (folder / name).relative_to(root)
+            print(f"{place} {'is stale' if args.check else 'written'}")
+            found += 1
+        if not args.check:
+            reference.write(files, folder)
     if args.check:
-        print("run `./opstac docs` and commit it" if stale else "the reference is up to date")
-        return 1 if stale else 0
-    reference.write(pages)
-    return 0
+        print("run `./opstac docs` and commit it" if found else "the reference is up to date")
+    return 1 if args.check and found else 0

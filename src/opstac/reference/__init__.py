@@ -1,13 +1,17 @@
-"""The reference pages: made from the code, so that they cannot say something else than it does."""
+"""What is made from the code, so that it cannot say something else than it does: the reference
+pages, and the table of operations that the clients read.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from opstac.reference import commands, methods, operations, schema, tables, tiles
+from opstac.client import table
+from opstac.reference import client_table, commands, methods, operations, schema, tables, tiles
 
 FOLDER = Path(__file__).resolve().parents[3] / "docs" / "reference"
+CLIENT = table.FOLDER
 NOTE = "<!-- Made by `./opstac docs` from the code; changes by hand are lost. -->\n\n"
 
 MAKERS: dict[str, Callable[[], str]] = {
@@ -33,16 +37,31 @@ def pages(dsn: str) -> dict[str, str]:
     return {name: NOTE + text.rstrip() + "\n" for name, text in made.items()}
 
 
+def client_files() -> dict[str, str]:
+    """Every file of the client that is made, by name, from the registry as it is now."""
+    from ops_gateway import domains
+    from ops_gateway.kernel.operation import REGISTRY
+    from ops_gateway.surfaces import openapi
+
+    domains.load()
+    chosen = [REGISTRY[name] for name in sorted(REGISTRY)]
+    document = openapi.document()
+    return {
+        "operations.json": client_table.operations_json(chosen, document),
+        "schemas.json": client_table.schemas_json(chosen, document),
+    }
+
+
 def stale(made: Mapping[str, str], folder: Path = FOLDER) -> list[str]:
-    """Names of the pages that are missing, differ, or are made no more."""
-    there = {path.name: path.read_text() for path in folder.glob("*.md")}
+    """Names of the files that are missing, differ, or are made no more."""
+    there = {path.name: path.read_text() for path in folder.glob("*.*")}
     return sorted(name for name in made.keys() | there.keys() if made.get(name) != there.get(name))
 
 
 def write(made: Mapping[str, str], folder: Path = FOLDER) -> None:
-    """Write every page, and remove what is made no more."""
+    """Write every file, and remove what is made no more."""
     folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.glob("*.md"):
+    for path in folder.glob("*.*"):
         if path.name not in made:
             path.unlink()
     for name, text in made.items():
