@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from pydantic import Field
 
 from db.queries import queries
 from ops_gateway.kernel import access
 from ops_gateway.kernel.authenticate import RESOURCES, mint_key
-from ops_gateway.kernel.context import Context, Principal
-from ops_gateway.kernel.errors import Forbidden, Invalid
+from ops_gateway.kernel.context import CREDITS_LIMIT, Context, Principal
+from ops_gateway.kernel.errors import Forbidden, Invalid, Unauthenticated
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.operation import Effect, Input, Output, operation
 
@@ -34,6 +35,7 @@ class ApiKeyCreateInput(Input):
     permissions: list[str] = Field(default_factory=list)
     rate_limit: int | None = Field(None, gt=0)
     expires_in_days: int | None = Field(None, gt=0)
+    spend_cap_credits: int | None = Field(None, ge=0)
 
 
 class ApiKeyCreateOutput(Output):
@@ -45,18 +47,27 @@ class ApiKeyCreateOutput(Output):
     name: str
     permissions: list[str]
     rate_limit: int | None = None
+    spend_cap_credits: int | None = None
     expires_at: datetime | None = None
     created_at: datetime
 
 
 class ApiKey(Output):
-    """A key without its secret."""
+    """A key without its secret.
+
+    What counts to its spend cap is what is charged (`spent_credits`) and what is reserved for work
+    that has not ended (`held_credits`); all four are null for a key without a cap.
+    """
 
     id: str
     name: str
     prefix: str
     permissions: list[str]
     rate_limit: int | None
+    spend_cap_credits: int | None
+    spent_credits: int | None
+    held_credits: int | None
+    remaining_credits: int | None
     created_by: str | None
     last_used_at: datetime | None
     expires_at: datetime | None
@@ -137,32 +148,63 @@ def covers(principal: Principal, permission: str) -> bool:
 async def create_key(ctx: Context, body: ApiKeyCreateInput) -> ApiKeyCreateOutput:
     """Mint an organization API key (the secret is returned once).
 
-    A key can do no more than who makes it; without permissions it reads.
+    A key can do no more than who makes it; without permissions it reads. It can spend no more
+    credits than `spend_cap_credits`, reserved and charged together, over its whole life. What a
+    key mints has no higher rate, no later end and no higher cap than itself, counts to its cap,
+    and is revoked with it.
     """
     permissions = check_permissions(body.permissions)
-    if body.expires_in_days is not None and body.expires_in_days > LONGEST_DAYS:
-        raise Invalid.at("expires_in_days", f"at most {LONGEST_DAYS}", "less_than_equal")
-    if body.rate_limit is not None and body.rate_limit > HIGHEST_RATE:
-        raise Invalid.at("rate_limit", f"at most {HIGHEST_RATE}", "less_than_equal")
+    for name, highest in (
+        ("expires_in_days", LONGEST_DAYS),
+        ("rate_limit", HIGHEST_RATE),
+        ("spend_cap_credits", CREDITS_LIMIT),
+    ):
+        if (getattr(body, name) or 0) > highest:
+            raise Invalid.at(name, f"at most {highest}", "less_than_equal")
     for permission in permissions:
         if not covers(ctx.principal, permission):
             raise Forbidden(f"a key may not exceed its maker's scopes: you lack '{permission}'")
+    mother = await minting_key(ctx, body)
     minted = mint_key()
+    key_id = new_id("key")
+    cap = mother.get("spend_cap") if body.spend_cap_credits is None else body.spend_cap_credits
     row = await ctx.row(
         None,
         sql.insert_key,
-        id=new_id("key"),
+        id=key_id,
         lookup=minted.lookup,
         digest=minted.digest,
         name=body.name,
         permissions=permissions,
-        rate_limit=body.rate_limit,
+        rate_limit=body.rate_limit or mother.get("rate_limit"),
         days=body.expires_in_days,
+        ends=mother.get("expires_at"),
+        spend_cap=cap,
+        budgets=[*mother.get("budgets", ()), *([] if cap is None else [key_id])],
+        minted_by=mother.get("id"),
         user=access.human(ctx),
     )
     assert row is not None
     ctx.produced("api_key", row["id"])
     return ApiKeyCreateOutput.model_validate({**row, "key": minted.token})
+
+
+async def minting_key(ctx: Context, body: ApiKeyCreateInput) -> Mapping[str, Any]:
+    """The row of the key that calls, which stays as it is until the new one is there; else empty.
+
+    Raises Forbidden where `body` asks for more than that key has.
+    """
+    if ctx.principal.kind != "api_key":
+        return {}
+    row = await ctx.row(None, sql.minting_key, id=ctx.principal.id, days=body.expires_in_days)
+    if row is None:
+        raise Unauthenticated("the API key was revoked")  # since this call began
+    if row["expires_at"] is not None and row["outlived"]:
+        raise Forbidden("a key may not outlive the key that makes it")
+    for name, own in (("rate_limit", row["rate_limit"]), ("spend_cap_credits", row["spend_cap"])):
+        if own is not None and (getattr(body, name) or 0) > own:
+            raise Forbidden(f"a key may not exceed its maker's {name}: yours is {own}")
+    return row
 
 
 @operation("api_keys.list", scope="api_keys:read", effect=Effect.READ)
@@ -174,7 +216,10 @@ async def list_keys(ctx: Context, body: ApiKeyListInput) -> ApiKeyListOutput:
 
 @operation("api_keys.revoke", scope="api_keys:write", effect=Effect.DESTRUCTIVE)
 async def revoke_key(ctx: Context, body: ApiKeyRevokeInput) -> ApiKeyRevokeOutput:
-    """Revoke an API key; the next call with it is refused."""
+    """Revoke an API key, and all that it minted; the next call with any of them is refused."""
     row = await ctx.one("api key", sql.revoke_key, id=body.key_id)
-    ctx.produced("api_key", row["id"])
+    # a statement of its own: what the key minted just before it was revoked is seen by now
+    minted = await ctx.rows(None, sql.revoke_minted, id=body.key_id)
+    for ended in (row, *minted):
+        ctx.produced("api_key", ended["id"])
     return ApiKeyRevokeOutput(id=row["id"])

@@ -93,6 +93,7 @@ async def set_auto_topup(ctx: Context, body: SetAutoTopupInput) -> SetAutoTopupO
         cap = whole_credits(body.daily_charge_cap_aud, "daily_charge_cap_aud")
         if cap < amount:
             raise Invalid.at("daily_charge_cap_aud", "must allow one charge of the amount a day")
+    await payments.require_no_cap(ctx)
     if body.enabled:
         await require_no_approval(ctx, amount)
         await payments.find_card(ctx)

@@ -170,7 +170,10 @@ async def correct_all(
             )
             if row["open"]:
                 await billing_settlement.finish(ctx, row["subject"])
-        return made
+        return made + [
+            await note(ctx, "hold", r["subject"], r["amount"], "credits", "not what a key spent")
+            for r in await ctx.rows(None, sql.restore_budgets)
+        ]
 
     async def ended(ctx: Context) -> list[Correction]:
         return [

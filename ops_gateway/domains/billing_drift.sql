@@ -52,7 +52,8 @@ having coalesce(sum(e.amount), 1) <> 0 or count(e.amount) < 2
 order by j.id;
 
 -- name: holds
--- Reservations whose rows say otherwise than what was posted, and open ones that nobody will end.
+-- Reservations whose rows say otherwise than what was posted, open ones that nobody will end, and capped keys for which
+-- other sums are counted than theirs.
 select 'hold' as kind, h.id as subject, coalesce(p.reserved - p.ended, 0)::bigint as expected,
        case h.state when 'open' then h.amount else 0 end as found
 from hold h
@@ -68,6 +69,9 @@ where h.organization_id = :org
 union all
 select 'job_unsettled', coalesce(u.job_id, u.hold_id), 0, h.amount
 from unsettled_holds(:org, 10000) u join hold h on h.organization_id = :org and h.id = u.hold_id
+union all
+select 'spend_cap', k.key_id, k.true_held + k.true_spent, k.held + k.spent
+from key_budgets() k where (k.held, k.spent) is distinct from (k.true_held, k.true_spent)
 order by 1, 2;
 
 -- name: add_bytes
@@ -88,6 +92,9 @@ select kind as subject, amount from restore_wallet();
 
 -- name: repair_holds
 select hold_id as subject, problem, amount, open, job_id from repair_holds();
+
+-- name: restore_budgets
+select key_id as subject, amount from restore_budgets();
 
 -- name: insert_correction
 insert into reconciliation_correction (id, organization_id, kind, subject, unit, amount, reason, actor)

@@ -80,6 +80,7 @@ async def claim(ctx: Context, body: TopupInput) -> dict[str, Any]:
     if (earlier := await payments.resumed(ctx)) is not None:
         return earlier
     credits = wanted(body)
+    await payments.require_no_cap(ctx)
     card = None
     if body.payment_method_row_id is not None:
         card = await payments.find_card(ctx, body.payment_method_row_id)

@@ -28,6 +28,7 @@ from ops_gateway.kernel.errors import (
     CardDeclined,
     CardsNotConfigured,
     Conflict,
+    Forbidden,
     NoDefaultCard,
     NotFound,
     OpError,
@@ -51,6 +52,14 @@ LOOK_SECONDS = 300  # between two looks at a charge that waits for its holder
 OWED_SECONDS = 60  # between two tries to take back what was refunded
 MOST_FAILURES = 3  # of automatic top-ups in a row
 UNKNOWN = "the card provider did not answer; the charge is finished or given up in a while"
+
+
+async def require_no_cap(ctx: Context) -> None:
+    """Raise Forbidden for a key with a spend cap: what it buys would be beyond its budget."""
+    if ctx.principal.kind == "api_key" and await ctx.row(
+        None, sql.has_budget, key=ctx.principal.id
+    ):
+        raise Forbidden("a key with a spend cap buys no credits; a member or another key may")
 
 
 def provider(ctx: Context) -> Cards:

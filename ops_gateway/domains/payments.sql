@@ -99,3 +99,6 @@ returning enabled, failures, disabled_reason;
 select organization_id, id from payment
 where next_at <= now() and (state in ('started', 'requires_action') or returned_credits <> taken_credits)
 order by next_at limit :limit;
+
+-- name: has_budget
+select 1 from api_key where organization_id = :org and id = :key and budgets <> '{}';

@@ -9,7 +9,7 @@ OpError
 ├── NotFound 404            │                               └── OutcomeUnknown
 └── MethodNotAllowed 405
 
-Under PaymentRequired also CardsNotConfigured, NoDefaultCard and CardDeclined.
+Under PaymentRequired also SpendCapReached, CardsNotConfigured, NoDefaultCard and CardDeclined.
 """
 
 from __future__ import annotations
@@ -65,6 +65,12 @@ class InsufficientCredits(PaymentRequired):
     """The organization has fewer credits available than the hold needs."""
 
     slug = "insufficient-credits"
+
+
+class SpendCapReached(PaymentRequired):
+    """The key, or one that it was minted by, may not spend so much more."""
+
+    slug = "spend-cap-reached"
 
 
 class CardsNotConfigured(PaymentRequired):

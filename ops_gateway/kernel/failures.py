@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import psycopg
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 from pydantic import ValidationError
@@ -16,6 +19,7 @@ from ops_gateway.kernel.errors import (
     NotFound,
     OpError,
     PaymentRequired,
+    SpendCapReached,
     Unavailable,
 )
 
@@ -92,5 +96,18 @@ def _of_ours(error: psycopg.Error) -> OpError:
             return Conflict("the reservation has ended already")
         case "OP005":
             return NotFound.of("project")  # deleted while this ran
+        case "OP006":
+            return _capped(json.loads(error.diag.message_detail or "{}"))
         case _:
             return Internal("the operation failed; the request id identifies it in the logs")
+
+
+def _capped(told: dict[str, Any]) -> SpendCapReached:
+    """The refusal of what goes over a key's spend cap."""
+    cap, spent, held = (told[f"{name}_credits"] for name in ("spend_cap", "spent", "held"))
+    return SpendCapReached(
+        f"this needs {told['needed_credits']} credits, and key {told['key_id']} may spend "
+        f"{max(0, cap - spent - held)} more: of its cap of {cap}, {spent} are spent and {held} "
+        "reserved",
+        extra=told,
+    )

@@ -129,7 +129,14 @@ async def finish(
     fault("commit")
     # work and commit in one message: the wallet's and the chain's locks are held no longer than
     # the commit takes
+    spends = context.principal.kind == "api_key" and any(
+        posting["kind"] == "hold" for posting in context.postings
+    )
     await AsyncClientCursor(connection).execute(
-        sql.finish + ";commit",
-        {"record": orjson.dumps(record, default=str).decode(), "body": body},
+        (sql.spender + ";" if spends else "") + sql.finish + ";commit",
+        {
+            "record": orjson.dumps(record, default=str).decode(),
+            "body": body,
+            "spender": context.principal.id,
+        },
     )

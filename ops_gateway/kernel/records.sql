@@ -7,6 +7,10 @@ from stored_answer(:org, :operation, :key);
 select outcome, status, content_type, body, encrypted, project_id, intent
 from kernel_begin(:org, :operation, :key, :fingerprint, :amount, :intent, :finishing);
 
+-- name: spender
+-- Whose spend cap the reservations of this transaction count to.
+select set_config('opstac.spender', :spender, true);
+
 -- name: finish
 select kernel_finish(:record, :body);
 
