@@ -311,6 +311,14 @@ def packages() -> Any:
     return _module("packages")
 
 
+@pytest.fixture(scope="session")
+def typescript() -> Any:
+    """The module `tests/typescript.py`, with the TypeScript client built."""
+    module = _module("typescript")
+    module.build()
+    return module
+
+
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The fake of an S3-compatible store of `tests/s3.py`, which the environment leads to."""

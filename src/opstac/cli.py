@@ -37,6 +37,7 @@ COMMANDS = (
     "user",
     "keys",
     "docs",
+    "openapi",
     "db",
     "setup",
     "test",

@@ -1,0 +1,108 @@
+// Uploads: a session, the file by a signed URL in pieces that survive a broken connection, an item.
+
+import type { Geopera, Upload } from "./client.js";
+import { newKey, pause, type Connection } from "./connection.js";
+import type { Input } from "./names.js";
+import { NoAnswer, Problem } from "./problem.js";
+
+type Described = Omit<Extract<Input<"uploads.complete">, { upload_id: string }>, "upload_id">;
+type DescribedCamel = Omit<Extract<Input<"uploads.complete">, { uploadId: string }>, "uploadId">;
+
+/** What an upload needs, and what may be said of the item that it becomes. */
+export interface UploadOptions {
+  projectId: string;
+  /** By default the file's own name. */
+  fileName?: string;
+  /** By default the file's own type, or `image/tiff`. */
+  contentType?: string;
+  /** Name, time, collection and properties of the item: the other fields of `uploads.complete`. */
+  item?: Described | DescribedCamel;
+  /** With the same key a repeated upload goes on, or gives the item that it made. */
+  idempotencyKey?: string;
+  /** Sent in one request: 32 MiB. */
+  pieceBytes?: number;
+  /** Called with the bytes that have arrived and the bytes there are. */
+  onProgress?: (sent: number, total: number) => void;
+  signal?: AbortSignal;
+}
+
+/** Carry an upload through. */
+export async function sendFile(
+  client: Geopera,
+  connection: Connection,
+  file: Blob,
+  options: UploadOptions,
+): Promise<Upload> {
+  const { projectId, idempotencyKey: key = newKey(), signal } = options;
+  const call = (step: string) => ({ idempotencyKey: `${key}-${step}`, ...(signal && { signal }) });
+  const named = (file as Partial<File>).name;
+  const { id } = await client.op(
+    "uploads.initiate",
+    { projectId, fileCount: 1, totalBytes: file.size },
+    call("initiate"),
+  );
+  try {
+    const place = await client.op(
+      "uploads.signed_url",
+      {
+        uploadId: id,
+        fileName: options.fileName ?? named ?? "upload.tif",
+        contentType: options.contentType ?? (file.type || "image/tiff"),
+      },
+      { ...(signal && { signal }) },
+    );
+    await sendPieces(connection, place.upload_url, file, options);
+  } catch (error) {
+    // an earlier run with this key has completed it: that is answered again below
+    if (!(error instanceof Problem && error.status === 409)) throw error;
+  }
+  const item = { upload_id: id, ...options.item } as Input<"uploads.complete">;
+  let { upload } = await client.op("uploads.complete", item, call("complete"));
+  while (upload.status === "processing") {
+    await pause(1000, signal);
+    ({ upload } = await client.op("uploads.get", { uploadId: id }, { ...(signal && { signal }) }));
+  }
+  if (upload.status !== "completed") {
+    throw new NoAnswer("upload", `it ended as ${upload.status}: ${upload.error_message ?? ""}`, key);
+  }
+  return upload;
+}
+
+/** PUT the file from where the server stands, until it stands at the end. */
+async function sendPieces(
+  connection: Connection,
+  url: string,
+  file: Blob,
+  options: UploadOptions,
+): Promise<void> {
+  const { pieceBytes = 32 * 1024 * 1024, signal, onProgress } = options;
+  const request = { name: "upload", path: url, ...(signal && { signal }) };
+  for (let failures = 0; ; ) {
+    try {
+      const standing = await connection.send({ ...request, method: "HEAD" }, offset);
+      if (standing.complete) return;
+      let at = standing.at;
+      onProgress?.(at, file.size);
+      do {
+        const end = Math.min(at + pieceBytes, file.size);
+        const piece = file.slice(at, end);
+        const headers: Record<string, string> = { "Content-Type": "image/tiff" };
+        if (file.size) headers["Content-Range"] = `bytes ${at}-${end - 1}/${file.size}`;
+        await connection.send({ ...request, method: "PUT", body: piece, headers }, offset);
+        at = end;
+        onProgress?.(at, file.size);
+      } while (at < file.size);
+      return;
+    } catch (error) {
+      // the piece may have arrived in part or in whole: the server knows
+      const lost = error instanceof NoAnswer || (error instanceof Problem && error.status === 409);
+      if (!lost || ++failures > connection.retries) throw error;
+    }
+  }
+}
+
+async function offset(response: Response): Promise<{ at: number; complete: boolean }> {
+  await response.body?.cancel();
+  const at = Number(response.headers.get("Upload-Offset") ?? 0);
+  return { at, complete: response.headers.get("Upload-Complete") === "?1" };
+}
