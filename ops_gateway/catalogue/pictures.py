@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from db.queries import queries
-from ops_gateway.catalogue import items
+from ops_gateway.catalogue import files, items
 from ops_gateway.catalogue.drafts import AssetDraft
 from ops_gateway.kernel import access, assets
 from ops_gateway.kernel.context import Context, Principal
@@ -59,21 +59,9 @@ async def assets_drawn(ctx: Context, item_id: str) -> frozenset[str]:
     return frozenset(row["asset_ids"] if row else ())
 
 
-async def remove(ctx: Context, item_id: str) -> None:
-    """Take an item's pictures away, and their bytes off the quota."""
-    row = await ctx.row(None, sql.picture, item=item_id)
-    if row is None:
-        return
-    await _drop(ctx, row["asset_ids"])
+async def forget(ctx: Context, item_id: str) -> None:
+    """No pictures are asked for any more; those that are there are assets like others."""
     await ctx.execute(sql.forget, item=item_id)
-
-
-async def _drop(ctx: Context, ids: list[str]) -> None:
-    gone = await ctx.rows(None, sql.drop_assets, ids=ids)
-    removed = set(await remove_objects(ctx, [row["object_path"] for row in gone]))
-    freed = sum(row["size_bytes"] for row in gone if row["object_path"] in removed)
-    if freed:
-        await ctx.execute(sql.free_storage, bytes=freed)
 
 
 async def refresh(pipeline: Pipeline, organization_id: str, item_id: str) -> bool:
@@ -90,13 +78,13 @@ async def refresh(pipeline: Pipeline, organization_id: str, item_id: str) -> boo
     async def look(ctx: Context) -> tuple[dict[str, Any] | None, str]:
         return await _default_picture(ctx, item_id)
 
-    async def forget(ctx: Context) -> None:
-        await ctx.execute(sql.forget, item=item_id)
+    async def gone(ctx: Context) -> None:
+        await forget(ctx, item_id)
 
     try:
         row, signature = await pipeline.look("items.picture", principal, look)
     except NotFound:
-        await pipeline.act("items.picture", principal, forget)
+        await pipeline.act("items.picture", principal, gone)
         return False
     made = {} if row is None else await _draw(services, row, item_id)
     if made is None:
@@ -170,12 +158,13 @@ async def _keep(
     same = {asset["object_path"]: asset["id"] for asset in stored if asset["id"] in before}
     new = [draft for draft in wanted if draft.object_path not in same]
     kept = [same[draft.object_path] for draft in wanted if draft.object_path in same]
+    old = [asset_id for asset_id in before if asset_id not in kept]
+    await files.let_go(ctx, old, item["project_id"])
     size = sum(len_of(draft) for draft in new)
     if size and not await ctx.execute(sql.use_storage, bytes=size):
         logger.warning("no room for the pictures of an item", extra={"item": item_id})
         await remove_objects(ctx, [str(draft.object_path) for draft in new])
         new = []
-    await _drop(ctx, [asset_id for asset_id in before if asset_id not in kept])
     made = await items.insert_assets(ctx, [draft.row(item_id) for draft in new])
     ids = kept + [row["id"] for row in made]
     await ctx.execute(sql.drawn, item=item_id, signature=signature, ids=ids)

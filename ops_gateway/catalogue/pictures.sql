@@ -11,16 +11,7 @@ on conflict (item_id) do update set signature = excluded.signature, asset_ids = 
 -- name: forget
 delete from item_picture where organization_id = :org and item_id = :item;
 
--- name: drop_assets
-update asset set deleted_at = now(), updated_at = now()
-where organization_id = :org and id = any (:ids) and deleted_at is null
-returning object_path, size_bytes;
-
 -- name: use_storage
 -- No row where the quota has no room.
 update organization set storage_used_bytes = storage_used_bytes + :bytes, updated_at = now()
 where organization_id = :org and storage_used_bytes + storage_reserved_bytes + :bytes <= storage_quota_bytes;
-
--- name: free_storage
-update organization set storage_used_bytes = greatest(storage_used_bytes - :bytes, 0), updated_at = now()
-where organization_id = :org;

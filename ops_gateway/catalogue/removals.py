@@ -25,21 +25,29 @@ BATCH = 500
 Row = Mapping[str, Any]
 
 
-async def lock_first(ctx: Context, *, project_id: str) -> None:
+async def lock_first(ctx: Context, project_id: str, collection_id: str | None = None) -> None:
     """Lock the items that `begin` removes at once, before the project's row is locked.
 
     Operations lock an item and then its project's row, so who has that row may not wait for items.
     """
-    await ctx.execute(sql.lock_first, project=project_id, limit=BATCH)
+    await ctx.execute(
+        sql.lock_first, project=project_id, collection=collection_id, limit=BATCH
+    )
 
 
-async def freed_bytes(ctx: Context, project_id: str) -> int:
-    """Bytes of the objects that no asset outside of the project names.
+async def freed_bytes(ctx: Context, project_id: str, collection_id: str | None = None) -> int:
+    """Bytes of the objects that no asset outside of the project, or of the collection, names.
 
-    To be asked under the lock on the project's row, which whoever adds an asset waits for.
+    Takes the lock on the project's row, which whoever adds an asset or lets one go waits for.
     """
-    row = await ctx.one("project", sql.freed_bytes, project=project_id)
+    await ctx.one("project", sql.lock_alone, project=project_id)
+    row = await ctx.one("project", sql.freed_bytes, project=project_id, collection=collection_id)
     return int(row["bytes"])
+
+
+async def free(ctx: Context, freed: int, reserved: int = 0) -> None:
+    """Take bytes off the count of what is stored, and of what is reserved."""
+    await ctx.execute(sql.free_storage, used=freed, reserved=reserved)
 
 
 async def begin(
@@ -110,8 +118,7 @@ async def _delete(ctx: Context, removal: Row, limit: int) -> int:
     ids = [row["id"] for row in gone]
     if not ids:
         return 0
-    if whole:
-        await _drop_assets(ctx, ids)
+    await _drop_assets(ctx, ids)
     await writes.remove_items(await ctx.connection(), await items.slot_of(ctx), ids)
     for row in gone:
         ctx.produced("item", row["id"])

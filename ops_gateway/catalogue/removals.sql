@@ -1,25 +1,39 @@
 -- name: lock_first
 select id from item
 where organization_id = :org and project_id = :project and deleted_at is null
+  and (:collection::text is null or collection_id = :collection)
 order by created_at desc, id
 limit :limit for update;
 
+-- name: lock_alone
+-- Whether or not it is deleted by now.
+select id from project where organization_id = :org and id = :project for update;
+
 -- name: freed_bytes
--- An object counts once; one that an asset outside of the project names stays.
+-- An object counts once; one that an asset outside names stays.
 select coalesce(sum(o.size_bytes), 0)::bigint as bytes
 from (
   select a.object_path, max(a.size_bytes) as size_bytes
   from (
     select id from item where organization_id = :org and project_id = :project and deleted_at is null
+      and (:collection::text is null or collection_id = :collection)
     union all
     select id from item where organization_id = :org and project_id = :project and deleted_at is not null
+      and :collection::text is null
   ) i
   join asset a on a.organization_id = :org and a.item_id = i.id and a.deleted_at is null and a.object_path is not null
   group by a.object_path
 ) o
 where not exists (
   select from asset b join item j on j.id = b.item_id
-  where b.organization_id = :org and b.object_path = o.object_path and b.deleted_at is null and j.project_id <> :project);
+  where b.organization_id = :org and b.object_path = o.object_path and b.deleted_at is null
+    and (j.project_id <> :project or (:collection::text is not null and j.collection_id is distinct from :collection)));
+
+-- name: free_storage
+update organization
+set storage_used_bytes = greatest(0, storage_used_bytes - :used),
+    storage_reserved_bytes = greatest(0, storage_reserved_bytes - :reserved), updated_at = now()
+where organization_id = :org;
 
 -- name: begin
 insert into removal (id, organization_id, project_id, collection_id, items, passed)

@@ -166,15 +166,18 @@ async def update_collection(ctx: Context, body: CollectionUpdateInput) -> Collec
 async def delete_collection(ctx: Context, body: CollectionDeleteInput) -> CollectionDeleteOutput:
     """Soft-delete a collection, unlinking or deleting its items (project admin required).
 
-    Items that are deleted with it are gone with the answer. Of many items the rows follow in
+    Items that are deleted with it are gone with the answer, and their bytes are free. Of many items the rows follow in
     batches, and with them the events `item.deleted`; until then those that stay still name it.
     """
     await access.project(ctx, body.project_id, "admin")
     row = await access.collection(ctx, body.collection_id, "admin", project_id=body.project_id)
+    if body.items == "delete":
+        await removals.lock_first(ctx, row["project_id"], row["id"])
     # who puts an item into it holds this row (`items.hold_collections`) or finds it gone
     await ctx.one("collection", sql.lock_collection, id=row["id"])
     await ctx.execute(sql.delete_collection, id=row["id"])
     if body.items == "delete":
+        await removals.free(ctx, await removals.freed_bytes(ctx, row["project_id"], row["id"]))
         await removals.begin(ctx, row["project_id"], row["id"])
     else:
         await refuse_clash(ctx, row["id"])

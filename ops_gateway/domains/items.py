@@ -8,7 +8,7 @@ import orjson
 from pydantic import Field
 
 from db.queries import queries
-from ops_gateway.catalogue import checks, external, geometry, items, pictures, search
+from ops_gateway.catalogue import checks, external, files, geometry, items, pictures, search
 from ops_gateway.catalogue.drafts import AssetDraft, ItemDraft, stated
 from ops_gateway.catalogue.models import (
     AssetOutput,
@@ -258,10 +258,15 @@ async def list_items_of_collection(ctx: Context, body: ItemsByCollectionInput) -
 
 @operation("items.delete", scope="items:write", effect=Effect.DESTRUCTIVE)
 async def delete_item(ctx: Context, body: ItemDeleteInput) -> ItemDeleteOutput:
-    """Soft-delete an item (admin/editor on the item's project required)."""
+    """Soft-delete an item (admin/editor on the item's project required).
+
+    Its assets go with it; a file is removed, and its bytes are free, with the last asset that
+    names it.
+    """
     row = await access.item(ctx, body.item_id, "editor", lock=True)
     await ctx.execute(sql.delete_item, id=row["id"])
-    await pictures.remove(ctx, row["id"])
+    await files.let_go_of_item(ctx, row["id"], row["project_id"])
+    await pictures.forget(ctx, row["id"])
     await writes.remove_items(await ctx.connection(), await items.slot_of(ctx), [row["id"]])
     ctx.produced("item", row["id"])
     ctx.emit(

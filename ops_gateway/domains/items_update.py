@@ -154,6 +154,9 @@ async def update_item(ctx: Context, body: ItemUpdateInput) -> ItemResponse:
     new["geometry"] = None if new["geometry"] is None else Jsonb(new["geometry"])
     new["properties"], new["links"] = Jsonb(new["properties"]), Jsonb(new["links"])
     try:
+        if row["collection_id"] not in (None, new["collection_id"]):
+            # who deletes the one it leaves counts what goes with it, and waits
+            await ctx.execute(items.sql.hold_collections, ids=[row["collection_id"]])
         await items.hold_collections(ctx, [new["collection_id"]])
         await ctx.execute(sql.update_item, id=row["id"], **new)
     except psycopg.errors.UniqueViolation:

@@ -153,6 +153,18 @@ async def cancel(ctx: Context, row: Mapping[str, Any]) -> None:
     void_hold(ctx, row)
     await ctx.execute(sql.cancel, id=row["id"])
     ctx.produced("processing_job", row["id"])
+    ctx.emit(cancelled(row))
+
+
+def failed(row: Mapping[str, Any], code: str, message: str) -> Event:
+    """The event of a job that ended without a result."""
+    data = {"error": {"code": code, "message": message}, "job_type_id": row["job_type_id"]}
+    return Event("processing.failed", "processing_job", row["id"], data, row["project_id"])
+
+
+def cancelled(row: Mapping[str, Any], message: str = "the job was cancelled") -> Event:
+    """The event of a cancelled job: to who waits for its result it failed, as it is to ASTRA's."""
+    return failed(row, "cancelled", message)
 
 
 def platform_for(organization_id: str, name: str) -> Principal:
@@ -199,18 +211,7 @@ async def end(
         void_hold(ctx, row)
         await ctx.execute(sql.fail, id=job_id, code=code, message=message[:2000], log=list(log))
         ctx.produced("processing_job", job_id)
-        ctx.emit(
-            Event(
-                "processing.failed",
-                "processing_job",
-                job_id,
-                {
-                    "error": {"code": code, "message": message[:2000]},
-                    "job_type_id": row["job_type_id"],
-                },
-                row["project_id"],
-            )
-        )
+        ctx.emit(failed(row, code, message[:2000]))
 
     await pipeline.act("jobs.end", platform_for(organization_id, "worker"), work)
 

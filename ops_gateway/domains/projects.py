@@ -11,6 +11,7 @@ from pydantic import Field
 
 from db.queries import queries
 from ops_gateway.catalogue import removals
+from ops_gateway.domains import jobs, uploads
 from ops_gateway.kernel import access
 from ops_gateway.kernel.context import ROLE_RANK, Context
 from ops_gateway.kernel.errors import Conflict, Forbidden, Invalid, NotFound
@@ -21,6 +22,7 @@ from ops_gateway.kernel.removal import remove_objects
 sql = queries(__file__)
 
 MANAGES = "admin"  # the role that changes a project and its members
+DELETED = "the project was deleted"
 
 
 class GcsRegion(StrEnum):
@@ -301,18 +303,23 @@ async def delete_project(ctx: Context, body: ProjectDeleteInput) -> ProjectDelet
     # jobs, uploads and items before the project, as their own operations lock them
     for query in (sql.lock_jobs, sql.lock_uploads):
         await ctx.execute(query, id=project_id)
-    await removals.lock_first(ctx, project_id=project_id)
+    await removals.lock_first(ctx, project_id)
     # from here nothing new comes into the project: inserting takes a lock on its row
     await ctx.one("project", sql.lock_project_alone, id=project_id)
     for job in await ctx.rows(None, sql.cancel_jobs, id=project_id):
         if job["open_hold"] is not None:
             ctx.void(job["open_hold"], job_id=job["id"])
         ctx.produced("processing_job", job["id"])
+        ctx.emit(jobs.cancelled(job, DELETED))
     await ctx.execute(sql.stop_running_jobs, id=project_id)
     uploaded = await ctx.rows(None, sql.open_upload_paths, id=project_id)
-    ended = await ctx.one("project", sql.end_uploads, id=project_id)
+    ended = await ctx.rows(None, sql.end_uploads, id=project_id, message=DELETED)
+    for upload in ended:
+        ctx.produced("upload", upload["id"])
+        ctx.emit(uploads.failed(upload["id"], project_id, DELETED))
+    reserved = sum(upload["reserved_bytes"] for upload in ended)
     freed = await removals.freed_bytes(ctx, project_id)
-    await ctx.execute(sql.free_storage, used=freed, reserved=ended["reserved"])
+    await removals.free(ctx, freed, reserved)
     await ctx.execute(sql.delete_collections, id=project_id)
     await ctx.execute(sql.delete_project, id=project_id)
     await removals.begin(ctx, project_id)

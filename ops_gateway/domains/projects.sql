@@ -48,7 +48,8 @@ order by id for update;
 update job j
 set status = 'cancelled', cancel_requested = true, completed_at = now(), updated_at = now()
 where j.organization_id = :org and j.project_id = :id and j.status in ('pending', 'dispatched')
-returning j.id, (select h.id from hold h where h.organization_id = :org and h.id = j.hold_id and h.state = 'open') as open_hold;
+returning j.id, j.job_type_id, j.project_id,
+          (select h.id from hold h where h.organization_id = :org and h.id = j.hold_id and h.state = 'open') as open_hold;
 
 -- name: stop_running_jobs
 update job set cancel_requested = true, updated_at = now()
@@ -63,14 +64,12 @@ where f.organization_id = :org and u.project_id = :id and u.status in ('pending'
 with ended as (
   select id, reserved_bytes from upload
   where organization_id = :org and project_id = :id and status in ('pending', 'uploading', 'processing')
-),
-changed as (
-  update upload u
-  set status = 'failed', reserved_bytes = 0, error_message = 'the project was deleted', lease_until = null,
-      updated_at = now()
-  from ended where u.organization_id = :org and u.id = ended.id
 )
-select coalesce(sum(reserved_bytes), 0)::bigint as reserved from ended;
+update upload u
+set status = 'failed', reserved_bytes = 0, error_message = :message, lease_until = null, updated_at = now()
+from ended
+where u.organization_id = :org and u.id = ended.id
+returning u.id, ended.reserved_bytes;
 
 -- name: delete_collections
 update collection set deleted_at = now(), updated_at = now()
@@ -78,12 +77,6 @@ where organization_id = :org and project_id = :id and deleted_at is null;
 
 -- name: delete_project
 update project set deleted_at = now(), updated_at = now() where organization_id = :org and id = :id;
-
--- name: free_storage
-update organization
-set storage_used_bytes = greatest(0, storage_used_bytes - :used),
-    storage_reserved_bytes = greatest(0, storage_reserved_bytes - :reserved), updated_at = now()
-where organization_id = :org;
 
 -- name: colleague
 select user_id from organization_member where organization_id = :org and user_id = :user;

@@ -5,6 +5,7 @@ initiate → (signed_url → PUT)* → [progress]* → complete | fail
 
 from __future__ import annotations
 
+import logging
 import time
 import unicodedata
 from datetime import datetime
@@ -16,19 +17,22 @@ from db.pool import Pool
 from db.queries import queries
 from db.signing import Grant, sign
 from ops_gateway.kernel import access
-from ops_gateway.kernel.context import Context, Event
+from ops_gateway.kernel.context import Context, Event, Principal
 from ops_gateway.kernel.errors import Conflict, Invalid, NotFound, PaymentRequired, TooLarge
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.operation import Effect, Input, Output, operation
+from ops_gateway.kernel.pipeline import Pipeline
 from ops_gateway.kernel.removal import remove_objects
 
 sql = queries(__file__)
+logger = logging.getLogger(__name__)
 
 URL_SECONDS = 15 * 60
 SUFFIXES = (".tif", ".tiff", ".gtif", ".gtiff", ".geotiff")
 MEDIA_TYPES = ("image/tiff", "image/geotiff", "image/x-geotiff", "application/octet-stream")
 OPEN = ("pending", "uploading")
 MAX_FILES = 100
+EXPIRED = "nothing came for 24 hours"
 
 
 def _transfer(value: object) -> object:
@@ -282,23 +286,53 @@ async def end_failed(
     ctx: Context, upload: dict[str, Any], message: str, step: str | None
 ) -> UploadOutput:
     """End the session as failed: the reservation is free and its files are forgotten."""
+    return await _give_up(ctx, upload, "failed", message, (step or "")[:200] or None)
+
+
+async def _give_up(
+    ctx: Context, upload: dict[str, Any], status: str, message: str, step: str | None = None
+) -> UploadOutput:
     await release(ctx, upload)
     row = await ctx.row(
-        None, sql.fail, id=upload["id"], message=message, step=(step or "")[:200] or None
+        None, sql.give_up, id=upload["id"], status=status, message=message, step=step
     )
     files = await ctx.rows(None, sql.files, id=upload["id"])
     await remove_objects(ctx, [file["object_path"] for file in files])
     ctx.produced("upload", upload["id"])
-    ctx.emit(
-        Event(
-            "upload.failed",
-            "upload",
-            upload["id"],
-            {"error_message": message},
-            upload["project_id"],
-        )
-    )
+    ctx.emit(failed(upload["id"], upload["project_id"], message))
     return UploadOutput.model_validate(row)
+
+
+def failed(upload_id: str, project_id: str, message: str) -> Event:
+    """The event of a session that became nothing, whoever gave it up."""
+    return Event("upload.failed", "upload", upload_id, {"error_message": message}, project_id)
+
+
+async def expire(pipeline: Pipeline, system: Pool, *, limit: int = 500) -> int:
+    """End the sessions that nobody touched for a day; how many. For the maintenance loop, safe to
+    repeat: each ends in a transaction of its own, like any other change of an organization.
+
+    Args:
+        system: a pool of role opstac_system, which sees every tenant.
+    """
+    async with system.connection() as connection:
+        rows = await (await connection.execute(sql.stale, {"limit": limit})).fetchall()
+    ended = 0
+    for row in rows:
+
+        async def work(ctx: Context, upload_id: str = row["id"]) -> bool:
+            # whoever has it now touches it
+            upload = await ctx.row(None, sql.stale_for_update, id=upload_id)
+            if upload is not None:
+                await _give_up(ctx, upload, "expired", EXPIRED)
+            return upload is not None
+
+        owner = Principal(kind="service", id="uploads", organization_id=row["organization_id"])
+        try:
+            ended += await pipeline.act("uploads.expire", owner, work)
+        except Exception:  # the others go on; this one is tried again
+            logger.exception("an upload did not expire", extra={"upload": row["id"]})
+    return ended
 
 
 @operation("uploads.get", scope="uploads:read", effect=Effect.READ)

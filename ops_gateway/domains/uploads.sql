@@ -69,9 +69,20 @@ where organization_id = :org and id = :id;
 update upload set status = 'uploading', lease_until = null, updated_at = now()
 where organization_id = :org and id = :id;
 
--- name: fail
+-- name: stale
+-- Across tenants, for the maintenance loop.
+select id, organization_id from upload
+where status in ('pending', 'uploading') and expires_at < now()
+order by expires_at limit :limit;
+
+-- name: stale_for_update
+select id, project_id, reserved_bytes from upload
+where organization_id = :org and id = :id and status in ('pending', 'uploading') and expires_at < now()
+for update skip locked;
+
+-- name: give_up
 update upload
-set status = 'failed', reserved_bytes = 0, error_message = :message, error_step = :step, lease_until = null,
+set status = :status, reserved_bytes = 0, error_message = :message, error_step = :step, lease_until = null,
     updated_at = now()
 where organization_id = :org and id = :id
 returning id, project_id, status, transfer_method, file_count, total_bytes, bytes_uploaded, target_collection_id,

@@ -46,7 +46,7 @@ from organization where organization_id = :org for no key update;
 -- name: stored_bytes
 select coalesce(sum(size_bytes), 0)::bigint as bytes
 from (select distinct on (a.object_path) a.size_bytes
-      from asset a
+      from asset a join item i on i.id = a.item_id -- of what is being deleted none is seen
       where a.organization_id = :org and a.deleted_at is null and a.object_path is not null
       order by a.object_path) files;
 

@@ -56,7 +56,7 @@ class UploadCompletedData(EventData):
 
 
 class UploadFailedData(EventData):
-    """An upload that was given up."""
+    """An upload that failed, or that nobody went on with."""
 
     error_message: str
 
@@ -78,7 +78,7 @@ class JobError(BaseModel):
 
 
 class JobFailedData(EventData):
-    """A job that ended without a result."""
+    """A job that ended without a result; `error.code` is `cancelled` where somebody ended it."""
 
     job_type_id: str
     error: JobError

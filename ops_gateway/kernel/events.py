@@ -39,7 +39,7 @@ EVENT_TYPES: dict[str, EventType] = {
         EventType(
             "upload.completed", "upload", data.UploadCompletedData, "An upload became items."
         ),
-        EventType("upload.failed", "upload", data.UploadFailedData, "An upload was given up."),
+        EventType("upload.failed", "upload", data.UploadFailedData, "An upload failed or expired."),
         EventType(
             "processing.completed", "processing_job", data.JobCompletedData, "A job is done."
         ),
@@ -47,7 +47,7 @@ EVENT_TYPES: dict[str, EventType] = {
             "processing.failed",
             "processing_job",
             data.JobFailedData,
-            "A job failed; nothing is charged.",
+            "A job failed or was cancelled; nothing is charged.",
         ),
         EventType("order.placed", "order", data.OrderData, "An order was placed."),
         EventType("order.fulfilled", "order", data.OrderData, "An order's items are there."),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from db.pool import Pool
 from db.queries import queries
 from ops_gateway.catalogue import items, pictures
-from ops_gateway.domains import analytics_run, event_subscriptions, items_expiry, jobs
+from ops_gateway.domains import analytics_run, event_subscriptions, items_expiry, jobs, uploads
 from ops_gateway.kernel.chain import export_heads
 from ops_gateway.kernel.context import Context, Principal
 from ops_gateway.kernel.event_message import DEAD_FOR_HOURS, MOST_DEAD
@@ -84,6 +84,10 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
     async def sweep_renders() -> None:
         await analytics_run.sweep(platform.services.objects)
 
+    async def expire_uploads() -> None:
+        await statement(sql.reopen_uploads)
+        await uploads.expire(platform.pipeline, system)
+
     async def expire_jobs() -> None:
         await jobs.expire(platform.pipeline, system)
 
@@ -98,7 +102,7 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
             await keep_slots(connection)
 
     return [
-        Chore("expire uploads", 60, partial(statement, sql.expire_uploads)),
+        Chore("expire uploads", 60, expire_uploads),
         Chore(
             "dispatch waiting jobs", 10, partial(jobs.dispatch_waiting, platform.pipeline, system)
         ),

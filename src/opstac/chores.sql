@@ -1,29 +1,7 @@
--- name: expire_uploads
--- Sessions nobody touched for a day give their reservation back; a call that died reopens its own.
-with stale as (
-  update upload
-  set status = 'expired', reserved_bytes = 0, updated_at = now()
-  from (select id as stale_id, reserved_bytes as held from upload
-        where status in ('pending', 'uploading') and expires_at < now()
-        order by expires_at limit 500 for update skip locked) s
-  where upload.id = s.stale_id
-  returning upload.organization_id, upload.id, s.held
-),
-forgotten as (
-  insert into removed_object (object_path, organization_id)
-  select f.object_path, f.organization_id
-  from upload_file f join stale t on t.organization_id = f.organization_id and t.id = f.upload_id
-  on conflict (object_path) do nothing
-),
-reopened as (
-  update upload set status = 'uploading', lease_until = null, updated_at = now()
-  where status = 'processing' and lease_until < now() - interval '5 minutes'
-  returning id
-)
-update organization o
-set storage_reserved_bytes = o.storage_reserved_bytes - t.held, updated_at = now()
-from (select organization_id, sum(held) as held from stale group by organization_id) t
-where o.organization_id = t.organization_id;
+-- name: reopen_uploads
+-- A call that died while it completed its session.
+update upload set status = 'uploading', lease_until = null, updated_at = now()
+where status = 'processing' and lease_until < now() - interval '5 minutes';
 
 -- name: sweep_outputs
 -- Files of jobs that ended a day ago, and of runs that another run has replaced since an hour; the

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ops_gateway.catalogue import items, pictures
+from ops_gateway.catalogue import files, items, pictures
 
 RASTERS = Path(__file__).parent.parent / "data" / "rasters"
 SCENE = RASTERS / "s2-flanders_2021-06_10m.tif"
@@ -225,7 +225,9 @@ async def test_pictures_drawn_while_the_files_are_listed_are_not_among_them(
         await api.platform.pipeline.act("tests.pictures", principal, remove)
 
     async def remove(ctx):
-        await pictures.remove(ctx, item["id"])
+        drawn = await pictures.assets_drawn(ctx, item["id"])
+        await files.let_go(ctx, sorted(drawn), item["project_id"])
+        await pictures.forget(ctx, item["id"])
 
     principal = await catalogue.caller(owner)
     monkeypatch.setattr(items, "assets_of", drawn_meanwhile)

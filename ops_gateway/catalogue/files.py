@@ -1,0 +1,42 @@
+"""Files that go: their assets, their objects and their bytes, in one transaction.
+
+An object is counted once however many assets name it, and goes with the last of them. What a
+deletion under way hides (see `removals`) is gone already, and its bytes are free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from db.queries import queries
+from ops_gateway.kernel.context import Context
+from ops_gateway.kernel.errors import NotFound
+from ops_gateway.kernel.removal import remove_objects
+
+sql = queries(__file__)
+
+
+async def let_go_of_item(ctx: Context, item_id: str, project_id: str) -> int:
+    """Delete all assets of an item; the bytes that are free now. Lock the item first."""
+    ids = [row["id"] for row in await ctx.rows(None, sql.of_item, item=item_id)]
+    return await let_go(ctx, ids, project_id)
+
+
+async def let_go(ctx: Context, asset_ids: Sequence[str], project_id: str) -> int:
+    """Delete assets of an item; the bytes that are free now. Lock the item first.
+
+    Raises NotFound: the project was deleted meanwhile, and all of it with it.
+    """
+    if not asset_ids:
+        return 0
+    # who deletes the project or a collection of it counts what is there under its row's lock
+    if await ctx.row(None, sql.hold_project, id=project_id) is None:
+        raise NotFound.of("item")
+    # whoever lets go of the same object at the same time waits here, so one of them is the last
+    await ctx.execute(sql.lock_sharers, ids=list(asset_ids))
+    gone = await ctx.rows(None, sql.delete_assets, ids=list(asset_ids))
+    sizes = {row["object_path"]: row["size_bytes"] for row in gone if row["object_path"]}
+    freed = sum(sizes[path] or 0 for path in await remove_objects(ctx, list(sizes)))
+    if freed:
+        await ctx.execute(sql.free_storage, bytes=freed)
+    return freed
