@@ -30,9 +30,7 @@ async def lock_first(ctx: Context, project_id: str, collection_id: str | None = 
 
     Operations lock an item and then its project's row, so who has that row may not wait for items.
     """
-    await ctx.execute(
-        sql.lock_first, project=project_id, collection=collection_id, limit=BATCH
-    )
+    await ctx.execute(sql.lock_first, project=project_id, collection=collection_id, limit=BATCH)
 
 
 async def freed_bytes(ctx: Context, project_id: str, collection_id: str | None = None) -> int:

@@ -166,8 +166,9 @@ async def update_collection(ctx: Context, body: CollectionUpdateInput) -> Collec
 async def delete_collection(ctx: Context, body: CollectionDeleteInput) -> CollectionDeleteOutput:
     """Soft-delete a collection, unlinking or deleting its items (project admin required).
 
-    Items that are deleted with it are gone with the answer, and their bytes are free. Of many items the rows follow in
-    batches, and with them the events `item.deleted`; until then those that stay still name it.
+    Items that are deleted with it are gone with the answer, and their bytes are free. Of many items
+    the rows follow in batches, and with them the events `item.deleted`; until then those that stay
+    still name it.
     """
     await access.project(ctx, body.project_id, "admin")
     row = await access.collection(ctx, body.collection_id, "admin", project_id=body.project_id)

@@ -158,9 +158,7 @@ async def test_what_goes_while_its_project_does_is_freed_once(store, monkeypatch
         project, kept = await store.project(), await store.project()
         made = [await store.item(project) for _ in range(6)]
         await store.copy(made[0], kept)
-        calls = [
-            store.api.call("items.delete", {"item_id": i}, as_=store.owner) for i in made[:4]
-        ]
+        calls = [store.api.call("items.delete", {"item_id": i}, as_=store.owner) for i in made[:4]]
         gone = store.api.call("projects.delete", {"project_id": project}, as_=store.owner)
         answers = await asyncio.gather(*calls[:2], gone, *calls[2:])
         assert {a.status_code for a in answers} <= {200, 404}
@@ -188,7 +186,7 @@ async def take(store: Store, step: Step) -> None:
     projects, items = store.projects, store.items
     if what == "sweep":
         return await store.finish()
-    if not projects or what == "project" and one > 4:
+    if not projects or (what == "project" and one > 4):
         project = await store.project()
         await store.collection(project)
         return None
