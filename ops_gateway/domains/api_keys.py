@@ -16,6 +16,7 @@ from ops_gateway.kernel.context import CREDITS_LIMIT, Context, Principal
 from ops_gateway.kernel.errors import Forbidden, Invalid, Unauthenticated
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.operation import Effect, Input, Output, operation
+from ops_gateway.kernel.pipeline import Pipeline
 
 sql = queries(__file__)
 
@@ -36,6 +37,10 @@ class ApiKeyCreateInput(Input):
     rate_limit: int | None = Field(None, gt=0)
     expires_in_days: int | None = Field(None, gt=0)
     spend_cap_credits: int | None = Field(None, ge=0)
+    mcp_spend: bool = Field(
+        default=False,
+        description="agents with this key spend by MCP without a confirmation",
+    )
 
 
 class ApiKeyCreateOutput(Output):
@@ -49,6 +54,7 @@ class ApiKeyCreateOutput(Output):
     rate_limit: int | None = None
     spend_cap_credits: int | None = None
     expires_at: datetime | None = None
+    mcp_spend: bool = False
     created_at: datetime
 
 
@@ -72,6 +78,7 @@ class ApiKey(Output):
     last_used_at: datetime | None
     expires_at: datetime | None
     revoked_at: datetime | None
+    mcp_spend: bool = False
     created_at: datetime
 
 
@@ -141,6 +148,18 @@ def covers(principal: Principal, permission: str) -> bool:
     return all(principal.allows(f"{r}:{a}") for r in resources for a in actions)
 
 
+async def spends_unasked(pipeline: Pipeline, principal: Principal) -> bool:
+    """Whether the caller is a key that was made to spend by MCP without a confirmation."""
+    if principal.kind != "api_key":
+        return False
+
+    async def look(ctx: Context) -> bool:
+        row = await ctx.row(None, sql.mcp_spend, id=principal.id)
+        return row is not None and row["mcp_spend"]
+
+    return await pipeline.look("api_keys.mcp_spend", principal, look)
+
+
 # ---------------------------------------------------------------- operations
 
 
@@ -182,6 +201,7 @@ async def create_key(ctx: Context, body: ApiKeyCreateInput) -> ApiKeyCreateOutpu
         spend_cap=cap,
         budgets=[*mother.get("budgets", ()), *([] if cap is None else [key_id])],
         minted_by=mother.get("id"),
+        mcp_spend=body.mcp_spend,
         user=access.human(ctx),
     )
     assert row is not None
@@ -204,6 +224,8 @@ async def minting_key(ctx: Context, body: ApiKeyCreateInput) -> Mapping[str, Any
     for name, own in (("rate_limit", row["rate_limit"]), ("spend_cap_credits", row["spend_cap"])):
         if own is not None and (getattr(body, name) or 0) > own:
             raise Forbidden(f"a key may not exceed its maker's {name}: yours is {own}")
+    if body.mcp_spend and not row["mcp_spend"]:
+        raise Forbidden("a key that must confirm what it spends makes none that need not")
     return row
 
 

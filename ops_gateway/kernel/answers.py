@@ -19,12 +19,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Call:
-    """What a surface knows of one request."""
+    """What a surface knows of one request.
+
+    Attributes:
+        at_most: the credits the caller agreed to; a higher price is refused.
+    """
 
     principal: Principal
     key: str | None = None
     request_id: str = ""
     base_url: str = ""
+    at_most: int | None = None
 
 
 @dataclass(frozen=True)

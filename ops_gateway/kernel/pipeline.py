@@ -23,6 +23,7 @@ from ops_gateway.kernel.answers import Answer, Call, Claimed, Done, answer_of, r
 from ops_gateway.kernel.context import CREDITS_LIMIT, Context, Principal
 from ops_gateway.kernel.errors import (
     BadRequest,
+    Conflict,
     Forbidden,
     InProgress,
     Internal,
@@ -124,6 +125,26 @@ class Pipeline:
                     "outcome": outcome,
                 },
             )
+
+    async def quote(self, op_id: str, body: Callable[[], Awaitable[Any]], call: Call) -> int | None:
+        """The credits that `run` would hold for the same, None where no price is declared.
+
+        Refuses what `run` would refuse before its transaction; nothing is written.
+        """
+        op = get_operation(op_id)
+        if op is None:
+            raise NotFound(f"operation '{op_id[:100]}' not found")
+        try:
+            self.admit(op, call.principal)
+            given = self.validate(op, await body())
+            if op.price is None:
+                return None
+            bound = replace(call, principal=self.acting_for(op, call.principal, given))
+            return (await self._prepare(op, given, bound))[1]
+        except OpError:
+            raise
+        except Exception as error:
+            raise translate(error) from error
 
     def admit(self, op: Operation, principal: Principal) -> None:
         """Raise unless `principal` may call `op` at all: 401, no organization, scope, kind."""
@@ -272,6 +293,8 @@ class Pipeline:
                 amount = await op.price(context, body, *prepared)
                 if amount > CREDITS_LIMIT:
                     raise BadRequest(f"this would cost more than {CREDITS_LIMIT} credits")
+                if call.at_most is not None and amount > call.at_most:
+                    raise Conflict(f"this costs {amount} credits now; {call.at_most} were agreed")
             return prepared, amount
         finally:
             if context.holds_connection:

@@ -103,6 +103,7 @@ class Keys:
         self.paging = self._derive("paging")
         self.forms = self._derive("forms")
         self.share = self._derive("share")
+        self.confirmations = self._derive("confirmations")
         self._places = AESGCM(self._derive("places"))
         self._box = Fernet(base64.urlsafe_b64encode(self._derive("answers")))
 

@@ -81,12 +81,15 @@ class Edge:
         trusted_proxy: bool = False,
         observe: Callable[[str, int, float], None] = lambda method, status, seconds: None,
         any_origin: Sequence[str] = (),
+        challenges: Mapping[str, Callable[[str], str]] | None = None,
     ) -> None:
         """`public_url`: the base of every link, where a proxy stands in front; `trusted_proxy`:
         else that proxy's headers say it; `observe` is told of each request: method, status and
         seconds. Pages of any origin may read what is refused here below the paths of
-        `any_origin`; what is answered there says so itself.
+        `any_origin`; what is answered there says so itself. `challenges`: the `WWW-Authenticate`
+        of paths that have one of their own, from the base URL.
         """
+        self._challenges = dict(challenges or {})
         self._any_origin = tuple(any_origin)
         self._observe = observe
         self._trusted_proxy = trusted_proxy
@@ -122,6 +125,7 @@ class Edge:
         async def refuse(error: OpError) -> None:
             response = problem_response(error, base_url=scope["base_url"], instance=request_id)
             response.headers.update(self._shared(scope["path"]))
+            response.headers.update(self._challenge(error, scope))
             await response(scope, receive, answer)
 
         try:
@@ -165,6 +169,11 @@ class Edge:
         """Put the address of the client, which the proxy tells, where that of the proxy is."""
         if self._trusted_proxy and (address := forwarded_address(headers)):
             scope["client"] = (address, 0)
+
+    def _challenge(self, error: OpError, scope: Scope) -> dict[str, str]:
+        """How to be let in, where the path has its own way to say so."""
+        challenge = self._challenges.get(scope["path"]) if error.status == 401 else None
+        return {"WWW-Authenticate": challenge(scope["base_url"])} if challenge else {}
 
     def _shared(self, path: str) -> dict[str, str]:
         """CORS headers of a refusal at this path."""

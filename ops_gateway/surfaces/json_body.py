@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 
-from ops_gateway.kernel.errors import BadRequest, TooLarge
+from ops_gateway.kernel.errors import BadRequest, OpError, TooLarge
 from ops_gateway.kernel.json_limits import fault_of, find_fault
 
 BODY_LIMIT = 2 << 20
@@ -32,7 +32,7 @@ async def read_body(request: Request, limit: int = BODY_LIMIT) -> bytes:
 async def read_json(request: Request, limit: int = BODY_LIMIT, *, loose: str | None = None) -> Any:
     """The parsed body; an empty one is `{}`. Raises BadRequest, TooLarge or Invalid.
 
-    `loose`: see `parse_json`.
+    `loose`: see `check`.
     """
     content = await read_body(request, limit)
     if not content.strip():
@@ -46,7 +46,7 @@ async def read_json(request: Request, limit: int = BODY_LIMIT, *, loose: str | N
 def parse_json(content: bytes, *, loose: str | None = None) -> Any:
     """Strict JSON: no NaN, infinity or lone surrogates; bounded depth, strings, arrays, numbers.
 
-    `loose` names a member whose entries are left to whoever reads them, one by one.
+    `loose`: see `check`.
     """
     try:
         value = orjson.loads(content)  # stops at 1,024 levels by itself
@@ -54,12 +54,18 @@ def parse_json(content: bytes, *, loose: str | None = None) -> Any:
         raise BadRequest(
             f"the body is not valid JSON: {error.msg} at character {error.pos}"
         ) from None
-    strict = value
-    if loose is not None and isinstance(value, dict):
-        strict = {name: part for name, part in value.items() if name != loose}
-        if (wrong := fault_of(value.get(loose))) is not None:
-            raise BadRequest(f"{loose}: {wrong}")
-    problem = find_fault(strict)
-    if problem is not None:
-        raise problem
+    if (fault := check(value, loose=loose)) is not None:
+        raise fault
     return value
+
+
+def check(value: Any, *, loose: str | None = None) -> OpError | None:
+    """What is wrong with a parsed body before any operation looks at it; None where nothing is.
+
+    `loose` names a member whose entries are left to whoever reads them, one by one.
+    """
+    if loose is not None and isinstance(value, dict):
+        if (wrong := fault_of(value.get(loose))) is not None:
+            return BadRequest(f"{loose}: {wrong}")
+        return find_fault({name: part for name, part in value.items() if name != loose})
+    return find_fault(value)

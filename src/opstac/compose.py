@@ -51,10 +51,12 @@ from ops_gateway.surfaces import (
 )
 from ops_gateway.surfaces.edge import Edge
 from ops_gateway.surfaces.limits import Limited, RateLimiter
+from ops_gateway.surfaces.mcp import door as mcp
 from ops_gateway.surfaces.metrics import Metrics
 from ops_gateway.worker import queue
 from ops_gateway.worker.supervisor import Supervisor
 from opstac import deliveries, mosaics, tiles
+from opstac.agents import agents_door
 from opstac.ogc import ogc_app
 from opstac.settings import Settings
 from opstac.stac import PREFIXES as STAC_PREFIXES
@@ -319,7 +321,7 @@ async def embedded(
         if "gateway" in wanted:
             platform = replace(platform, identity=await identity_server(platform, stack))
         gateway = (
-            gateway_app(platform, checks, draining, people)
+            gateway_app(platform, checks, draining, people, await agents_door(platform, stack))
             if "gateway" in wanted
             else health_app(checks, draining)
         )
@@ -330,6 +332,7 @@ async def embedded(
             trusted_proxy=settings.trusted_proxy,
             observe=platform.metrics.request,
             any_origin=[prefix for prefix, _ in mounted if prefix != OGC_PREFIX],
+            challenges={mcp.AT: mcp.challenge, f"{mcp.AT}/": mcp.challenge},
         )
         yield replace(platform, app=app)
 
@@ -427,7 +430,11 @@ async def identity_server(platform: Platform, stack: AsyncExitStack) -> Identity
 
 
 def gateway_app(
-    platform: Platform, checks: dict[str, Any], draining: Callable[[], bool], people: Listener
+    platform: Platform,
+    checks: dict[str, Any],
+    draining: Callable[[], bool],
+    people: Listener,
+    agents: mcp.Door,
 ) -> ASGIApp:
     """The operations and what belongs to them."""
     return create_app(
@@ -455,6 +462,7 @@ def gateway_app(
             *stripe.routes(platform.pipeline),
             *identity_routes(platform),
             *share.routes(platform.pipeline, platform.limiter),
+            *agents.routes(),
             *pages.routes(),
         ],
     )

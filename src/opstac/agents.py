@@ -1,0 +1,23 @@
+"""The door of agents, put together."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ops_gateway.domains.api_keys import spends_unasked
+from ops_gateway.surfaces.mcp import door
+from ops_gateway.surfaces.mcp.calls import Tools
+from opstac import __version__
+
+if TYPE_CHECKING:
+    from opstac.compose import Platform
+
+
+async def agents_door(platform: Platform, stack: AsyncExitStack) -> door.Door:
+    """The operations as tools, for as long as `stack` is open."""
+    tools = Tools(platform.pipeline, platform.limiter, partial(spends_unasked, platform.pipeline))
+    return await stack.enter_async_context(
+        door.opened(tools, public_url=platform.settings.public_url, version=__version__)
+    )
