@@ -7,8 +7,6 @@ project.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,9 +20,7 @@ from stac_api.tenancy import Visibility
 
 sql = queries(__file__)
 
-EXTENT_SECONDS = 30
 SEARCHED = 20_000  # collections looked through at most
-_EXTENTS_KEPT = 20_000
 _WORLD = [-180.0, -90.0, 180.0, 90.0]
 # what the platform says itself, whatever a client has stored beside it
 _OURS = frozenset(("type", "stac_version", "id", "links", "title", "description"))
@@ -33,12 +29,11 @@ Extent = tuple[list[float], list[str | None]]
 
 
 class Collections:
-    """Reads collections and their extents; extents are remembered for half a minute."""
+    """Reads collections and their extents."""
 
     def __init__(self, searcher: Searcher) -> None:
         """Uses the searcher's pool."""
         self._searcher = searcher
-        self._extents: OrderedDict[tuple[str, str], tuple[float, Extent]] = OrderedDict()
 
     async def page(
         self, visibility: Visibility, mount: Mount, *, limit: int, offset: int = 0
@@ -150,34 +145,23 @@ class Collections:
 
     async def _found_extents(self, visibility: Visibility, ids: Sequence[str]) -> dict[str, Extent]:
         """Extents of the items; a collection without items has none."""
-        slot, now = visibility.slot or "", time.monotonic()
-        found: dict[str, Extent] = {}
-        wanted: list[str] = []
-        for id_ in ids:
-            kept = self._extents.get((slot, id_))
-            if kept and kept[0] > now:
-                found[id_] = kept[1]
-            else:
-                wanted.append(id_)
-        if wanted:
-            if visibility.anonymous:
-                rows = await self._searcher.fetch(sql.public_extents, ids=wanted)
-            else:
-                rows = await self._searcher.fetch(
-                    sql.extents,
-                    organization=visibility.organization_id,
-                    slot=slot,
-                    projects=_listed(visibility),
-                    ids=wanted,
-                )
-            for row in rows:
-                box = [row["west"], row["south"], row["east"], row["north"]]
-                span: list[str | None] = [time_text(row["first_at"]), time_text(row["last_at"])]
-                found[row["id"]] = (_WORLD if None in box else box, span)
-                self._extents[slot, row["id"]] = (now + EXTENT_SECONDS, found[row["id"]])
-            while len(self._extents) > _EXTENTS_KEPT:
-                self._extents.popitem(last=False)
-        return found
+        if not ids:
+            return {}
+        if visibility.anonymous:
+            rows = await self._searcher.fetch(sql.public_extents, ids=list(ids))
+        else:
+            rows = await self._searcher.fetch(
+                sql.extents,
+                organization=visibility.organization_id,
+                projects=_listed(visibility),
+                ids=list(ids),
+            )
+        return {row["id"]: _found(row) for row in rows}
+
+
+def _found(row: Mapping[str, Any]) -> Extent:
+    box = [row["west"], row["south"], row["east"], row["north"]]
+    return _WORLD if None in box else box, [time_text(row["first_at"]), time_text(row["last_at"])]
 
 
 def missing(visibility: Visibility, name: str) -> NotFound | Unauthorized:

@@ -3,8 +3,8 @@ select id, slug, project_id, title, description, stac, created_at, updated_at
 from opstac.stac_collections(:organization, :projects, :names, :limit, :offset)
 
 -- name: extents
-select id, west, south, east, north, first_at, last_at, items
-from opstac.stac_extents(:organization, :slot, :projects, :ids)
+select id, west, south, east, north, first_at, last_at
+from opstac.stac_extents(:organization, :projects, :ids)
 
 -- name: default_project
 select opstac.stac_default_project(:organization, :projects) as id
@@ -23,4 +23,4 @@ limit :limit offset :offset
 select count(*) as matched from opstac.public_collections()
 
 -- name: public_extents
-select id, west, south, east, north, first_at, last_at, items from opstac.public_extents(:ids)
+select id, west, south, east, north, first_at, last_at from opstac.public_extents(:ids)

@@ -104,9 +104,11 @@ class Organization:
             for row in rows:
                 await conn.execute(
                     "insert into item (id, organization_id, project_id, collection_id, stac_id,"
-                    " type, name) values (%(id)s, %(organization_id)s, %(project_id)s,"
-                    " %(collection_id)s, %(stac_id)s, %(type)s, %(name)s)",
-                    row,
+                    " type, name, bbox, datetime, start_datetime, end_datetime)"
+                    " values (%(id)s, %(organization_id)s, %(project_id)s, %(collection_id)s,"
+                    " %(stac_id)s, %(type)s, %(name)s, %(bbox)s, %(datetime)s,"
+                    " %(start_datetime)s, %(end_datetime)s)",
+                    {"start_datetime": None, "end_datetime": None} | row,
                 )
             await writes.put_items(conn, self.slot, [item_document(row, assets) for row in rows])
 

@@ -149,3 +149,37 @@ def test_sortables_are_listed(http: httpx.Client) -> None:
         assert schema.json()["$id"].endswith(path)
     assert http.get("/collections/none/sortables").status_code == 404
     assert http.get("/_mgmt/health").json()["pgstac"]["status"] == "UP"
+
+
+async def test_an_extent_is_of_the_items_seen(organization: Any, server: Any) -> None:
+    """Over boxes in two and three dimensions, across the antimeridian, and spans of time."""
+    owner = organization()
+    other = owner.new_project()
+    plain, round_ = owner.new_collection("plain"), owner.new_collection("round")
+    gone = owner.row(plain, bbox=[-99.0, -9.0, 99.0, 9.0], datetime="1999-01-01T00:00:00Z")
+    await owner.put(
+        owner.row(plain, bbox=[10.0, 40.0, 11.0, 41.0], datetime="2025-02-01T00:00:00Z"),
+        owner.row(plain, bbox=[12.0, 38.0, -5.0, 13.0, 39.0, 500.0], datetime="2025-01-01T00:00:00Z"),
+        owner.row(
+            plain,
+            bbox=[10.5, 40.0, 10.6, 40.1],
+            datetime=None,
+            start_datetime="2024-12-01T00:00:00Z",
+            end_datetime="2025-03-01T00:00:00Z",
+        ),
+        owner.row(round_, bbox=[179.0, -17.0, -179.0, -16.0]),
+        owner.row(project_id=other, bbox=[1.0, 2.0, 3.0, 4.0]),
+        gone,
+    )
+    with owner.connect() as conn:
+        conn.execute("update item set deleted_at = now() where id = %s", (gone["id"],))
+    headers = server.caller(owner.visibility)
+    async with httpx.AsyncClient(base_url=server.url + "/assets/stac", headers=headers) as http:
+        answer = (await http.get("/collections")).json()
+    found = {collection["id"]: collection["extent"] for collection in answer["collections"]}
+    assert found["plain"] == {
+        "spatial": {"bbox": [[10, 38, 13, 41]]},
+        "temporal": {"interval": [["2024-12-01T00:00:00Z", "2025-03-01T00:00:00Z"]]},
+    }
+    assert found["round"]["spatial"]["bbox"] == [[-180, -17, 180, -16]]
+    assert found[other]["spatial"]["bbox"] == [[1, 2, 3, 4]]
