@@ -1,0 +1,184 @@
+"""One operation through every door: the answers compared, then the refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from ops_gateway.kernel.operation import REGISTRY, Operation
+from walk import doors
+from walk.case import CASES, Body, Sent
+from walk.doors import Seen
+from walk.normal import Names
+from walk.world import Person, World
+
+WRONG = {"not": "this"}
+# members of a page that are there without an entry too
+PAGING = {"limit", "offset", "cursor", "next", "more", "type", "links", "numberMatched", "context"}
+NOBODY = Person("")
+
+
+def walk(world: World, op_id: str) -> list[str]:
+    """What differs between the doors of an operation; nothing where all is well."""
+    op, case = REGISTRY[op_id], CASES[op_id]
+    shared, names = None if case.fresh else case.sent(world), Names(world.url)
+    answers: dict[str, Seen] = {}
+    for name, door in doors.of(op).items():
+        sent = shared or case.sent(world)
+        # who is named in a question that all doors put is the same in all of their answers
+        own = names if shared else Names(world.url)
+        own.of(sent.body)
+        found = door(world, op, sent)
+        answers[name] = normal(without(found, case.random), own)
+    first = answers["POST by id"]
+    if first.status != op.status or first.refused:
+        return [f"{op_id} does not succeed: {first}"]
+    if not case.empty and nothing_in(first.content):
+        return [f"{op_id} has nothing to tell: {first.content}"]
+    return [*differences(op_id, answers)]
+
+
+def refuse(world: World, op_id: str) -> list[str]:
+    """What differs between the refusals that the doors of an operation give."""
+    op, case = REGISTRY[op_id], CASES[op_id]
+    sent = case.sent(world)
+    told: list[str] = []
+    for why, status, asked in questions(world, op, sent, case.foreign):
+        names = Names(world.url)
+        names.of(asked.body)
+        answers = {}
+        for name, door in doors.of(op).items():
+            if name == "SDK" and why == "validation" and not passes(op, asked.body):
+                continue  # the package itself refuses such a value
+            answers[name] = normal(door(world, op, asked), names)
+        first = answers["POST by id"]
+        if first.status != status:
+            told.append(f"{op_id} ({why}): {status} was expected, not {first}")
+        told += differences(f"{op_id} ({why})", answers)
+    return told
+
+
+def questions(world: World, op: Operation, sent: Sent, foreign: str) -> list[tuple[str, int, Sent]]:
+    """(why, status, what to send) of what is refused."""
+    found = []
+    if not op.public:
+        found.append(("no credential", 401, Sent(sent.body, NOBODY)))
+        found.append(("missing scope", 403, Sent(sent.body, narrow(world, op))))
+    if not foreign:
+        found.append(("another's", 404, Sent(sent.body, world.stranger)))
+    broken = spoilt(op, sent.body)
+    if broken is not None:
+        found.append(("validation", 422, Sent(broken, sent.by)))
+    return found
+
+
+def narrow(world: World, op: Operation) -> Person:
+    """A key that may do something else."""
+    for scope in ("tiles:read", "usage:read"):
+        if scope != op.scope:
+            return world.of(f"key {scope}", lambda scope=scope: world.key(world.owner, scope))
+    raise AssertionError(op.scope)
+
+
+def spoilt(op: Operation, body: Body) -> Body | None:
+    """The body with a value of the wrong type; None where no value of a field is wrong.
+
+    A field that the package `geopera` sends on as it is goes before one that it checks itself.
+    """
+    fields = sorted(
+        op.input.model_fields.items(), key=lambda field: (not field[1].is_required(), field[0])
+    )
+    found = []
+    for name, info in fields:
+        wire = info.alias or name
+        broken = {**body, wire: WRONG}
+        try:
+            op.input.model_validate(broken)
+        except ValidationError:
+            found.append(broken)
+    passed = [broken for broken in found if passes(op, broken)]
+    return next(iter(passed or found), None)
+
+
+def passes(op: Operation, body: Body) -> bool:
+    """Whether the package sends this body as it is."""
+    if not doors.in_sdk(op):
+        return True
+    import importlib
+
+    module = importlib.import_module(f"geopera.api.operations.{op.id.replace('.', '_')}")
+    kind: Any = module.sync.__annotations__["body"]
+    try:
+        made = kind.from_dict(body) if hasattr(kind, "from_dict") else doors.typed(op.id, body)
+        return body.items() <= (made if isinstance(made, dict) else made.to_dict()).items()
+    except Exception:
+        return False
+
+
+def without(found: Seen, random: tuple[str, ...]) -> Seen:
+    """An answer without the members that are random."""
+
+    def left(value: Any) -> Any:
+        if isinstance(value, dict):
+            pairs = value.items()
+            return {name: "<random>" if name in random else left(one) for name, one in pairs}
+        return [left(one) for one in value] if isinstance(value, list) else value
+
+    return Seen(found.status, left(found.content)) if random else found
+
+
+def normal(found: Seen, names: Names) -> Seen:
+    """An answer without what a run makes of it."""
+    content = found.content
+    if isinstance(content, bytes):
+        try:
+            text = content.decode()
+        except UnicodeDecodeError:
+            return found
+        return Seen(found.status, names.text(text))
+    if found.refused and isinstance(content.get("detail"), list):
+        # the same fault stands in the query of a GET and in the body of all others
+        faults = [{**fault, "loc": ["", *fault["loc"][1:]]} for fault in content["detail"]]
+        content = {**content, "detail": faults}
+    return Seen(found.status, names.of(content))
+
+
+def differences(what: str, answers: Mapping[str, Seen]) -> list[str]:
+    """A line for each door that gives another answer than the first."""
+    (_, first), *others = answers.items()
+    return [
+        f"{what} by {name}: {where}"
+        for name, other in others
+        if (where := unlike(first, other)) is not None
+    ]
+
+
+def unlike(first: Seen, other: Seen) -> str | None:
+    """Where two answers differ."""
+    if other.status is not None and other.status != first.status:
+        return f"status {other.status}, not {first.status}: {str(other.content)[:300]}"
+    return where(first.content, other.content, "answer")
+
+
+def where(first: Any, other: Any, at: str) -> str | None:
+    """The first place in which two values differ."""
+    if type(first) is not type(other):
+        return f"{at} is {str(other)[:200]!r}, not {str(first)[:200]!r}"
+    if isinstance(first, dict):
+        if first.keys() != other.keys():
+            return f"{at} has other members: {sorted(first.keys() ^ other.keys())}"
+        found = (where(first[name], other[name], f"{at}.{name}") for name in first)
+        return next((place for place in found if place), None)
+    if isinstance(first, list) and len(first) == len(other):
+        found = (where(a, b, f"{at}[{n}]") for n, (a, b) in enumerate(zip(first, other)))  # noqa: B905
+        return next((place for place in found if place), None)
+    return None if first == other else f"{at} is {str(other)[:200]!r}, not {str(first)[:200]!r}"
+
+
+def nothing_in(content: Any) -> bool:
+    """An answer that lists and has nothing in its lists, or has no content at all."""
+    if isinstance(content, dict):
+        return not any(value for name, value in content.items() if name not in PAGING)
+    return not content
