@@ -316,13 +316,13 @@ async def expire(pipeline: Pipeline, system: Pool, *, limit: int = 500) -> int:
         system: a pool of role opstac_system, which sees every tenant.
     """
     async with system.connection() as connection:
-        rows = await (await connection.execute(sql.stale, {"limit": limit})).fetchall()
+        rows = await (await connection.execute(sql.expired, {"limit": limit})).fetchall()
     ended = 0
     for row in rows:
 
         async def work(ctx: Context, upload_id: str = row["id"]) -> bool:
             # whoever has it now touches it
-            upload = await ctx.row(None, sql.stale_for_update, id=upload_id)
+            upload = await ctx.row(None, sql.expired_for_update, id=upload_id)
             if upload is not None:
                 await _give_up(ctx, upload, "expired", EXPIRED)
             return upload is not None

@@ -69,13 +69,13 @@ where organization_id = :org and id = :id;
 update upload set status = 'uploading', lease_until = null, updated_at = now()
 where organization_id = :org and id = :id;
 
--- name: stale
+-- name: expired
 -- Across tenants, for the maintenance loop.
 select id, organization_id from upload
 where status in ('pending', 'uploading') and expires_at < now()
 order by expires_at limit :limit;
 
--- name: stale_for_update
+-- name: expired_for_update
 select id, project_id, reserved_bytes from upload
 where organization_id = :org and id = :id and status in ('pending', 'uploading') and expires_at < now()
 for update skip locked;
