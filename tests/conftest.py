@@ -312,11 +312,16 @@ def packages() -> Any:
 
 
 @pytest.fixture(scope="session")
-def typescript() -> Any:
-    """The module `tests/typescript.py`, with the TypeScript client built."""
-    module = _module("typescript")
-    module.build()
-    return module
+def node() -> Any:
+    """The module `tests/typescript.py`: node, with the packages that were installed for it."""
+    return _module("typescript")
+
+
+@pytest.fixture(scope="session")
+def typescript(node: Any) -> Any:
+    """The same, with the TypeScript client built."""
+    node.build()
+    return node
 
 
 @pytest.fixture
