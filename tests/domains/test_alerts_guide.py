@@ -1,4 +1,4 @@
-"""The alert guide's worked example as it is printed, over HTTP and in Python.
+"""The alert guide's worked example as it is printed, over HTTP, in Python and in TypeScript.
 
 What a reader has to put in is in `PUT_IN`; nothing else of it is changed.
 """
@@ -7,8 +7,43 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
+import sys
+from asyncio.subprocess import PIPE
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PRINTED = ROOT / "tests" / "data" / "guides"
+SHIM = ROOT / "clients" / "shim"
+# the examples go on after a print when the test says so: by then what they wait for has happened
+WAITING_PYTHON = """
+import builtins, runpy, sys
+said = builtins.print
+def wait(*words):
+    said(*words, flush=True)
+    sys.stdin.readline()
+builtins.print = wait
+runpy.run_path(sys.argv[1])
+"""
+WAITING_NODE = """
+import { readSync, writeSync } from "node:fs";
+console.log = (...words) => {
+  writeSync(1, words.join(" ") + "\\n");
+  readSync(0, Buffer.alloc(1));
+};
+"""
+COMPILER = [
+    "--strict",
+    "--module",
+    "nodenext",
+    "--target",
+    "es2022",
+    "--skipLibCheck",
+    "--noEmitOnError",
+]
 
 CREATE = """\
 POST /v1/op/alerts.create_rule HTTP/1.1
@@ -29,35 +64,7 @@ Host: api.geopera.com
 Authorization: Bearer gpra_your_api_key
 Content-Type: application/json
 { "acknowledged": false, "limit": 50 }"""
-PYTHON = """\
-from geopera import Geopera
-client = Geopera(token="gpra_your_api_key")
-# 1. Create the rule.
-created = client.op(
-    "alerts.create_rule",
-    {
-        "name": "Burn-scar NBR alert",
-        "expression": "(b4 - b6) / (b4 + b6)",
-        "comparison": "lt",
-        "threshold": -0.1,
-        "collection_id": "col_a1b2c3",
-        "notification_channels": ["webhook", "in_app"],
-    },
-)
-rule_id = created["alert_rule"]["id"]
-# 2. Dry-run it against a known item before trusting it.
-dry = client.op("alerts.test_rule", {"rule_id": rule_id, "item_id": "item_abc123"})
-print(dry["computed_value"], "would_trigger:", dry["would_trigger"])
-# 3. Drain the unacknowledged event queue.
-events = client.op(
-    "alerts.events.list",
-    {"rule_id": rule_id, "acknowledged": False, "limit": 50},
-)
-for event in events["alert_events"]:
-    client.op("alerts.acknowledge_event", {"event_id": event["id"]})
-"""
 PUT_IN = {
-    "from geopera import": "from opstac import",  # the package, which is this one here
     "api.geopera.com": "{host}",
     "gpra_your_api_key": "{key}",
     "col_a1b2c3": "{collection}",
@@ -129,29 +136,55 @@ async def test_the_worked_example_over_http(live, guided):
     assert note["body"] == f"Mean value {value} fell below -0.1 on {item}"
 
 
-async def test_the_worked_example_in_python(live, guided, monkeypatch):
-    watch, put_in, scene = guided
-    monkeypatch.setenv("GEOPERA_API_URL", str(live.client.base_url))
-    loop = asyncio.get_running_loop()
-    said = []
-
-    async def later() -> None:
+async def carry_out(command, live, folder, watch, scene, **env) -> list[str]:
+    """Run an example whose prints wait until a scene has come in; the lines that it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=folder, stdin=PIPE, stdout=PIPE, stderr=PIPE,
+        env={**os.environ, "GEOPERA_API_URL": str(live.client.base_url), **env},
+    )  # fmt: skip
+    assert process.stdin is not None and process.stdout is not None
+    line = await asyncio.wait_for(process.stdout.readline(), 120)
+    if line:
         await scene()
         await watch.run()
+    rest, errors = await asyncio.wait_for(process.communicate(b"\n"), 120)
+    assert process.returncode == 0, errors.decode()
+    return (line + rest).decode().splitlines()
 
-    def printed(*words) -> None:
-        """What the example prints; then a scene comes in, before the queue is drained."""
-        said.append(words)
-        asyncio.run_coroutine_threadsafe(later(), loop).result(60)
 
-    names = {"print": printed}
-    await asyncio.to_thread(exec, compile(put_in(PYTHON), "guide", "exec"), names)
-    names["client"].close()
-    [(value, words, would)] = said
-    assert value < -0.1 and (words, would) == ("would_trigger:", True)
-    [event] = await watch.events(rule_id=names["rule_id"])
+async def found_what_fired(watch, said: list[str]) -> None:
+    """The example told of the dry run, and acknowledged what fired after it."""
+    [line] = said
+    value, words, would = line.split()
+    assert float(value) < -0.1 and (words, would.lower()) == ("would_trigger:", "true")
+    [event] = await watch.events()
     assert event["acknowledged"] is True and event["acknowledged_at"].endswith("Z")
-    assert [e["id"] for e in names["events"]["alert_events"]] == [event["id"]]
+
+
+async def test_the_worked_example_in_python(live, guided, tmp_path):
+    watch, put_in, scene = guided
+    example = tmp_path / "example.py"
+    example.write_text(put_in((PRINTED / "alerts.py.txt").read_text()))
+    # the guide's package is ours for this process alone, before the published one
+    path = f"{SHIM}/python:{ROOT}/src:{ROOT}"
+    command = [sys.executable, "-P", "-c", WAITING_PYTHON, str(example)]
+    said = await carry_out(command, live, tmp_path, watch, scene, PYTHONPATH=path)
+    await found_what_fired(watch, said)
+
+
+async def test_the_worked_example_in_typescript(live, guided, tmp_path, typescript):
+    watch, put_in, scene = guided
+    packages = tmp_path / "node_modules"
+    shutil.copytree(SHIM / "npm", packages / "@geopera" / "sdk")
+    (packages / "opstac").symlink_to(typescript.FOLDER)
+    example = tmp_path / "example.ts"
+    example.write_text(put_in((PRINTED / "alerts.ts.txt").read_text()))
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    await asyncio.to_thread(typescript.tsc, *COMPILER, example, cwd=tmp_path)
+    (tmp_path / "waiting.mjs").write_text(WAITING_NODE)
+    command = [typescript.NODE, "--import", "./waiting.mjs", "example.js"]
+    said = await carry_out(command, live, tmp_path, watch, scene)
+    await found_what_fired(watch, said)
 
 
 async def test_the_client_raises_what_the_platform_refuses(live, monkeypatch):

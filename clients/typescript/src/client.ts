@@ -93,12 +93,12 @@ export class Geopera {
   /**
    * The lines of an NDJSON answer, each parsed as it comes. Leaving the loop ends the request.
    *
-   *     for await (const item of client.lines("/assets/stac/search", { limit: 10000 })) …
+   *     for await (const item of client.stream("/assets/stac/search", { limit: 10000 })) …
    *
    * @param target an operation's id, or a path of the platform that a body is POSTed to; without
    *     a body a path is fetched with GET
    */
-  async *lines<Line = unknown>(
+  async *stream<Line = unknown>(
     target: string,
     body?: object | null,
     options: CallOptions = {},

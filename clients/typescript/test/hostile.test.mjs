@@ -17,7 +17,7 @@ test("the credential goes nowhere else, not by redirects either", async (t) => {
       () => client.op("projects.list"),
       () => client.op("projects.create", { name: "A" }),
       () => client.fetch("/assets/stac"),
-      () => client.lines("/assets/stac/search", {}).next(),
+      () => client.stream("/assets/stac/search", {}).next(),
     ];
     for (const call of calls) {
       await assert.rejects(call(), (error) => error instanceof Problem && error.status === status);
@@ -105,7 +105,7 @@ test("an answer has its limit, in one piece and in lines", async (t) => {
   const client = clientOf(server, { maxBytes: 2 << 20 });
   await assert.rejects(client.op("projects.list"), RangeError);
   await assert.rejects(client.op("projects.get", { projectId: "x" }), RangeError);
-  await assert.rejects(client.lines("/endless").next(), RangeError);
+  await assert.rejects(client.stream("/endless").next(), RangeError);
   await new Promise((resolve) => setTimeout(resolve, 50));
   assert.equal(closed, 3);
 });
@@ -137,7 +137,7 @@ test("lines come one by one, however they are cut", async (t) => {
   });
   const client = clientOf(server);
   for (const path of ["/bytes", "/whole"]) {
-    const lines = await Array.fromAsync?.(client.lines(path)) ?? (await all(client.lines(path)));
+    const lines = await Array.fromAsync?.(client.stream(path)) ?? (await all(client.stream(path)));
     assert.deepEqual(lines, [{ name: "Zürich 🏔" }, { n: 2 }, [3]]);
   }
   assert.equal(server.seen[0].headers.accept, "application/x-ndjson");
@@ -151,7 +151,7 @@ test("leaving a loop over lines closes the connection", async (t) => {
     response.writeHead(200, { "Content-Type": "application/x-ndjson" });
     response.write('{"n":1}\n{"n":2}\n');
   });
-  for await (const line of clientOf(server).lines("/feed")) {
+  for await (const line of clientOf(server).stream("/feed")) {
     assert.deepEqual(line, { n: 1 });
     break;
   }
@@ -166,11 +166,11 @@ test("lines that break off, are no lines, or fall silent are an error", async (t
     if (url === "/torn") setTimeout(() => response.destroy(), 20);
   });
   const client = clientOf(server, { timeoutMs: 300 });
-  await assert.rejects(client.lines("/json").next(), NoAnswer);
+  await assert.rejects(client.stream("/json").next(), NoAnswer);
   for (const path of ["/torn", "/nonsense", "/silent"]) {
     const seen = [];
     const read = async () => {
-      for await (const line of client.lines(path)) seen.push(line);
+      for await (const line of client.stream(path)) seen.push(line);
     };
     await assert.rejects(read(), NoAnswer);
     assert.deepEqual(seen, [{ n: 1 }]);
@@ -183,7 +183,7 @@ test("a loop over lines may be given up from outside", async (t) => {
     response.write('{"n":1}\n');
   });
   const controller = new AbortController();
-  const lines = clientOf(server).lines("/feed", null, { signal: controller.signal });
+  const lines = clientOf(server).stream("/feed", null, { signal: controller.signal });
   assert.deepEqual((await lines.next()).value, { n: 1 });
   setTimeout(() => controller.abort(new Error("enough")), 30);
   await assert.rejects(lines.next(), { message: "enough" });

@@ -75,7 +75,7 @@ test("bytes and lines", async () => {
   assert.equal(blob.type, "application/xml");
   assert.equal(await blob.text(), new TextDecoder().decode(document));
   const found = [];
-  for await (const feature of client.lines("/assets/stac/search", { limit: 10 })) {
+  for await (const feature of client.stream("/assets/stac/search", { limit: 10 })) {
     found.push(feature.properties.name ?? feature.id);
   }
   assert.equal(found.length, 1);

@@ -38,7 +38,7 @@ export async function accepted(): Promise<void> {
   const blob: Blob = await client.bytes("items.tile.wmts_capabilities", { itemId: "it_1", baseUrl: "https://example.org" });
   void blob;
 
-  for await (const feature of client.lines<{ id: string }>("/assets/stac/search", { limit: 1 })) {
+  for await (const feature of client.stream<{ id: string }>("/assets/stac/search", { limit: 1 })) {
     holds<Same<typeof feature.id, string>>();
   }
   const job: Job = await client.wait("job_1", { onProgress: (seen) => seen.status });
