@@ -1,12 +1,13 @@
 """Automatic top-up: when the available credits fall below a threshold, the default card is charged.
 
-One charge at a time for an organization, no more a day than its cap, and off after three refusals
-in a row.
+One charge at a time for an organization, no more a day than its cap and than its policy allows
+without an approval, and off after three refusals in a row or while it owes what went back.
 """
 
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -15,9 +16,16 @@ from pydantic import Field
 from db.pool import Pool
 from db.queries import queries
 from ops_gateway.domains import payments
-from ops_gateway.domains.billing_topup import chargeable, require_no_approval, whole_credits
+from ops_gateway.domains.billing_notices import tell_payers
+from ops_gateway.domains.billing_topup import chargeable, whole_credits
 from ops_gateway.kernel.context import Context
-from ops_gateway.kernel.errors import CardDeclined, Invalid, NoDefaultCard, OutcomeUnknown
+from ops_gateway.kernel.errors import (
+    ApprovalRequired,
+    CardDeclined,
+    Invalid,
+    NoDefaultCard,
+    OutcomeUnknown,
+)
 from ops_gateway.kernel.operation import Effect, Empty, Input, Output, operation
 from ops_gateway.kernel.pipeline import Pipeline
 
@@ -95,7 +103,13 @@ async def set_auto_topup(ctx: Context, body: SetAutoTopupInput) -> SetAutoTopupO
             raise Invalid.at("daily_charge_cap_aud", "must allow one charge of the amount a day")
     await payments.require_no_cap(ctx)
     if body.enabled:
-        await require_no_approval(ctx, amount)
+        policy = await ctx.row(None, payments.sql.policy)
+        most = policy["threshold_credits"] if policy else None
+        if most is not None and amount > most:
+            raise ApprovalRequired(
+                f"above {most} credits a purchase needs an approval, and nobody would give one to "
+                "what is bought by itself"
+            )
         await payments.find_card(ctx)
     await ctx.execute(
         sql.set,
@@ -127,8 +141,24 @@ async def run(pipeline: Pipeline, organization_id: str) -> bool:
         if cap is not None and row["today"] + amount > cap:
             await ctx.execute(sql.until_tomorrow)
             return None
-        if row["approval_threshold"] is not None and amount > row["approval_threshold"]:
+        if row["owed"]:
+            await disable(ctx, f"{row['owed']} credits are owed of payments that went back")
+            return None
+        policy = await ctx.row(None, payments.sql.bought_alone)
+        if policy is not None and amount > policy["threshold_credits"]:
             await disable(ctx, "the amount needs an approval by now")
+            return None
+        if policy is not None and policy["credits"] + amount > policy["threshold_credits"]:
+            await ctx.execute(sql.until_allowed)
+            await tell_payers(
+                ctx,
+                "Automatic top-up waits",
+                f"{policy['credits']} credits were bought without an approval in 24 hours, and "
+                f"above {policy['threshold_credits']} one is needed.",
+                type="credits.low",
+                entity=("organization", organization_id),
+                dedupe_key=f"auto_topup waits {datetime.now(UTC):%Y-%m-%d}",
+            )
             return None
         try:
             card = await payments.find_card(ctx)

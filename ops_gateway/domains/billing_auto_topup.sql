@@ -29,7 +29,8 @@ select t.*, a.balance as available,
        (select coalesce(sum(p.credits), 0) from payment p
         where p.organization_id = :org and p.kind = 'auto' and p.state in ('started', 'requires_action', 'succeeded')
           and p.created_at >= date_trunc('day', now() at time zone 'UTC') at time zone 'UTC')::bigint as today,
-       (select x.threshold_credits from approval_policy x where x.organization_id = :org) as approval_threshold,
+       (select coalesce(sum(p.returned_credits - p.taken_credits), 0) from payment p
+        where p.organization_id = :org and p.returned_credits > p.taken_credits)::bigint as owed,
        exists (select from payment p where p.organization_id = :org and p.kind = 'auto'
                and p.state in ('started', 'requires_action')) as under_way
 from auto_topup t join account a on a.organization_id = :org and a.kind = 'available'
@@ -40,6 +41,10 @@ for update of t skip locked;
 update auto_topup
 set next_at = date_trunc('day', now() at time zone 'UTC') at time zone 'UTC' + interval '1 day', updated_at = now()
 where organization_id = :org;
+
+-- name: until_allowed
+-- What was bought without an approval counts for a day.
+update auto_topup set next_at = now() + interval '1 hour', updated_at = now() where organization_id = :org;
 
 -- name: disable
 update auto_topup set enabled = false, disabled_reason = :reason, updated_at = now() where organization_id = :org;

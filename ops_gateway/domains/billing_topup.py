@@ -65,13 +65,16 @@ def wanted(body: TopupInput) -> int:
 
 
 async def require_no_approval(ctx: Context, credits: int) -> None:
-    """Raise ApprovalRequired where the organization wants a second yes for so much."""
-    policy = await ctx.row(None, payments.sql.policy)
-    threshold = policy["threshold_credits"] if policy else None
-    if threshold is not None and credits > threshold:
+    """Raise ApprovalRequired where the organization wants a second yes for so much.
+
+    Purchases without one count together for 24 hours, so that many small ones are no way round.
+    They follow one another: the policy is locked until this transaction ends.
+    """
+    policy = await ctx.row(None, payments.sql.bought_alone)
+    if policy is not None and policy["credits"] + credits > policy["threshold_credits"]:
         raise ApprovalRequired(
-            f"above {threshold} credits a purchase needs an approval: ask for one with "
-            "billing.approvals.request"
+            f"above {policy['threshold_credits']} credits in 24 hours a purchase needs an approval "
+            f"and {policy['credits']} were bought without: see billing.approvals.request"
         )
 
 

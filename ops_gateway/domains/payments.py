@@ -49,7 +49,7 @@ LEASE_SECONDS = 90  # longer than the provider's client tries
 CHARGE_FOR = timedelta(hours=1)  # afterwards a charge that was never made is given up
 AUTHENTICATE_FOR = timedelta(hours=24)  # how long the holder may take for 3-D Secure
 LOOK_SECONDS = 300  # between two looks at a charge that waits for its holder
-OWED_SECONDS = 60  # between two tries to take back what was refunded
+OWED_SECONDS = 5  # between two tries to take back what was refunded, while there are credits
 MOST_FAILURES = 3  # of automatic top-ups in a row
 UNKNOWN = "the card provider did not answer; the charge is finished or given up in a while"
 
@@ -169,10 +169,16 @@ async def settle(ctx: Context, payment_id: str, charged: Charged) -> Row:
     if payment["provider_id"] not in (None, charged.provider_id):
         logger.error("a payment was charged twice", extra={"payment": payment_id})
         raise Conflict("this payment has another charge; the platform's operator has to look")
-    if payment["state"] != "succeeded":
+    before = payment["state"]
+    if before != "succeeded":
         payment = await _stand(ctx, payment, charged)
-    if payment["state"] == "succeeded":
-        await _take_back(ctx, payment, max(payment["returned_credits"], 0), charged.returned)
+    if payment["state"] != "succeeded":
+        return payment
+    await _take_back(ctx, payment, charged.returned)
+    if before != "succeeded":
+        # nobody spends new credits before what earlier payments owe is taken of them
+        for owing in await ctx.rows(None, sql.lock_owing, besides=payment_id):
+            await _take_back(ctx, owing, owing["returned_credits"])
     return payment
 
 
@@ -262,15 +268,21 @@ def told(approval: Row) -> dict[str, Any]:
     }
 
 
-async def _take_back(ctx: Context, payment: Row, known: int, returned: int) -> None:
-    """Reverse the posting by what went back to the card, and no further than the wallet reaches."""
+async def _take_back(ctx: Context, payment: Row, returned: int) -> None:
+    """Reverse the posting by what went back to the card, and no further than the wallet reaches.
+
+    Args:
+        returned: all that went back to the card.
+    """
     returned = min(returned, payment["credits"])
     taken = payment["taken_credits"]
     change = returned - taken
     if change > 0:
         wallet = await ctx.one("wallet", sql.lock_wallet)
-        change = min(change, wallet["available"])
-    if change == 0 and returned == known:
+        # what this transaction posts joins the wallet when it commits
+        here = sum(p["amount"] for p in ctx.postings if p["kind"] == "topup")
+        change = min(change, wallet["available"] + here)
+    if change == 0 and returned == payment["returned_credits"]:
         return
     if change:
         ctx.credit(
@@ -284,8 +296,18 @@ async def _take_back(ctx: Context, payment: Row, known: int, returned: int) -> N
         id=payment["id"],
         returned=returned,
         taken=taken + change,
-        seconds=OWED_SECONDS * min(payment["attempts"], 60),
+        seconds=OWED_SECONDS,
     )
+    if (owed := returned - taken - change) > 0:
+        await tell_payers(
+            ctx,
+            f"{owed} credits are owed",
+            "A payment went back to the card after its credits were used. What is owed is taken of "
+            "the next credits that come; automatic top-up rests until then.",
+            type="credits.low",
+            entity=("organization", ctx.organization_id),
+            dedupe_key=f"{payment['id']}/{returned}",
+        )
 
 
 async def _auto_failed(ctx: Context, reason: str) -> None:

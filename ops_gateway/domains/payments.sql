@@ -96,9 +96,32 @@ where organization_id = :org and enabled
 returning enabled, failures, disabled_reason;
 
 -- name: due
-select organization_id, id from payment
-where next_at <= now() and (state in ('started', 'requires_action') or returned_credits <> taken_credits)
-order by next_at limit :limit;
+-- What is owed waits for a wallet with something in it.
+select p.organization_id, p.id from payment p
+where p.next_at <= now()
+  and (p.state in ('started', 'requires_action') or p.returned_credits < p.taken_credits
+       or (p.returned_credits > p.taken_credits
+           and exists (select from account a where a.organization_id = p.organization_id
+                       and a.kind = 'available' and a.balance > 0)))
+order by p.next_at limit :limit;
+
+-- name: lock_owing
+-- What went back to the card and was not taken yet, the oldest payment first.
+select * from payment
+where organization_id = :org and id <> :besides and returned_credits > taken_credits
+order by created_at, id
+for update;
+
+-- name: bought_alone
+-- What was bought without an approval in the last 24 hours, whoever asked; the policy's row makes it one at a time.
+select y.threshold_credits,
+       (select coalesce(sum(p.credits), 0) from payment p
+        where p.organization_id = :org and p.kind in ('topup', 'auto')
+          and p.state in ('started', 'requires_action', 'succeeded')
+          and p.created_at > now() - interval '24 hours')::bigint as credits
+from approval_policy y
+where y.organization_id = :org and y.threshold_credits is not null
+for update;
 
 -- name: has_budget
 select 1 from api_key where organization_id = :org and id = :key and budgets <> '{}';

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -38,6 +39,7 @@ RETRIES = 1  # of the library: only where no answer came, with the same idempote
 REPLAY_SECONDS = 300  # how old a signed message may be
 LISTED = 100  # charges of a customer that are looked through at a time
 PAGES = 20
+_INTENT = re.compile(r"pi_[A-Za-z0-9_]{1,100}")
 
 STANDINGS: dict[str, Standing] = {
     "succeeded": "succeeded",
@@ -234,10 +236,10 @@ class StripeCards:
             found = found or about.get("payment_intent")
         except self._stripe.SignatureVerificationError:
             raise SignatureRefused("the signature does not hold, or is too old") from None
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise SignatureRefused("this is no event") from None
         found = found.get("id") if isinstance(found, dict) else found
-        return found if isinstance(found, str) and found.startswith("pi_") else None
+        return found if isinstance(found, str) and _INTENT.fullmatch(found) else None
 
     def _charged(self, intent: Mapping[str, Any]) -> Charged:
         standing = STANDINGS.get(intent["status"], "processing")

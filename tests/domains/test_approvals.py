@@ -183,6 +183,36 @@ async def test_above_the_threshold_a_second_person_decides(paid):
     await paid.refused(404, "billing.approvals.approve", body, as_=foreign)
 
 
+async def test_purchases_without_an_approval_count_together_for_a_day(paid):
+    owner = await with_card(paid)
+    await paid.ok("billing.approvals.policy.set", {"threshold_credits": 1000}, as_=owner)
+    key = await paid.key(owner, "billing:*")
+    answers = await asyncio.gather(
+        *(paid.call("billing.topup", {"credits": 400}, as_=who) for who in (owner, key) * 3)
+    )
+    assert sorted(a.status_code for a in answers) == [201] * 2 + [409] * 4
+    await paid.ok("billing.topup", {"credits": 200}, as_=key)
+    # what happens by itself counts too, and waits without being switched off
+    await paid.ok("billing.set_auto_topup", AUTO, as_=key)
+    await spend(paid, owner, await available(paid, owner))
+    for _ in range(2):
+        paid.sql("update auto_topup set next_at = now() where organization_id = %s",
+                 owner.organization_id)  # fmt: skip
+        await round_of_the_worker(paid)
+    assert await available(paid, owner) == 0 and len(charges(paid, owner)) == 3
+    assert told(paid, owner).count("Automatic top-up waits") == 1
+    # an approved one is none of them, and after a day they count no more
+    body = {"approval_id": (await ask(paid, key, 5000))["id"]}
+    await paid.ok("billing.approvals.approve", body, as_=owner)
+    await spend(paid, owner, 5000)
+    paid.sql("update payment set created_at = created_at - interval '1 day'"
+             " where organization_id = %s", owner.organization_id)  # fmt: skip
+    paid.sql("update auto_topup set next_at = now() where organization_id = %s",
+             owner.organization_id)  # fmt: skip
+    await round_of_the_worker(paid)
+    assert await available(paid, owner) == 300
+
+
 # ---------------------------------------------------------------- by itself
 
 

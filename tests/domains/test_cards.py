@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 import json
+import time
 
 import pytest
 
-from opstac.rehearsal import signed
+from db.pool import make_pool
+from ops_gateway.domains import billing_auto_topup, payments
+from opstac.rehearsal import WEBHOOK_SECRET, signed
 
 WEBHOOK = "/v1/payments/stripe/webhook"
 AUTHENTICATED = "pm_card_authenticationRequired"
@@ -237,6 +242,20 @@ async def test_a_message_that_nobody_signed_is_refused(paid):
         assert response.headers["content-type"] == "application/problem+json"
 
 
+async def test_a_signed_message_of_nonsense_is_no_fault_of_ours(paid):
+    deep = b'{"data":' * 5000 + b"1" + b"}" * 5000
+    at = int(time.time())
+    mac = hmac.new(WEBHOOK_SECRET.encode(), f"{at}.".encode() + deep, hashlib.sha256)
+    headers = {"Stripe-Signature": f"t={at},v1={mac.hexdigest()}"}
+    assert (await paid.client.post(WEBHOOK, content=deep, headers=headers)).status_code == 400
+    for name in ("pi_\x00\ud800", "pi_../../v1/refunds", "pi_" + "x" * 70_000, "pi_", "pi_1?a=b"):
+        about = {"object": "payment_intent", "id": name}
+        body, signature = signed("payment_intent.succeeded", about)
+        headers = {"Stripe-Signature": signature}
+        response = await paid.client.post(WEBHOOK, content=body, headers=headers)
+        assert (response.status_code, response.json()["ours"]) == (200, False), name
+
+
 async def test_a_signed_message_about_nothing_of_ours_is_taken_and_does_nothing(paid):
     for about in (
         {"object": "payment_intent", "id": "pi_unknown"},
@@ -289,6 +308,38 @@ async def test_refunds_and_disputes_take_credits_back_as_far_as_there_are_some(p
     assert shown["available"] == 80 + 1000 - 380
     assert all(f["faults"] == 0 for f in paid.sql("select * from ledger_faults()"))
     assert paid.sql("select * from verify_chains(%s)", owner.organization_id) == []
+
+
+async def test_what_is_owed_is_taken_of_the_next_credits_before_anybody_spends_them(paid):
+    owner = await paid.organization()
+    await card(paid, owner)
+    first, second = [await paid.ok("billing.topup", {"credits": 500}, as_=owner) for _ in range(2)]
+    auto = {"enabled": True, "threshold_credits": 500, "topup_amount_credits": 300}
+    await paid.ok("billing.set_auto_topup", auto, as_=owner)
+
+    async def spend(ctx):
+        ctx.hold(2000)
+
+    await paid.platform.pipeline.act("tests.spend", paid_by(owner), spend)
+    for made in (first, second):
+        paid.provider.refund(made["payment_intent_id"], 500)
+        await notice(paid, "charge.refunded", made["payment_intent_id"])
+    told = "select title from notification where user_id = %s and title like '%%owed'"
+    assert len(paid.sql(told, owner.user_id)) == 2
+    # nothing is charged for what was refunded, and nobody looks while there is nothing to take
+    await billing_auto_topup.run(paid.platform.pipeline, owner.organization_id)
+    shown = await paid.ok("billing.auto_topup.get", as_=owner)
+    assert not shown["enabled"] and "1000 credits are owed" in shown["disabled_reason"]
+    paid.sql("update payment set next_at = now() - interval '1 s' where state = 'succeeded'")
+    async with make_pool(paid.platform.settings.dsn, "opstac_system") as system:
+        assert await payments.sweep(paid.platform.pipeline, system) == 0
+    made = await paid.ok("billing.topup", {"credits": 700}, as_=owner)
+    wallet = await paid.ok("billing.credits.balance", as_=owner)
+    assert (wallet["available"], wallet["balance"], made["balance"]) == (0, 2000, 2000)
+    await paid.ok("billing.topup", {"credits": 700}, as_=owner)
+    wallet = await paid.ok("billing.credits.balance", as_=owner)
+    assert wallet["available"] == 2 * 700 - 1000
+    assert all(f["faults"] == 0 for f in paid.sql("select * from ledger_faults()"))
 
 
 def paid_by(owner):
