@@ -220,8 +220,9 @@ def columns(rule: dict[str, Any]) -> dict[str, Any]:
 async def create_rule(ctx: Context, body: CreateAlertRuleInput) -> AlertRuleOutput:
     """Create an alert rule for the caller's organization.
 
-    It fires on items that are added or changed from now on: test it on one that is there with
-    `alerts.test_rule`, on all of them with `alerts.backtest`.
+    It fires on items that are added or changed from now on, in projects that whoever set it last
+    may see: test it on one that is there with `alerts.test_rule`, on all of them with
+    `alerts.backtest`.
     """
     rule = body.model_dump()
     alerts_rule.check_fields(ctx, rule)
@@ -242,7 +243,7 @@ async def create_rule(ctx: Context, body: CreateAlertRuleInput) -> AlertRuleOutp
 
 @operation("alerts.update_rule", scope="alerts:write", effect=Effect.COMPUTE)
 async def update_rule(ctx: Context, body: UpdateAlertRuleInput) -> AlertRuleOutput:
-    """Update an alert rule (org-scoped).
+    """Update an alert rule (org-scoped). From then on it watches what the caller may see.
 
     Only the fields that are sent change. Null clears `description`, `collection_id` and
     `threshold_upper`; of any other field it is the same as leaving it out.
@@ -254,7 +255,9 @@ async def update_rule(ctx: Context, body: UpdateAlertRuleInput) -> AlertRuleOutp
     alerts_rule.check_fields(ctx, patch)
     rule = {name: row[name] for name in CHANGEABLE} | patch
     alerts_rule.check_rule(rule)
-    row = await ctx.one("alert rule", sql.update_rule, id=row["id"], **columns(rule))
+    row = await ctx.one(
+        "alert rule", sql.update_rule, id=row["id"], by=access.human(ctx), **columns(rule)
+    )
     ctx.produced("alert_rule", row["id"])
     return AlertRuleOutput(alert_rule=rule_of(row))
 
@@ -312,12 +315,13 @@ test_rule.__test__ = False  # type: ignore[attr-defined]
 
 @operation("alerts.events.list", scope="alerts:read", effect=Effect.READ)
 async def list_events(ctx: Context, body: AlertEventsListInput) -> AlertEventsOutput:
-    """List the caller's organization's alert events (org-scoped, triggered_at desc)."""
+    """List the alert events of the projects the caller sees (org-scoped, triggered_at desc)."""
     rows = await ctx.rows(
         None,
         sql.events,
         rule=body.rule_id,
         acknowledged=body.acknowledged,
+        projects=access.visible_projects(ctx.principal),
         limit=min(max(body.limit, 1), MOST_EVENTS),
         offset=min(max(body.offset, 0), 2**62),
     )
@@ -327,6 +331,7 @@ async def list_events(ctx: Context, body: AlertEventsListInput) -> AlertEventsOu
 @operation("alerts.acknowledge_event", scope="alerts:write", effect=Effect.COMPUTE)
 async def acknowledge_event(ctx: Context, body: AcknowledgeEventInput) -> AlertEventOutput:
     """Mark an alert event acknowledged (org-scoped); again changes nothing."""
-    row = await ctx.one("alert event", sql.acknowledge, id=body.event_id)
+    projects = access.visible_projects(ctx.principal)
+    row = await ctx.one("alert event", sql.acknowledge, id=body.event_id, projects=projects)
     ctx.produced("alert_event", row["id"])
     return AlertEventOutput(alert_event=event_of(row))

@@ -180,6 +180,7 @@ async def measure(ctx: Context, due: Due) -> list[dict[str, Any]]:
         sql.matching,
         event_type=due.event_type,
         collection=due.collection_id,
+        project=due.project_id,
         happened_at=due.happened_at,
     )
     tripped: list[dict[str, Any]] = []
@@ -237,6 +238,7 @@ async def decide(ctx: Context, due: Due, tripped: Sequence[Row]) -> int:
         project=due.project_id,
         collection=due.collection_id,
     )
+    viewers = [row["user_id"] for row in await ctx.rows(None, sql.viewers, project=due.project_id)]
     addresses: list[str] | None = None
     for row in fired:
         ctx.produced("alert_event", row["id"])
@@ -254,11 +256,12 @@ async def decide(ctx: Context, due: Due, tripped: Sequence[Row]) -> int:
                 type=TRIGGERED,
                 entity_type="alert_event",
                 entity_id=row["id"],
+                users=viewers,
                 dedupe_key=row["id"],
             )
         if "email" in channels:
             if addresses is None:
-                addresses = await mails.member_addresses(ctx)
+                addresses = await mails.member_addresses(ctx, viewers)
             for address in addresses:
                 await mails.send_mail(
                     ctx, to=address, subject=title, text=f"{said}.\n", dedupe_key=row["id"]

@@ -1,14 +1,20 @@
 -- name: matching
--- The rules that an event about an item is for, but for those whose cooldown runs.
+-- The rules that an event about an item is for, but for those whose cooldown runs and of who may not see the item.
 select *
 from alert_rule
 where organization_id = :org and active and deleted_at is null
   and :event_type = any (event_types)
   and (collection_id is null or collection_id = :collection)
   and created_at <= :happened_at
+  and (watcher is null or sees_project(watcher, :project))
   and (cooldown_minutes = 0 or last_triggered_at is null
        or last_triggered_at <= now() - make_interval(mins => cooldown_minutes))
 order by created_at, id;
+
+-- name: viewers
+-- The people who may see what is in a project.
+select user_id::text as user_id from organization_member
+where organization_id = :org and sees_project(user_id, :project);
 
 -- name: take_due
 -- Whoever gets the row decides on the event; nobody after.

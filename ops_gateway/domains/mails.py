@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from db.queries import queries
 from ops_gateway.kernel.context import Context
@@ -43,6 +44,6 @@ async def send_mail(
     return row is not None and row["queued"]
 
 
-async def member_addresses(ctx: Context) -> list[str]:
-    """The mail addresses of the organization's people who may sign in, oldest member first."""
-    return [row["email"] for row in await ctx.rows(None, sql.addresses)]
+async def member_addresses(ctx: Context, users: Sequence[str]) -> list[str]:
+    """The mail addresses of those of `users` who are the organization's and may sign in."""
+    return [row["email"] for row in await ctx.rows(None, sql.addresses, users=list(users))]

@@ -54,8 +54,17 @@ async def send_all(watch):
             assert await sending.attempt(due) == "delivered"
 
 
+async def colleague(watch, role="member", *, sees=True):
+    """A member of the organization who is in the watched project, or is not."""
+    person = await watch.api.member(watch.owner, role)
+    if sees:
+        add = {"user_id": person.user_id, "project_id": watch.project, "role": "viewer"}
+        await watch.api.ok("projects.add_member", add, as_=watch.owner)
+    return person
+
+
 async def test_an_alert_is_in_the_inbox_of_every_member(watch):
-    viewer = await watch.api.member(watch.owner, "viewer")
+    viewer = await colleague(watch, "viewer")
     stranger = await watch.api.organization()
     key = await watch.api.key(watch.owner, "notifications:read")
     rule = await watch.rule(
@@ -85,7 +94,7 @@ async def test_an_alert_is_in_the_inbox_of_every_member(watch):
 
 async def test_an_alert_is_mailed_to_every_member_once(postal):
     watch, inbox = postal
-    await watch.api.member(watch.owner, "member")
+    await colleague(watch)
     other = await watch.api.organization()
     rule = await watch.rule(
         name="Dämme: hoch", comparison="between", threshold=-1, threshold_upper=20000.5,
@@ -147,3 +156,41 @@ async def test_a_webhook_is_sent_what_the_event_says(watch):
     assert [row["event_id"] for row in deliveries] == [told["id"]]
     names = {"id", "rule_id", "rule_name", "expression", "threshold_upper", "collection_id"}
     assert names < set(told["data"]) and told["data"]["project_id"] == watch.project
+
+
+async def test_nobody_hears_of_a_project_that_they_may_not_see(postal):
+    """Neither by a rule of their own nor by one of somebody who does see it."""
+    watch, inbox = postal
+    api, everything = watch.api, {"threshold": -1e9, "notification_channels": ["in_app", "email"]}
+    blind = await colleague(watch, sees=False)
+    seeing = await colleague(watch)
+    made = {}
+    for person in (blind, seeing, watch.owner):
+        body = {"name": "n", "expression": "b1", "comparison": "gt", "cooldown_minutes": 0}
+        answer = await api.ok("alerts.create_rule", body | everything, as_=person)
+        made[person.user_id] = answer["alert_rule"]["id"]
+    # whoever sets a rule of another is who it watches for
+    taken = await watch.rule(**everything)
+    await api.ok("alerts.update_rule", {"rule_id": taken["id"], "threshold": -2e9}, as_=blind)
+    await watch.item()
+    await watch.run()
+    await send_all(watch)
+    fired = {event["rule_id"] for event in await watch.events()}
+    assert fired == {made[seeing.user_id], made[watch.owner.user_id]}
+    rules = (await api.ok("alerts.rules.list", as_=blind))["alert_rules"]
+    assert {r["id"] for r in rules if r["last_triggered_at"]} == fired
+    assert await api.ok("alerts.events.list", as_=blind) == {"alert_events": [], "count": 0}
+    [one, _] = await watch.events()
+    await api.refused(404, "alerts.acknowledge_event", {"event_id": one["id"]}, as_=blind)
+    await api.ok("alerts.acknowledge_event", {"event_id": one["id"]}, as_=seeing)
+    counts = [len(await api.ok("notifications.list", as_=p)) for p in (blind, seeing, watch.owner)]
+    assert counts == [0, 2, 2]
+    address = f"{blind.user_id}@example.org"
+    assert len(inbox.mails) == 4 and not any(address in tos for tos, _ in inbox.mails)
+    # who leaves the project, or the organization, watches it no more
+    leave = {"user_id": seeing.user_id, "project_id": watch.project}
+    await api.ok("projects.remove_member", leave, as_=watch.owner)
+    await watch.item()
+    await watch.run()
+    assert len(await watch.events(rule_id=made[seeing.user_id])) == 1
+    assert len(await watch.events(rule_id=made[watch.owner.user_id])) == 2

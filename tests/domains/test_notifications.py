@@ -320,8 +320,14 @@ async def test_the_addresses_of_members(api):
     api.sql("update app_user set disabled_at = now() where id = %s", gone.user_id)
     await api.organization()
     platform = Principal(kind="service", id="test", organization_id=owner.organization_id)
-    found = await api.platform.pipeline.look("test", platform, member_addresses)
-    assert found == [f"{owner.user_id}@example.org", f"{member.user_id}@example.org"]
+    stranger = await api.organization()
+    people = [p.user_id for p in (owner, member, silent, gone, stranger)]
+
+    async def everybody(ctx):
+        return await member_addresses(ctx, people)
+
+    found = await api.platform.pipeline.look("test", platform, everybody)
+    assert sorted(found) == sorted(f"{p.user_id}@example.org" for p in (owner, member))
 
 
 def test_settings_reach_the_worker(tmp_path, monkeypatch):
