@@ -30,6 +30,7 @@ COMMANDS = (
     "area",
     "alerts",
     "op",
+    "mcp",
     "ingest",
     "worker-token",
     "dask-worker",

@@ -35,6 +35,9 @@ METADATA = "/.well-known/oauth-protected-resource"
 REALM = "/realms/public"
 ENVELOPE = 64 << 10  # bytes of a message beside the arguments
 KEY = "opstac/idempotency-key"
+# what results of the protocol of 2026-07-28 say besides; those of earlier ones are sent without
+WHOLE = {"resultType": "complete"}
+LISTED = {**WHOLE, "ttlMs": 60_000, "cacheScope": "private"}
 INSTRUCTIONS = """\
 An open geospatial platform: satellite scenes and other rasters in a STAC catalogue, tiles, \
 statistics, and processing paid in credits. The tools listed are a few of many operations: \
@@ -226,14 +229,15 @@ def make_server(tools: Tools, version: str) -> Server[Any]:
     from mcp.shared.exceptions import MCPError
 
     async def list_tools(context: Any, params: Any) -> Any:
-        return {"tools": tools.listed(_asked(context.request))}
+        return {"tools": tools.listed(_asked(context.request)), **LISTED}
 
     async def call_tool(context: Any, params: Any) -> Any:
         # as orjson read it, so that a number or a repeated member means what it does elsewhere
         message, _ = context.request.scope["mcp"]
         arguments = message["params"].get("arguments") or {}
         try:
-            return await tools.call(params.name, arguments, _asked(context.request))
+            result = await tools.call(params.name, arguments, _asked(context.request))
+            return {**result, **WHOLE}
         except UnknownTool:
             raise MCPError(code=-32602, message=f"Unknown tool: {params.name[:100]}") from None
 

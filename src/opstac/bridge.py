@@ -1,0 +1,186 @@
+"""MCP over standard input and output, carried to `/mcp` of a platform.
+
+The SDK speaks with the host; each request of it is one POST, as the platform keeps no sessions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import httpx
+
+from opstac import __version__
+from opstac.cli import CommandError
+
+HEADERS = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-11-25"}
+SECONDS = 600
+"""How long a tool may take."""
+STEP_SECONDS = 5
+"""Between two words about how far a job is."""
+MOST_SECONDS = 50
+REFUSED = -32000
+# what results of the protocol of 2026-07-28 say besides; those of earlier ones are sent without
+WHOLE = {"resultType": "complete"}
+LISTED = {**WHOLE, "ttlMs": 60_000, "cacheScope": "private"}
+
+
+class Refused(Exception):
+    """The platform took no message; `problem` is its RFC 9457 document."""
+
+    def __init__(self, problem: Mapping[str, Any]) -> None:
+        """`problem`: at least `title`, `status` and `detail`."""
+        super().__init__(f"[{problem.get('status')}] {problem.get('detail')}")
+        self.problem = dict(problem)
+
+
+class Failed(Exception):
+    """A JSON-RPC error; `error` has `code` and `message`."""
+
+    def __init__(self, error: Mapping[str, Any]) -> None:
+        """As the answer has it."""
+        super().__init__(str(error.get("message")))
+        self.error = dict(error)
+
+
+class Platform:
+    """`/mcp` of a platform."""
+
+    def __init__(self, url: str, token: Callable[[], str | None], query: Mapping[str, str]) -> None:
+        """`token` gives the credential anew for each request; it may block."""
+        self.url = url.rstrip("/")
+        self._token = token
+        self._query = dict(query)
+        self._numbers = itertools.count(1)
+        self._http = httpx.AsyncClient(
+            timeout=httpx.Timeout(SECONDS, connect=10), limits=httpx.Limits(max_connections=20)
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The result of a request; raises Refused, Failed or httpx.HTTPError."""
+        token = await asyncio.to_thread(self._token)
+        response = await self._http.post(
+            f"{self.url}/mcp",
+            params=self._query,
+            json={
+                "jsonrpc": "2.0",
+                "id": next(self._numbers),
+                "method": method,
+                "params": dict(params),
+            },
+            headers=HEADERS | ({"Authorization": f"Bearer {token}"} if token else {}),
+        )
+        try:
+            answer = response.json()
+            if not isinstance(answer, dict):
+                raise ValueError
+        except ValueError:
+            said = {"status": response.status_code, "title": "Error"}
+            raise Refused({**said, "detail": f"{self.url} answers, but not by MCP"}) from None
+        if "result" in answer:
+            return answer["result"]
+        if isinstance(answer.get("error"), dict):
+            raise Failed(answer["error"])
+        raise Refused(answer)
+
+
+async def serve(platform: Platform) -> None:
+    """Serve the host on standard input and output until it ends; raises CommandError."""
+    from mcp.server.stdio import stdio_server
+
+    try:
+        hello = await greeted(platform)
+        server = make_server(platform, hello)
+        async with stdio_server() as (read, write):
+            await server.run(read, write, server.create_initialization_options())
+    finally:
+        await platform.close()
+
+
+async def greeted(platform: Platform) -> dict[str, Any]:
+    """What the platform says of itself: whoever may not come in is told now."""
+    client = {"name": "opstac", "version": __version__}
+    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client}
+    try:
+        return await platform.ask("initialize", hello)
+    except Refused as error:
+        raise CommandError(f"{error}; see OPSTAC_TOKEN, OPSTAC_URL and the flags") from None
+    except Failed as error:
+        raise CommandError(f"{platform.url} does not take us: {error}") from None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise CommandError(f"{platform.url} does not answer: {error}; see OPSTAC_URL") from None
+
+
+def make_server(platform: Platform, hello: Mapping[str, Any]) -> Any:
+    """The SDK's server, whose handlers ask the platform."""
+    from mcp.server.lowlevel.server import Server
+    from mcp.shared.exceptions import MCPError
+
+    async def list_tools(context: Any, params: Any) -> Any:
+        try:
+            return {**await platform.ask("tools/list", {}), **LISTED}
+        except Failed as error:
+            raise MCPError(code=error.error["code"], message=str(error)) from None
+        except Refused as error:
+            raise MCPError(code=REFUSED, message=str(error), data=error.problem) from None
+        except httpx.HTTPError as error:
+            raise MCPError(code=REFUSED, message=_no_answer(platform, error)) from None
+
+    async def call_tool(context: Any, params: Any) -> Any:
+        given = {"name": params.name, "arguments": params.arguments or {}}
+        try:
+            if params.name == "wait_for_job":
+                return {**await told(platform, given["arguments"], context), **WHOLE}
+            return {**await platform.ask("tools/call", given), **WHOLE}
+        except Failed as error:
+            raise MCPError(code=error.error["code"], message=str(error)) from None
+        except Refused as error:
+            return {
+                "content": [{"type": "text", "text": str(error)}],
+                "structuredContent": error.problem,
+                "isError": True,
+                **WHOLE,
+            }
+        except httpx.HTTPError as error:
+            said = _no_answer(platform, error)
+            return {"content": [{"type": "text", "text": said}], "isError": True, **WHOLE}
+
+    return Server(
+        "opstac",
+        version=__version__,
+        title="opstac",
+        instructions=hello.get("instructions"),
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+    )
+
+
+async def told(platform: Platform, arguments: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """`wait_for_job` in short steps, with a word to a host that asked for it when it is further."""
+    left = arguments.get("seconds", 30)
+    if isinstance(left, bool) or not isinstance(left, int | float) or not 0 <= left <= MOST_SECONDS:
+        left = STEP_SECONDS  # the platform says what is wrong
+        step = dict(arguments)
+    else:
+        step = {**arguments, "seconds": min(left, STEP_SECONDS)}
+    shown = -1.0
+    while True:
+        result = await platform.ask("tools/call", {"name": "wait_for_job", "arguments": step})
+        left -= STEP_SECONDS
+        job = result.get("structuredContent") or {}
+        if result.get("isError") or job.get("done") or left <= 0:
+            return result
+        if job["progress"] > shown:
+            shown = job["progress"]
+            await context.session.report_progress(shown, 100, job["status"])
+        step = {**arguments, "seconds": min(left, STEP_SECONDS)}
+
+
+def _no_answer(platform: Platform, error: Exception) -> str:
+    return f"{platform.url} does not answer: {error or type(error).__name__}"

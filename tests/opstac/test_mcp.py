@@ -1,0 +1,127 @@
+"""The official client against `/mcp` and `opstac mcp`, both with a server that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+import pytest
+from jsonschema import Draft202012Validator
+from mcp.client.client import Client
+from mcp.client.stdio import StdioServerParameters, stdio_client
+from mcp.client.streamable_http import streamable_http_client
+
+from ops_gateway.kernel.operation import REGISTRY, Effect
+
+
+@asynccontextmanager
+async def by_http(api: Any, person: Any, query: str = "", **more: Any) -> AsyncIterator[Client]:
+    """The client over HTTP."""
+    headers = {"Authorization": f"Bearer {person.token}"}
+    async with httpx2.AsyncClient(headers=headers, timeout=60) as http:
+        url = f"{api.client.base_url}".rstrip("/") + f"/mcp{query}"
+        async with Client(streamable_http_client(url, http_client=http), **more) as client:
+            yield client
+
+
+@asynccontextmanager
+async def by_stdio(api: Any, person: Any, *flags: str, **more: Any) -> AsyncIterator[Client]:
+    """The client over the standard input and output of our program."""
+    parameters = StdioServerParameters(
+        command=sys.executable,
+        args=["-P", "-m", "opstac", "mcp", *flags],
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ.get("HOME", "/"),
+            "OPSTAC_URL": str(api.client.base_url),
+            "OPSTAC_TOKEN": person.token,
+        },
+    )
+    async with Client(stdio_client(parameters), **more) as client:
+        yield client
+
+
+async def test_the_official_client_by_http_and_stdio(live):
+    """Both speak all that a session needs, and see the same."""
+    owner = await live.organization()
+    seen = []
+    for way in (by_http, by_stdio):
+        async with way(live, owner) as client:
+            listed = (await client.list_tools()).tools
+            made = await client.call_tool("projects-create", {"name": way.__name__})
+            assert not made.is_error
+            got = await client.call_tool(
+                "call_operation",
+                {
+                    "operation": "projects.get",
+                    "arguments": {"project_id": made.structured_content["id"]},
+                },
+            )
+            assert got.structured_content["project"]["name"] == way.__name__
+            missing = await client.call_tool("projects-get", {"project_id": "proj_none"})
+            assert missing.is_error and missing.structured_content["status"] == 404
+            with pytest.raises(Exception, match="Unknown tool"):
+                await client.call_tool("ghosts-get", {})
+            assert "call_operation" in (client.instructions or "")
+            seen.append([tool.model_dump(exclude={"meta"}) for tool in listed])
+    assert seen[0] == seen[1]
+
+
+async def test_every_tool_is_one_that_hosts_take(live):
+    owner = await live.organization()
+    async with by_http(live, owner, "?tools=all") as client:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+    for op in REGISTRY.values():
+        if op.scope.startswith("admin:"):
+            continue
+        tool = tools[op.id.replace(".", "-")]
+        Draft202012Validator.check_schema(tool.input_schema)
+        assert tool.input_schema["type"] == "object" and tool.description.startswith(op.summary)
+        assert set(op.input.model_json_schema().get("required", ())) == set(
+            tool.input_schema.get("required", ())
+        )
+        assert ("confirmation_token" in tool.input_schema.get("properties", {})) == (
+            op.effect is Effect.SPEND
+        )
+        if tool.output_schema is not None:
+            Draft202012Validator.check_schema(tool.output_schema)
+            assert tool.output_schema["type"] == "object"
+        hints = tool.annotations
+        assert hints.read_only_hint == op.is_read
+        assert hints.destructive_hint == (op.effect is Effect.DESTRUCTIVE)
+
+
+@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+async def test_both_eras_of_the_protocol(live, mode):
+    owner = await live.organization()
+    async with by_http(live, owner, "?read_only=true", mode=mode) as client:
+        tools = (await client.list_tools()).tools
+        assert all(tool.annotations.read_only_hint for tool in tools if "-" in tool.name)
+        balance = await client.call_tool("billing-credits-balance", {})
+        assert balance.structured_content == await live.ok("billing.credits.balance", as_=owner)
+
+
+async def test_a_host_is_told_before_it_starts_where_it_may_not_come_in(live):
+    said = await asyncio.gather(
+        started(live, "gpra_wrong"), started(live, "", "--server", "http://127.0.0.1:9")
+    )
+    assert b"[401] the credential is not valid" in said[0] and b"does not answer" in said[1]
+
+
+async def started(api: Any, token: str, *flags: str) -> bytes:
+    """The one line of a program that does not start."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "opstac", "mcp", *flags,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "OPSTAC_URL": str(api.client.base_url), "OPSTAC_TOKEN": token},
+    )  # fmt: skip
+    out, error = await asyncio.wait_for(process.communicate(), 120)
+    assert process.returncode == 1 and out == b"" and error.count(b"\n") == 1, error
+    return error
