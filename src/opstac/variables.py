@@ -283,10 +283,10 @@ CRON_TOKEN = Variable(
 )
 
 SERVER = Variable(
-    "OPSTAC_URL", "http://127.0.0.1:8080", "The platform that `opstac op` and `opstac ingest` call."
+    "OPSTAC_URL", "http://127.0.0.1:8080", "The platform that the command line calls."
 )
 SERVER_SDK = Variable("GEOPERA_API_URL", None, "The same, where `OPSTAC_URL` is not set.")
-TOKEN = Variable("OPSTAC_TOKEN", None, "The API key or session token that `opstac op` uses.")
+TOKEN = Variable("OPSTAC_TOKEN", None, "The API key or session token that the command line uses.")
 TOKEN_SDK = Variable("GEOPERA_API_TOKEN", None, "The same, where `OPSTAC_TOKEN` is not set.")
 
 PYTHON = Variable("OPSTAC_PYTHON", None, "The Python that `./opstac` uses.", "the first one found")
@@ -324,9 +324,14 @@ GROUPS: dict[str, tuple[Variable[object], ...]] = {
 }  # fmt: skip
 
 
+def named_server_url(environ: Environ = os.environ) -> str | None:
+    """The platform that the environment names; None where it names none."""
+    return environ.get(SERVER.name) or SERVER_SDK.text(environ)
+
+
 def server_url(environ: Environ = os.environ) -> str:
     """The platform that the command line calls."""
-    return environ.get(SERVER.name) or SERVER_SDK.text(environ) or SERVER.default
+    return named_server_url(environ) or SERVER.default
 
 
 def server_token(environ: Environ = os.environ) -> str | None:

@@ -12,7 +12,7 @@ import pytest
 
 from ops_gateway.kernel.operation import REGISTRY
 from ops_gateway.surfaces.openapi import document
-from opstac import flags
+from opstac.shell import known
 
 PAGE = Path(__file__).resolve().parents[2] / "CONTRIBUTING.md"
 
@@ -50,7 +50,7 @@ async def test_the_operation_of_the_page_answers_everywhere(added: str, api: Any
     other = await api.organization()
     assert await api.ok(added, as_=other) == {"count": 0}
     await api.refused(403, added, as_=await api.key(owner, "items:read"))
-    described = flags.operations(document())[added]
+    described = known.published(document())[added]
     assert (described.scope, described.effect) == ("projects:read", "read")
     assert described.summary == "Count the projects of the caller's organization."
 

@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
     "README.md",
     "docs/tutorial/first-clip.md",
+    "docs/how-to/command-line.md",
     "docs/how-to/upload.md",
     "docs/how-to/profiles.md",
     "docs/how-to/search.md",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ from db.disposable import migrated_cluster
 from ops_gateway.catalogue.drafts import AssetDraft, ItemDraft
 from ops_gateway.catalogue.items import insert_item
 from ops_gateway.kernel.ids import new_id
+from opstac.cli import main
 from raster.cog import convert_to_cog
 from raster.inspect import inspect
 
@@ -26,6 +30,46 @@ def dsn() -> Iterator[str]:
     """A cluster of this folder's own: no other test tampers with it."""
     with migrated_cluster() as cluster:
         yield cluster.dsn()
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, capfd: Any, tmp_path: Path) -> Any:
+    """Runs a command line of ours in this process: (status, standard output, standard error)."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for name in ("OPSTAC_TOKEN", "OPSTAC_URL", "GEOPERA_API_TOKEN", "GEOPERA_API_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+    async def run(*words: str, as_: Any = None) -> tuple[int, str, str]:
+        if as_ is not None:
+            monkeypatch.setenv("OPSTAC_TOKEN", as_.token)
+        else:
+            monkeypatch.delenv("OPSTAC_TOKEN", raising=False)
+        capfd.readouterr()
+        try:
+            status = await asyncio.to_thread(main, list(words))
+        except SystemExit as end:
+            status = int(end.code or 0)
+        captured = capfd.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def of_live(shell: Any, live: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The same, against the live platform."""
+    monkeypatch.setenv("OPSTAC_URL", str(live.client.base_url))
+    return shell
+
+
+@pytest.fixture
+def op(of_live: Any) -> Any:
+    """The same, for `opstac op`."""
+
+    async def run(*words: str, as_: Any = None) -> tuple[int, str, str]:
+        return await of_live("op", *words, as_=as_)
+
+    return run
 
 
 WEST, NORTH = 500000, 5300000

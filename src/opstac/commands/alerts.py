@@ -4,13 +4,12 @@
 
 Lists what the rule would have fired on, in the order in which the items were added and with the
 rule's cooldown, then how many items were read and which could not be. The platform is that of
-OPSTAC_URL, the credential is read from OPSTAC_TOKEN or GEOPERA_API_TOKEN.
+OPSTAC_URL, the credential is OPSTAC_TOKEN, GEOPERA_API_TOKEN or that of `opstac login`.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
     from opstac.client import Geopera
 
-REFUSED = 2
 PAGE = 50
 
 
@@ -36,31 +34,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the items, then the sums; status 2 where the platform refuses."""
-    import httpx
-
-    from opstac import variables
-    from opstac.cli import CommandError
-    from opstac.client import Geopera, OperationError
+    from opstac.shell.server import Server
+    from opstac.shell.status import CommandError
 
     if args.items < 1:
         raise CommandError("--items must be 1 or more")
-    url = args.server or variables.server_url()
+    server = Server(args.server)
     read = triggered = fired = unread = 0
     rest = False
-    with Geopera(variables.server_token(), url, timeout_seconds=600) as client:
-        try:
-            for page in pages(client, args):
-                read += page["count"]
-                triggered, fired = triggered + page["triggered"], fired + page["fired"]
-                unread, rest = unread + page["unread"], page["next"] is not None
-                for result in page["results"]:
-                    if args.all or result["would_fire"] or result["error"]:
-                        print(line(result), flush=True)
-        except OperationError as error:
-            print(f"Error: {error}", file=sys.stderr)
-            return REFUSED
-        except httpx.HTTPError as error:
-            raise CommandError(f"{url} does not answer: {error}; see OPSTAC_URL") from None
+    with server.failures(), server.client() as client:
+        for page in pages(client, args):
+            read += page["count"]
+            triggered, fired = triggered + page["triggered"], fired + page["fired"]
+            unread, rest = unread + page["unread"], page["next"] is not None
+            for result in page["results"]:
+                if args.all or result["would_fire"] or result["error"]:
+                    print(line(result), flush=True)
     print(
         f"{read} items: the rule would have fired on {fired}; {triggered - fired} more pass its "
         f"comparison while its cooldown runs; {unread} could not be read"

@@ -9,7 +9,7 @@ SOURCE is a folder of GeoTIFFs, a text file with a path or an address a line, a 
 left as it is, so the command may be repeated; one that was killed goes on where it stood.
 
 Status 0 where everything was brought in, 1 where some of it failed, 2 where it could not go on. The
-credential is read from OPSTAC_TOKEN or GEOPERA_API_TOKEN.
+credential is OPSTAC_TOKEN, GEOPERA_API_TOKEN or that of `opstac login`.
 """
 
 from __future__ import annotations
@@ -73,18 +73,20 @@ def run(args: argparse.Namespace) -> int:
 def bring_in(args: argparse.Namespace) -> dict[str, int]:
     """Outcome → how many, over all runs since the state was begun."""
     from db.locks import exclusive
-    from opstac import variables
     from opstac.ingest import rasters, state
     from opstac.ingest.catalogue import Catalogue
     from opstac.ingest.progress import Progress
     from opstac.ingest.run import Run
     from opstac.ingest.sources import Unusable
     from opstac.ingest.target import Target
+    from opstac.shell.server import Server
+    from opstac.shell.session import Session
 
     if not (1 <= args.batch <= 10_000 and 1 <= args.parallel <= 32):
         raise Unusable("--batch is 1 to 10000, --parallel 1 to 32")
     source = source_of(args)
-    target = Target(args.server or variables.server_url(), variables.server_token())
+    server = Server(args.server)
+    target = Target(server.url, None, auth=Session(server))
     like = source.describe() if isinstance(source, Catalogue) and args.into else {}
     target.choose(args.project, args.into, like)
     key = {

@@ -42,17 +42,23 @@ class Target:
         token: str | None,
         *,
         give_up_seconds: float = GIVE_UP_SECONDS,
+        auth: httpx.Auth | None = None,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`give_up_seconds`: how long a call is repeated while the platform does not take it."""
+        """Connect to nothing yet.
+
+        Args:
+            token: an API key or a session's token; `auth` in place of it renews one that ended.
+            give_up_seconds: how long a call is repeated while the platform does not take it.
+        """
         self.url = url.rstrip("/")
         self.project_id = ""
         self.collection_id: str | None = None
         self._give_up, self._sleep = give_up_seconds, sleep
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.http = httpx.Client(
-            base_url=self.url, headers=headers, timeout=300, transport=transport
+            base_url=self.url, headers=headers, auth=auth, timeout=300, transport=transport
         )
 
     def choose(self, project_id: str | None, collection: str | None, like: Item) -> None:

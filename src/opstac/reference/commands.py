@@ -6,17 +6,21 @@ import argparse
 
 from opstac.cli import COMMANDS, command_module, make_parser
 from opstac.reference.markdown import code, table
+from opstac.shell.status import MEANINGS
 
 INTRODUCTION = """# Command line
 
-`./opstac COMMAND` installs what the command needs, then runs it. Status 0 means done; 1 that
-something must be mended first, said in one line; 2 a mistake in the command line, or an operation
-that was refused; 130 Ctrl-C."""
+`./opstac COMMAND` installs what the command needs, then runs it. Every [operation](operations.md)
+is a command too: `opstac items get --item-id it_...` is `items.get`. How to use both is told in
+[the how-to](../how-to/command-line.md).
+
+## Exit statuses"""
 
 
 def page() -> str:
     """The whole page."""
-    parts = [INTRODUCTION]
+    statuses = [[code(str(number)), meaning] for number, meaning in MEANINGS.items()]
+    parts = [INTRODUCTION, table(["status", "meaning"], statuses)]
     for name in COMMANDS:
         summary, _, rest = (command_module(name).__doc__ or "").strip().partition("\n")
         parts.append(f"## `opstac {name}`")

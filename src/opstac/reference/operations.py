@@ -6,9 +6,10 @@ from typing import Any
 
 from ops_gateway.kernel.operation import Operation
 from ops_gateway.surfaces import openapi
-from opstac.flags import Schema, flag
 from opstac.reference.markdown import code, table
 from opstac.reference.tables import default_of, type_of
+from opstac.shell.flags import flag
+from opstac.shell.known import Schema
 
 INTRODUCTION = """# Operations
 

@@ -1,0 +1,122 @@
+"""One operation from the command line: flags in, answer out. And the help of a group of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+
+from opstac.client import table
+from opstac.shell import answers, flags, known, tree
+from opstac.shell.known import Described
+from opstac.shell.server import Server, no_platform
+from opstac.shell.status import DONE, REFUSED, CommandError
+
+HELP = ("-h", "--help")
+
+
+def run(words: Sequence[str], server: str | None = None) -> int:
+    """Call the operation that the words name, or tell what is in the group.
+
+    Args:
+        words: the operation's name in one or several words, then its flags.
+        server: the platform, where it was named before.
+    """
+    found = tree.follow(words)
+    names = named(words)
+    if found is None or (not found.is_operation and len(names) > len(words) - len(found.rest)):
+        return of_server(words, server)
+    if found.is_operation and not (found.rest and is_name(found.rest[0])):
+        op = known.find(found.name)
+        assert op is not None
+        return call(op, found.rest, server)
+    if found.is_operation:
+        return of_server(words, server)
+    if any(word in HELP for word in found.rest):
+        print(group_help(found.name))
+        return DONE
+    print(group_help(found.name), file=sys.stderr)
+    return REFUSED
+
+
+def is_name(word: str) -> bool:
+    """Whether a word may be a part of an operation's name."""
+    return bool(word) and not word.startswith("-")
+
+
+def named(words: Sequence[str]) -> list[str]:
+    """The words before the first flag."""
+    at = next((at for at, word in enumerate(words) if not is_name(word)), len(words))
+    return list(words[:at])
+
+
+def call(op: Described, line: Sequence[str], server: str | None = None) -> int:
+    """Call an operation with the flags of `line`, and show what it answers."""
+    given = flags.parse(op, line)
+    platform = Server(given.server or server)
+    answer = platform.calling(
+        lambda client: client.op(op.id, given.body, idempotency_key=given.key)
+    )
+    if isinstance(answer, bytes) and ((op.answer == "json" and answer) or is_page(answer)):
+        raise no_platform(platform.url)
+    answers.show(answer, given.form, given.output)
+    return DONE
+
+
+def is_page(content: bytes) -> bool:
+    """Whether it is a web page, which no operation answers."""
+    return content[:200].lstrip().lower().startswith((b"<!doctype html", b"<html"))
+
+
+def of_server(words: Sequence[str], server: str | None) -> int:
+    """An operation that the table does not have: a server of a newer version may."""
+    names = named(words)
+    asked = [w for at, w in enumerate(words) if at and words[at - 1] == "--server"]
+    try:
+        platform = Server(asked[-1] if asked else server)
+        there = known.published(platform.calling(lambda client: client.get("/openapi.json")))
+    except (CommandError, ImportError):
+        return unknown(names, None)
+    found = tree.follow(words, there)
+    if found is not None and found.is_operation and not (found.rest and is_name(found.rest[0])):
+        return call(there[found.name], found.rest, server)
+    return unknown(names, there)
+
+
+def unknown(names: Sequence[str], there: Mapping[str, Described] | None) -> int:
+    """Say that there is no such operation, and what comes near."""
+    near = tree.near(names, there)
+    hint = f"; is it {', '.join(near)}?" if near else "; `opstac op --list` shows all"
+    name = ".".join(tree.dotted(word) for word in names)
+    print(f"Error: there is no operation {name!r}{hint}", file=sys.stderr)
+    return REFUSED
+
+
+def group_help(name: str) -> str:
+    """What there is in a group, a line for each operation."""
+    chosen = [table.entries()[one] for one in tree.below(name)]
+    spelled = [f"{tree.spelled(one.id)}" for one in chosen]
+    width = max(map(len, spelled))
+    lines = [f"  {text:{width}}  {one.summary}" for text, one in zip(spelled, chosen, strict=True)]
+    return "\n".join(
+        [
+            f"usage: opstac {tree.spelled(name)} ... [flags]",
+            "",
+            f"{len(chosen)} operations; `--help` behind one lists its flags.",
+            "",
+            *lines,
+        ]
+    )
+
+
+def listed(domain: str) -> int:
+    """A line for each operation: id, effect, scope, what it does."""
+    every = table.entries()
+    name = tree.dotted(domain)
+    chosen = [every[one] for one in tree.below(name)] + ([every[name]] if name in every else [])
+    if not chosen:
+        return unknown([domain], None)
+    wide = max(len(one.id) for one in chosen)
+    scope = max(len(one.scope) for one in chosen)
+    for one in sorted(chosen, key=lambda one: one.id):
+        print(f"{one.id:{wide}}  {one.effect:14}  {one.scope:{scope}}  {one.summary}")
+    return DONE

@@ -1,0 +1,179 @@
+"""The platform that a command calls and the credential for it; its failures in words."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from opstac import variables
+from opstac.shell.credentials import Credential, Store, platform
+from opstac.shell.status import LATER, MEND, REFUSED, CommandError
+from opstac.shell.tables import clean
+
+if TYPE_CHECKING:
+    import httpx
+
+    from opstac.client import Geopera, OperationError
+
+T = TypeVar("T")
+TIMEOUT_SECONDS = 600
+
+
+class Refusal(CommandError):
+    """The platform refused; shown as `Error: [404] item not found`."""
+
+    prefix = "Error: "
+
+
+class Server:
+    """A platform and how to be known to it.
+
+    The credential is OPSTAC_TOKEN (else GEOPERA_API_TOKEN), which is for the platform of
+    OPSTAC_URL where that is set too; else what `opstac login` kept for this very platform.
+    """
+
+    def __init__(self, asked: str | None = None, environ: Mapping[str, str] = os.environ) -> None:
+        """`asked`: the platform of `--server`; else that of the environment or the last login."""
+        self.store = Store()
+        named = variables.named_server_url(environ)
+        self.url = platform(asked or named or self.store.current() or variables.SERVER.default)
+        given = variables.server_token(environ)
+        if given is not None and named is not None and platform(named) != self.url:
+            given = None  # made for another one
+        self.from_environment = given is not None
+        if given is not None and not (given.isascii() and given.isprintable()):
+            raise CommandError("OPSTAC_TOKEN holds what no token has: a blank, or no ASCII")
+        self._given = given
+
+    def owns(self, url: str) -> bool:
+        """Whether an address is of this platform, so that its credential may be sent there."""
+        return url == self.url or url.startswith((f"{self.url}/", f"{self.url}?"))
+
+    @property
+    def token(self) -> str | None:
+        """The token to call with, renewed where it has ended; None for none."""
+        if self._given is not None:
+            return self._given
+        kept = self.store.get(self.url)
+        if kept is not None and kept.is_stale():
+            kept = self.renew(kept)
+        return kept.token if kept is not None else None
+
+    def renew(self, old: Credential) -> Credential | None:
+        """A new token in place of `old`; None where the session has ended."""
+        from opstac.shell import sign_in
+
+        with self.store.alone():
+            kept = self.store.get(self.url)
+            if kept is not None and kept.token != old.token:
+                return kept  # another command was faster
+            found = sign_in.renewed(self.url, old)
+            if found is not None:
+                self.store.put(self.url, found)
+            return found
+
+    def client(self) -> Geopera:
+        """A client with the credential."""
+        from opstac.client import Geopera
+
+        return Geopera(self.token, self.url, timeout_seconds=TIMEOUT_SECONDS)
+
+    def calling(self, work: Callable[[Geopera], T]) -> T:
+        """What `work` gives with a client; once more with a new token where the old one ended.
+
+        Raises:
+            Refusal: the platform refused.
+            CommandError: it does not answer, or not as a platform does.
+        """
+        from opstac.client import OperationError
+
+        with self.failures():
+            try:
+                with self.client() as client:
+                    return work(client)
+            except OperationError as error:
+                kept = None if self.from_environment else self.store.get(self.url)
+                if error.status != 401 or kept is None or self.renew(kept) is None:
+                    raise
+                with self.client() as client:
+                    return work(client)
+
+    @contextmanager
+    def failures(self) -> Iterator[None]:
+        """Turns what a client raises into a line and a status."""
+        import httpx
+
+        from opstac.client import OperationError
+
+        try:
+            yield
+        except OperationError as error:
+            raise self.refusal(error) from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise no_answer(self.url, error) from None
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            raise no_platform(self.url) from None
+
+    def refusal(self, error: OperationError) -> CommandError:
+        """A refusal in words: a line, and for a 422 one for each place that is wrong."""
+        detail = error.problem.get("detail")
+        if isinstance(detail, str) and detail.lstrip().startswith("<"):
+            return no_platform(self.url)
+        status = status_of(error.status)
+        title = error.problem.get("title") or "refused"
+        if not isinstance(detail, list):
+            lines = [f"[{error.status}] {clean(str(detail or title))}"]
+        else:
+            lines = [f"[{error.status}] {clean(str(title))}"]
+            lines += [f"  {fault_line(fault)}" for fault in detail]
+        if error.status == 401:
+            lines.append(self.advice())
+        return Refusal("\n".join(lines), status)
+
+    def advice(self) -> str:
+        """What helps where the platform does not know the caller."""
+        if self.from_environment:
+            return "  the token of OPSTAC_TOKEN (or GEOPERA_API_TOKEN) does not hold there"
+        if self.store.get(self.url) is not None:
+            return f"  the session has ended: `opstac login --server {self.url}`"
+        return f"  sign in with `opstac login --server {self.url}`, or set OPSTAC_TOKEN"
+
+
+def status_of(http_status: int) -> int:
+    """The exit status for what HTTP says."""
+    if http_status in (429, 503):
+        return LATER
+    return MEND if http_status >= 500 else REFUSED
+
+
+def fault_line(fault: Any) -> str:
+    """`body.name: Field required`."""
+    if not isinstance(fault, Mapping):
+        return clean(str(fault))
+    place = ".".join(str(part) for part in fault.get("loc") or ())
+    return clean(f"{place}: {fault.get('msg')}")
+
+
+def no_answer(url: str, error: Exception) -> CommandError:
+    """Nobody is there, or the line broke."""
+    said = clean(str(error)) or type(error).__name__
+    return CommandError(f"{url} does not answer: {said}; see OPSTAC_URL")
+
+
+def no_platform(url: str) -> CommandError:
+    """Something answers, but not as a platform does."""
+    return CommandError(f"{url} answers, but not as a platform does; see OPSTAC_URL")
+
+
+def answered(url: str, answer: httpx.Response) -> dict[str, Any]:
+    """The object of JSON that was answered. Raises CommandError for anything else."""
+    try:
+        found = answer.json()
+    except (ValueError, RecursionError):
+        raise no_platform(url) from None
+    if not isinstance(found, dict):
+        raise no_platform(url)
+    return found
