@@ -43,6 +43,7 @@ class Grant:
         file_name: with `get`, the name a browser saves it under; a label, never a path.
         media_type: with `get`, what it is served as.
         payer: with `get`, who the bytes are counted for as they are sent.
+        holder: with `get`, who it was given to, in words of whoever signs; it ends with them.
     """
 
     action: Action
@@ -52,6 +53,7 @@ class Grant:
     file_name: str | None = None
     media_type: str | None = None
     payer: str | None = None
+    holder: str | None = None
 
 
 def sign(grant: Grant, key: bytes) -> str:
@@ -65,6 +67,8 @@ def sign(grant: Grant, key: bytes) -> str:
         parts.append(f"type={_encode(grant.media_type)}")
     if grant.payer is not None:
         parts.append(f"payer={_encode(grant.payer)}")
+    if grant.holder is not None:
+        parts.append(f"for={_encode(grant.holder)}")
     parts.append(f"sig={_signature(grant, key)}")
     return "&".join(parts)
 
@@ -118,6 +122,7 @@ def _read(path: str, query: Sequence[tuple[str, str]]) -> tuple[Grant, str]:
             _decode(given.get("name")),
             _decode(given.get("type")),
             _decode(given.get("payer")),
+            _decode(given.get("for")),
         ),
         signature,
     )
@@ -145,6 +150,8 @@ def _signature(grant: Grant, key: bytes) -> str:
             "-" if grant.file_name is None else "=" + _encode(grant.file_name),
             "-" if grant.media_type is None else "=" + _encode(grant.media_type),
             *(() if grant.payer is None else ("=" + _encode(grant.payer),)),
+            # named, so that none can be taken for the payer
+            *(() if grant.holder is None else ("for=" + _encode(grant.holder),)),
         ]
     )
     return hmac.new(own, message.encode(), hashlib.sha256).hexdigest()

@@ -28,11 +28,15 @@ class TokenError(ValueError):
 
 @dataclass(frozen=True)
 class TileGrant:
-    """What a valid token grants: reading tiles of `item_id` until `expires_at` (Unix seconds)."""
+    """What a valid token grants: reading tiles of `item_id` until `expires_at` (Unix seconds).
+
+    Whoever opens what it grants asks whether `holder` may read still; empty for nobody's.
+    """
 
     item_id: str
     organization_id: str
     expires_at: int
+    holder: str = ""
 
 
 def new_signing_key() -> bytes:
@@ -56,6 +60,7 @@ def sign_tile_token(
     *,
     organization_id: str = "",
     expires_at: int | None = None,
+    holder: str = "",
 ) -> str:
     """A token for the tiles of one item.
 
@@ -64,12 +69,14 @@ def sign_tile_token(
         item_id: the item it opens.
         organization_id: the tenant whose item it is, for the look-up behind row-level security.
         expires_at: Unix seconds; an hour from now if not given.
+        holder: who it is given to, and ends with.
     """
-    if "\0" in item_id or "\0" in organization_id:
+    if "\0" in item_id + organization_id + holder:
         raise TokenError("an id holds no zero byte")
     if expires_at is None:
         expires_at = int(time.time()) + LIFETIME_SECONDS
-    payload = expires_at.to_bytes(_EXPIRY_BYTES, "big") + f"{item_id}\0{organization_id}".encode()
+    said = "\0".join((item_id, organization_id, *([holder] if holder else [])))
+    payload = expires_at.to_bytes(_EXPIRY_BYTES, "big") + said.encode()
     key = Ed25519PrivateKey.from_private_bytes(signing_key)
     signature = key.sign(_CONTEXT + payload)
     return PREFIX + base64.urlsafe_b64encode(payload + signature).rstrip(b"=").decode()
@@ -88,12 +95,13 @@ def verify_tile_token(
     """
     payload = _open(verify_key, token)
     expires_at = int.from_bytes(payload[:_EXPIRY_BYTES], "big")
-    granted, _, organization_id = payload[_EXPIRY_BYTES:].decode().partition("\0")
+    granted, _, rest = payload[_EXPIRY_BYTES:].decode().partition("\0")
+    organization_id, _, holder = rest.partition("\0")
     if expires_at <= (time.time() if now is None else now):
         raise TokenError("the tile token has expired")
     if item_id is not None and granted != item_id:
         raise TokenError("the tile token is for another item")
-    return TileGrant(granted, organization_id, expires_at)
+    return TileGrant(granted, organization_id, expires_at, holder)
 
 
 def _open(verify_key: bytes, token: str) -> bytes:

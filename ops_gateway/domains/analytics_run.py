@@ -19,7 +19,7 @@ from db import signing
 from db.objects import Objects
 from db.queries import queries
 from ops_gateway.catalogue import search
-from ops_gateway.kernel import access, assets
+from ops_gateway.kernel import access, assets, holders
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import (
     BadRequest,
@@ -215,21 +215,21 @@ async def _store(ctx: Context, name: str, number: int, render: Mapping[str, Any]
     path = renders.path_of(ctx.organization_id, stem)
     await services.objects.put(path, Path(render["path"]))
     expires_at = int(time.time()) + RENDER_SECONDS
-    url = await services.objects.signed_download(path, RENDER_SECONDS)
-    if url is None:
-        grant = signing.Grant(
-            "get",
-            path,
-            expires_at,
-            file_name=Path(render["path"]).name,
-            media_type=COG_MEDIA_TYPE,
-        )
-        url = f"{ctx.base_url}/storage/{path}?{signing.sign(grant, services.keys.storage)}"
+    grant = signing.Grant(
+        "get",
+        path,
+        expires_at,
+        file_name=Path(render["path"]).name,
+        media_type=COG_MEDIA_TYPE,
+        holder=holders.label(ctx.principal, None),
+    )
+    url = f"{ctx.base_url}/storage/{path}?{signing.sign(grant, services.keys.storage)}"
     token = renders.sign_render_token(
         services.keys.tile.private_bytes(),
         stem,
         organization_id=ctx.organization_id,
         expires_at=expires_at,
+        holder=holders.holder_of(ctx.principal),
     )
     low, high = render["rescale"]
     style = urlencode({"colormap": render["colormap"], "rescale": f"{low:.9g},{high:.9g}"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
@@ -16,6 +17,7 @@ from ops_gateway.catalogue.scenes import find_scene
 from ops_gateway.domains import job_callbacks, job_orders, job_shapes, jobs
 from ops_gateway.domains.job_orders import default_project
 from ops_gateway.domains.job_shapes import milliseconds
+from ops_gateway.kernel import holders
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import Gone, Invalid
 from ops_gateway.kernel.operation import Effect, Input, Output, operation
@@ -236,6 +238,7 @@ async def process_scenes(
         job=row["id"],
         scene_ids=body.scene_ids,
         params=Jsonb(submission.params),
+        holder=holders.holder_of(ctx.principal),
     )
     if body.webhook_url is not None:
         await job_callbacks.add(ctx, row["id"], CALLBACK, body.webhook_url)
@@ -268,7 +271,7 @@ async def status_of(ctx: Context, row: dict[str, Any], base_url: str) -> AstraSt
 
     Raises: ResultExpired: it completed, and its file is gone.
     """
-    request = await ctx.row(None, sql.request, job=row["id"])
+    request = await ctx.row(None, sql.request, job=row["id"], project=row["project_id"])
     end: datetime | None = row["completed_at"] if row["status"] in job_shapes.ENDED else None
     status = AstraStatus(
         job_id=row["id"],
@@ -282,7 +285,7 @@ async def status_of(ctx: Context, row: dict[str, Any], base_url: str) -> AstraSt
     if status.status == "failed":
         return status.model_copy(update={"error": _error(row)})
     if status.status == "completed" and (row["output_item_ids"] or request):
-        return status.model_copy(update={"result": await _result(ctx, row, base_url)})
+        return status.model_copy(update={"result": await _result(ctx, row, request, base_url)})
     return status
 
 
@@ -301,13 +304,19 @@ def _error(row: dict[str, Any]) -> AstraError:
     )
 
 
-async def _result(ctx: Context, row: dict[str, Any], base_url: str) -> AstraResult:
+async def _result(
+    ctx: Context, row: dict[str, Any], request: Mapping[str, Any] | None, base_url: str
+) -> AstraResult:
+    # the same address at each poll and in the message: it is its submitter's, while they may read
+    holder = holders.label(ctx.principal, row["project_id"])
+    if request is not None and request["stands"]:
+        holder = holders.labelled(request["holder"], ctx.organization_id, row["project_id"])
     asset = await ctx.row(None, sql.result, items=row["output_item_ids"])
     await ctx.release()
     if asset is None or await ctx.services.objects.head(asset["object_path"]) is None:
         raise ResultExpired
     until = expiry(row["completed_at"], datetime.now(UTC))
-    link = await sign(asset, ctx.services, base_url, until=until)
+    link = sign(asset, ctx.services, base_url, holder=holder, until=until)
     return AstraResult(
         href=link.url,
         type=COG,

@@ -1,8 +1,10 @@
 -- name: keep_request
-insert into scene_request (organization_id, job_id, scene_ids, params) values (:org, :job, :scene_ids, :params);
+insert into scene_request (organization_id, job_id, scene_ids, params, holder)
+values (:org, :job, :scene_ids, :params, :holder);
 
 -- name: request
-select scene_ids from scene_request where organization_id = :org and job_id = :job;
+select scene_ids, holder, still_reads(holder, :org, array[:project::text]) as stands
+from scene_request where organization_id = :org and job_id = :job;
 
 -- name: result
 -- The file of the first output that is still given out.

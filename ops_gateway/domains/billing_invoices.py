@@ -9,6 +9,7 @@ from typing import Any
 from db.queries import queries
 from ops_gateway.catalogue.links import sign
 from ops_gateway.domains import invoice_pdf
+from ops_gateway.kernel import holders
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.operation import Effect, Input, Output, operation
 
@@ -114,7 +115,7 @@ async def get_invoice(ctx: Context, body: InvoiceInput) -> InvoiceOutput:
         "file_name": f"invoice-{invoice['number']}.pdf",
         "media_type": "application/pdf",
     }
-    link = await sign(stored, ctx.services, ctx.base_url)
+    link = sign(stored, ctx.services, ctx.base_url, holder=holders.label(ctx.principal, None))
     return InvoiceOutput(
         invoice=InvoiceDetail(**invoice, lines=[InvoiceLine(**line) for line in lines]),
         download_url=link.url,

@@ -192,7 +192,7 @@ async def output_files(ctx: Context, job_id: str) -> list[tuple[str, dict[str, A
     if row["status"] != "completed":
         raise Conflict(f"the job is {row['status']}; its files exist once it is completed")
     return [
-        (item_id, asset)
+        (item_id, {**asset, "project_id": row["project_id"]})
         for item_id in row["output_item_ids"]
         for asset in await ctx.rows(None, sql.raster_assets, item=item_id)
     ]
@@ -203,7 +203,7 @@ async def clip_downloads(ctx: Context, body: ClipJobInput) -> ClipDownloadsOutpu
     """Files of a clip job, each with a signed link."""
     downloads: list[ClipDownload] = []
     for _, asset in await output_files(ctx, body.job_id):
-        link = await signed_asset(ctx, asset)
+        link = signed_asset(ctx, asset)
         downloads.append(
             ClipDownload(
                 asset_key=asset["key"],

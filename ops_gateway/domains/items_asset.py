@@ -89,7 +89,7 @@ async def find_file(ctx: Context, item_id: str, asset_id: str) -> dict[str, Any]
     item, asset = await find_both(ctx, item_id, asset_id)
     if item["lifecycle_state"] == "expired":
         raise expired(item)
-    return asset
+    return {**asset, "project_id": item["project_id"]}
 
 
 def check_band_names(names: list[str], band_count: int) -> list[str]:
@@ -172,7 +172,7 @@ async def set_band_names(ctx: Context, body: SetBandNamesInput) -> AssetOutput:
 
 async def sign_download(ctx: Context, body: AssetDownloadInput) -> SignedLink:
     """The link, made before the transaction: a bucket may be asked for the signature."""
-    return await signed_asset(ctx, await find_file(ctx, body.item_id, body.asset_id))
+    return signed_asset(ctx, await find_file(ctx, body.item_id, body.asset_id))
 
 
 @operation("items.asset.download", scope="items:read", effect=Effect.SHARE, prepare=sign_download)

@@ -12,6 +12,7 @@ from pydantic import Field
 from ops_gateway.kernel import assets
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import BadRequest, Forbidden, Invalid, NotFound, OpError, Unavailable
+from ops_gateway.kernel.holders import holder_of
 from ops_gateway.kernel.operation import Blob, Effect, Input, Output, operation
 from tiler import encode, measure, render, wmts
 from tiler.app import tile_url
@@ -229,6 +230,7 @@ def _token(ctx: Context, item_id: str) -> str:
         item_id,
         organization_id=ctx.organization_id,
         expires_at=expiry(time.time()),
+        holder=holder_of(ctx.principal),
     )
 
 

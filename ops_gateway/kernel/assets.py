@@ -49,18 +49,24 @@ def expired(row: Mapping[str, Any]) -> Gone:
 
 
 async def resolve(
-    connection: Connection, item_id: str, asset_key: str | None, profile: str | None = None
+    connection: Connection,
+    item_id: str,
+    asset_key: str | None,
+    profile: str | None = None,
+    *,
+    holder: str = "",
 ) -> dict[str, Any]:
     """The asset's row, whoever's it is. The caller checks who may see it.
 
-    Without a key it is the one that the profile is of: the profile named, else the default.
+    Without a key it is the one that the profile is of: the profile named, else the default. Whether
+    the `holder` of a token may read it still is told as `stands`.
 
     Raises:
         NotFound: no such item; NothingToDraw: an item without such a raster.
     """
-    row = await _resolved(connection, item_id, asset_key)
+    row = await _resolved(connection, item_id, asset_key, holder)
     if row is None:
-        cursor = await connection.execute(sql.rasters, {"item": item_id})
+        cursor = await connection.execute(sql.rasters, {"item": item_id, "holder": holder})
         known = await cursor.fetchone()
         if known is None:
             raise NotFound.of("item")
@@ -68,14 +74,15 @@ async def resolve(
     if asset_key is None and (chosen := chosen_profile(row, profile)) is not None:
         key = chosen["asset_key"]
         if key not in (None, row["asset_key"]):
-            row = await _resolved(connection, item_id, key) or row
+            row = await _resolved(connection, item_id, key, holder) or row
     return row
 
 
 async def _resolved(
-    connection: Connection, item_id: str, asset_key: str | None
+    connection: Connection, item_id: str, asset_key: str | None, holder: str
 ) -> dict[str, Any] | None:
-    cursor = await connection.execute(sql.resolve, {"item": item_id, "key": asset_key})
+    asked = {"item": item_id, "key": asset_key, "holder": holder}
+    cursor = await connection.execute(sql.resolve, asked)
     return await cursor.fetchone()
 
 

@@ -29,7 +29,7 @@ from ops_gateway.surfaces.limits import RateLimiter, client_address
 sql = queries(__file__)
 
 # less than a signed URL lives, so that a remembered redirect still opens
-REDIRECT_SECONDS = 300
+REDIRECT_SECONDS = 30
 
 
 def routes(pipeline: Pipeline, limiter: RateLimiter) -> list[BaseRoute]:
@@ -45,11 +45,15 @@ def routes(pipeline: Pipeline, limiter: RateLimiter) -> list[BaseRoute]:
             pipeline.services.count_file(asset["organization_id"])
         else:
             asset = await find(pipeline, reader(request), asset_id)
-        link = await links.sign(
-            asset, pipeline.services, request.scope["base_url"], payer=asset["organization_id"]
+        url = await links.leads_to(
+            asset,
+            pipeline.services,
+            request.scope["base_url"],
+            for_=principal,
+            payer=asset["organization_id"],
         )
         headers = {"Cache-Control": f"private, max-age={REDIRECT_SECONDS}"}
-        return RedirectResponse(link.url, 302, headers)
+        return RedirectResponse(url, 302, headers)
 
     async def download_url(request: Request) -> Response:
         principal = reader(request)

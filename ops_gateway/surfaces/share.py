@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -39,7 +38,6 @@ from stac_api.document import GEOJSON, STAC_VERSION
 from stac_api.request import SearchRequest
 
 JSON = "application/json"
-BUCKET_SECONDS = 60
 CORS = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": EXPOSED}
 PREFLIGHT = {
     **CORS,
@@ -253,9 +251,9 @@ async def download(visit: Visit) -> Response:
         sent = storage.answer(visit.request, services.objects, file, found, services.count_egress)
         sent.headers["Cache-Control"] = "private, no-cache"
         return sent
-    soon = datetime.now(UTC) + timedelta(seconds=BUCKET_SECONDS)
-    link = await links.sign(row, services, visit.request.scope["base_url"], until=soon, payer=payer)
-    return RedirectResponse(link.url, 302, {"Cache-Control": "private, no-store"})
+    base_url = visit.request.scope["base_url"]
+    url = await links.leads_to(row, services, base_url, for_=visit.link.principal, payer=payer)
+    return RedirectResponse(url, 302, {"Cache-Control": "private, no-store"})
 
 
 # ---------------------------------------------------------------- the link as a STAC API

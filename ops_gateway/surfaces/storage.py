@@ -5,7 +5,9 @@
     PUT          the whole object; or with `Content-Range: bytes 0-99/250` the next piece of it
 
 A finished upload is answered 201, a piece that is not the last 200; both with `Upload-Offset` and
-`Upload-Complete` (`?1` or `?0`). The URL is the whole credential; nothing else is looked at.
+`Upload-Complete` (`?1` or `?0`). The URL is the whole credential. One that was given to a key, a
+person or a share link ends with them: each request by it asks. A file in a bucket is led to from
+here, for a minute.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from typing import Any
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
@@ -41,6 +43,7 @@ from db.paths import (
     WrongOffset,
 )
 from db.signing import BadSignature, Grant, sign, verify
+from ops_gateway.catalogue.links import BUCKET_SECONDS
 from ops_gateway.kernel.errors import (
     BadRequest,
     Conflict,
@@ -57,6 +60,7 @@ logger = logging.getLogger(__name__)
 MayWrite = Callable[[str], Awaitable[bool]]
 Accept = Callable[[str, int], Awaitable[None]]
 Sent = Callable[[str, int], None]
+Stands = Callable[[str], Awaitable[bool]]
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
@@ -102,6 +106,7 @@ class Storage:
         accept: told the object and its size once all its bytes are here and before it appears; it
             raises OpError where the upload was closed meanwhile or has no room for it.
         sent: told the payer of a URL that has one, and how many bytes went out.
+        stands: whether the holder of a URL may read by it still.
     """
 
     def __init__(
@@ -112,6 +117,7 @@ class Storage:
         may_write: MayWrite | None = None,
         accept: Accept | None = None,
         sent: Sent | None = None,
+        stands: Stands | None = None,
     ) -> None:
         """Nothing is touched before a request."""
         self._objects = objects
@@ -119,6 +125,7 @@ class Storage:
         self._may_write = may_write
         self._accept = accept
         self._sent = sent
+        self._stands = stands
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -147,6 +154,13 @@ class Storage:
         raise Forbidden("this URL is for an upload")
 
     async def _download(self, request: Request, grant: Grant) -> Response:
+        # a holder that nobody here can ask about opens nothing
+        if grant.holder is not None and not (self._stands and await self._stands(grant.holder)):
+            raise Forbidden("this URL was withdrawn; ask for a new one")
+        if request.method == "GET" and not self._objects.is_local:
+            url = await self._objects.signed_download(grant.path, BUCKET_SECONDS)
+            assert url is not None
+            return RedirectResponse(url, 302, {"Cache-Control": "private, no-store"})
         found = await self._objects.head(grant.path)
         if found is None:
             raise NotFound.of("object")
@@ -182,9 +196,10 @@ def storage_routes(
     may_write: MayWrite | None = None,
     accept: Accept | None = None,
     sent: Sent | None = None,
+    stands: Stands | None = None,
 ) -> list[BaseRoute]:
     """The routes; the arguments are those of `Storage`."""
-    storage = Storage(objects, keys, may_write=may_write, accept=accept, sent=sent)
+    storage = Storage(objects, keys, may_write=may_write, accept=accept, sent=sent, stands=stands)
     # a route without methods takes them all, so that a wrong one is answered as a problem
     return [Route("/storage/{object:path}", storage)]
 

@@ -28,6 +28,7 @@ from ops_gateway.identity.forms import Forms
 from ops_gateway.identity.server import Server as IdentityServer
 from ops_gateway.identity.store import Store as IdentityStore
 from ops_gateway.identity.tokens import Tokens
+from ops_gateway.kernel import holders
 from ops_gateway.kernel.authenticate import Authenticator
 from ops_gateway.kernel.pipeline import Pipeline
 from ops_gateway.kernel.secrets import Keys, PublicKeys
@@ -449,6 +450,7 @@ def gateway_app(
                 may_write=lambda path: upload_is_open(platform.pool, path),
                 accept=lambda path, size: uploads.accept_file(platform.pool, path, size),
                 sent=platform.services.count_egress,
+                stands=lambda holder: holders.label_stands(platform.pool, holder),
             ),
             *job_outputs.routes(platform.pipeline),
             *assets.routes(platform.pipeline, platform.limiter),

@@ -21,6 +21,7 @@ from ops_gateway.kernel import assets
 from ops_gateway.kernel.authenticate import Authenticator
 from ops_gateway.kernel.context import Principal
 from ops_gateway.kernel.errors import Forbidden, OpError, Unauthenticated
+from ops_gateway.kernel.holders import holder_of
 from ops_gateway.kernel.services import Remote
 from opstac.usage import PAYER
 from stac_api import errors, normal_form
@@ -31,7 +32,14 @@ from stac_api.search import pgstac_search
 from tiler.errors import Busy, InvalidParameter, ResolveError, TileError
 from tiler.mosaic.source import Bounds, Candidates, MosaicSource, Patch, Selection, Skipped
 from tiler.source import AssetSource
-from tiler.tokens import PREFIX, TokenError, expiry, sign_tile_token, verify_tile_token
+from tiler.tokens import (
+    PREFIX,
+    TileGrant,
+    TokenError,
+    expiry,
+    sign_tile_token,
+    verify_tile_token,
+)
 
 sql = queries(__file__)
 
@@ -88,9 +96,10 @@ class MosaicResolver:
                 seen, known = Seen(row["organization_id"], None), row["collection_id"]
             else:
                 seen, granted = await self._seen(request)
-                row = await self._owned(kind, mosaic_id, seen)
+                row = await self._owned(kind, mosaic_id, seen, granted)
                 known = row["collection_id"] or mosaic_id
-                if granted is not None and granted.partition("/")[0] != f"{kind}:{known}":
+                subject = None if granted is None else granted.item_id.partition("/")[0]
+                if subject not in (None, f"{kind}:{known}"):
                     raise ResolveError.not_found(_WHAT[kind])
             request.scope[PAYER] = seen.organization
             return await self._mosaic(kind, known, seen, row, wish)
@@ -99,8 +108,8 @@ class MosaicResolver:
         except OpError as error:
             raise TileError(error.status, error.title, error.detail) from None
 
-    async def _seen(self, request: Request) -> tuple[Seen, str | None]:
-        """What the caller may see, and the subject of its tile token if it has one."""
+    async def _seen(self, request: Request) -> tuple[Seen, TileGrant | None]:
+        """What the caller may see, and what its tile token grants if it has one."""
         principal: Principal = request.scope["principal"]
         key = request.query_params.get("key")
         if principal.kind == "anonymous" and key is not None and key.startswith(PREFIX):
@@ -110,7 +119,7 @@ class MosaicResolver:
                 raise Unauthenticated(str(error)) from None
             _, limited, projects = grant.item_id.partition("/")
             listed = tuple(filter(None, projects.split(","))) if limited else None
-            return Seen(grant.organization_id, listed), grant.item_id
+            return Seen(grant.organization_id, listed), grant
         if principal.kind == "anonymous":
             principal = await self._authenticator.authenticate(key or "")
         if principal.organization_id is None:
@@ -129,8 +138,13 @@ class MosaicResolver:
             raise Unauthenticated()
         return found[0]
 
-    async def _owned(self, kind: str, mosaic_id: str, seen: Seen) -> Mapping[str, Any]:
-        """The row of what the caller may see. Raises: ResolveError (404)."""
+    async def _owned(
+        self, kind: str, mosaic_id: str, seen: Seen, granted: TileGrant | None
+    ) -> Mapping[str, Any]:
+        """The row of what the caller may see.
+
+        Raises: ResolveError (404); Unauthenticated: the token's holder may not read any more.
+        """
         if not _sound(mosaic_id):
             raise ResolveError.not_found(_WHAT[kind])
         found = await self._rows(
@@ -139,9 +153,12 @@ class MosaicResolver:
             projects=_listed(seen.projects),
             kind="search" if kind == "searches" else kind[:-1],
             id=mosaic_id,
+            holder="" if granted is None else granted.holder,
         )
         if not found:
             raise ResolveError.not_found(_WHAT[kind])
+        if not found[0]["stands"]:
+            raise Unauthenticated("the tile token was withdrawn")
         return found[0]
 
     async def _mosaic(
@@ -331,6 +348,7 @@ def signer(signing_key: bytes) -> Callable[[Request, MosaicSource], str | None]:
             subject,
             organization_id=principal.organization_id,
             expires_at=expiry(time.time()),
+            holder=holder_of(principal),
         )
 
     return sign

@@ -1,5 +1,7 @@
 -- name: target
-select name, project_id, collection_id, search from mosaic_target(:org, :projects, :kind, :id);
+select name, project_id, collection_id, search,
+       (:holder = '' or still_reads(:holder, :org, :projects::text[])) as stands
+from mosaic_target(:org, :projects, :kind, :id);
 
 -- name: public_target
 select name, project_id, collection_id, search, organization_id from public_mosaic_target(:id);

@@ -9,6 +9,7 @@ from typing import Any
 from ops_gateway.catalogue.links import sign
 from ops_gateway.domains import job_shapes, jobs
 from ops_gateway.kernel.context import Context
+from ops_gateway.kernel.holders import label
 from processes.ogc_documents import status_info
 from processes.ogc_request import asked_before
 from processes.ogc_results import Result, document, select
@@ -46,7 +47,8 @@ async def results_of(
     for item_id in row["output_item_ids"]:
         made = await ctx.rows(None, jobs.sql.made_assets, item=item_id, job=row["id"])
         for asset in made:
-            link = await sign(asset, ctx.services, base_url or ctx.base_url)
+            holder = label(ctx.principal, row["project_id"])
+            link = sign(asset, ctx.services, base_url or ctx.base_url, holder=holder)
             results[asset["key"]] = Result(
                 href=link.url,
                 media_type=asset["media_type"],

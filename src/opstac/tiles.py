@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from db.objects import Objects
 from db.pool import Pool
-from ops_gateway.kernel import assets, stored
+from ops_gateway.kernel import assets, holders, stored
 from ops_gateway.kernel.authenticate import Authenticator
 from ops_gateway.kernel.context import Principal
 from ops_gateway.kernel.errors import Forbidden, Invalid, NotFound, OpError, Unauthenticated
@@ -22,7 +22,14 @@ from opstac.usage import PAYER
 from tiler.errors import Busy, InvalidParameter, ResolveError, TileError
 from tiler.routes import renders
 from tiler.source import AssetSource
-from tiler.tokens import PREFIX, TokenError, expiry, sign_tile_token, verify_tile_token
+from tiler.tokens import (
+    PREFIX,
+    TileGrant,
+    TokenError,
+    expiry,
+    sign_tile_token,
+    verify_tile_token,
+)
 
 
 class Resolver:
@@ -85,13 +92,15 @@ class Resolver:
         principal: Principal = request.scope["principal"]
         key = request.query_params.get("key")
         if principal.kind == "anonymous" and key is not None and key.startswith(PREFIX):
-            organization = self._granted(key, item_id)
+            grant = self._granted(key, item_id)
 
             def may_see(row: Mapping[str, Any]) -> None:
-                if row["organization_id"] != organization:
+                if row["organization_id"] != grant.organization_id:
                     raise NotFound.of("item")
+                if not row["stands"]:
+                    raise withdrawn()
 
-            return await self._row(item_id, asset_key, profile, may_see)
+            return await self._row(item_id, asset_key, profile, may_see, holder=grant.holder)
         if principal.kind == "anonymous" and key is None:
             async with self._pool.connection() as connection:
                 owner = await assets.public_owner(connection, item_id=item_id)
@@ -118,6 +127,10 @@ class Resolver:
             grant = verify_tile_token(self._verify_key, token)
         except TokenError:
             raise NotFound.of("render") from None
+        if grant.holder and not await holders.still_reads(
+            self._pool, grant.holder, grant.organization_id, []
+        ):
+            raise withdrawn()
         name = grant.item_id.removeprefix(renders.KIND)
         path = renders.path_of(grant.organization_id, name)
         if name == grant.item_id or await self._objects.head(path) is None:
@@ -130,10 +143,10 @@ class Resolver:
             is_stored=not self._objects.is_local,
         )
 
-    def _granted(self, token: str, item_id: str) -> str:
-        """The organization a tile token opens the item of."""
+    def _granted(self, token: str, item_id: str) -> TileGrant:
+        """What a tile token of the item grants."""
         try:
-            return verify_tile_token(self._verify_key, token, item_id=item_id).organization_id
+            return verify_tile_token(self._verify_key, token, item_id=item_id)
         except TokenError as error:
             raise Unauthenticated(str(error)) from None
 
@@ -143,16 +156,23 @@ class Resolver:
         asset_key: str | None,
         profile: str | None,
         may_see: Callable[[Mapping[str, Any]], None],
+        *,
+        holder: str = "",
     ) -> dict[str, Any]:
         """The asset's row; raises what `may_see` does, for what is missing as for what is there."""
         try:
             async with self._pool.connection() as connection:
-                row = await assets.resolve(connection, item_id, asset_key, profile)
+                row = await assets.resolve(connection, item_id, asset_key, profile, holder=holder)
         except assets.NothingToDraw as missing:
             may_see(missing.row)
             raise
         may_see(row)
         return row
+
+
+def withdrawn() -> Unauthenticated:
+    """The refusal of a token whose holder may not read any more."""
+    return Unauthenticated("the tile token was withdrawn")
 
 
 def signer(signing_key: bytes) -> Callable[[Request, str], str | None]:
@@ -167,6 +187,7 @@ def signer(signing_key: bytes) -> Callable[[Request, str], str | None]:
             item_id,
             organization_id=principal.organization_id,
             expires_at=expiry(time.time()),
+            holder=holders.holder_of(principal),
         )
 
     return sign

@@ -82,9 +82,13 @@ def path_of(organization_id: str, name: str) -> str:
 
 
 def sign_render_token(
-    signing_key: bytes, name: str, *, organization_id: str, expires_at: int
+    signing_key: bytes, name: str, *, organization_id: str, expires_at: int, holder: str = ""
 ) -> str:
     """A token for one render of an organization until `expires_at` (Unix seconds)."""
     return sign_tile_token(
-        signing_key, KIND + name, organization_id=organization_id, expires_at=expires_at
+        signing_key,
+        KIND + name,
+        organization_id=organization_id,
+        expires_at=expires_at,
+        holder=holder,
     )
