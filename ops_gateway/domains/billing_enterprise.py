@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from db.queries import queries
-from ops_gateway.domains import billing_months, billing_plans
+from ops_gateway.domains import billing_lots, billing_months, billing_plans
 from ops_gateway.domains.billing_months import CENTS_PER_CREDIT, bill, make_invoice
 from ops_gateway.domains.billing_plans import later, month_of, start
-from ops_gateway.kernel.context import Context
+from ops_gateway.kernel.context import Context, Event
 from ops_gateway.kernel.errors import Conflict, Invalid
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.operation import Effect, Input, Output, operation
@@ -73,7 +73,7 @@ class MarkInvoicedInput(Input):
 
 
 class MarkInvoicedOutput(Output):
-    """The invoice that the charges are on now. Their credits can be used anew."""
+    """The invoice that the charges are on now; `credits` are those it names."""
 
     organization_id: str
     invoice_id: str
@@ -96,10 +96,7 @@ def bounds(period: str | None) -> tuple[date | None, dict[str, Any]]:
 
 
 async def unbilled(ctx: Context, span: dict[str, Any]) -> list[dict[str, Any]]:
-    """The organization's charges that are on no invoice; none on a plan that is paid ahead."""
-    plan = await billing_plans.plan_of(ctx, datetime.now(UTC))
-    if not plan["credit_line"]:
-        return []
+    """The charges on no invoice that were made while the organization was paid afterwards."""
     return await ctx.rows(None, billing_months.sql.unbilled, **span)
 
 
@@ -149,7 +146,7 @@ async def accrual(ctx: Context, body: AccrualInput) -> AccrualOutput:
 async def mark_invoiced(ctx: Context, body: MarkInvoicedInput) -> MarkInvoicedOutput:
     """Record a manual Xero invoice and mark the org's committed enterprise orders billed (admin).
 
-    The credits that it names come back to the organization's line of credit.
+    The credits that it names come back to the organization's line of credit, as far as it has one.
     """
     await ctx.one("organization", sql.organization)
     month, span = bounds(body.period)
@@ -167,7 +164,7 @@ async def mark_invoiced(ctx: Context, body: MarkInvoicedInput) -> MarkInvoicedOu
     plan = await billing_plans.plan_of(ctx, now)
     invoice_id = new_id("inv")
     since, until = span["since"], span["until"]
-    lines = await bill(ctx, invoice_id, since=since, until=until, jobs=body.order_ids)
+    lines = await bill(ctx, invoice_id, since=since, until=until, jobs=body.order_ids, accrued=True)
     if not lines:
         raise Conflict("nothing is to be billed: see billing.enterprise.accrual")
     made = await make_invoice(
@@ -183,9 +180,15 @@ async def mark_invoiced(ctx: Context, body: MarkInvoicedInput) -> MarkInvoicedOu
         note=body.note,
     )
     credits = sum(line.credits for line in lines)
-    ctx.credit(
-        "topup", credits, f"invoice {body.reference}"[:200], reference=("invoice", invoice_id)
-    )
+    # what is invoiced is owed no more: a line that ended ends by so much, another is whole again
+    ended = min(credits, await billing_lots.line_over(ctx, plan["credit_line"]))
+    await billing_lots.end_line(ctx, ended)
+    if back := credits - ended:
+        journal = ctx.credit(
+            "topup", back, f"invoice {body.reference}"[:200], reference=("invoice", invoice_id)
+        )
+        said = {"credits": back, "transaction_id": journal, "source": "invoice"}
+        ctx.emit(Event("credits.topped_up", "organization", ctx.organization_id, said))
     return MarkInvoicedOutput(
         organization_id=ctx.organization_id,
         invoice_id=invoice_id,

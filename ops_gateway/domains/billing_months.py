@@ -121,11 +121,17 @@ async def bill(
     invoice_id: str,
     *,
     until: datetime,
+    accrued: bool,
     since: datetime | None = None,
     jobs: Sequence[str] | None = None,
 ) -> list[Line]:
-    """Put the charges that are on no invoice onto this one; a line for each process."""
-    await ctx.execute(sql.bill_charges, invoice=invoice_id, since=since, until=until, jobs=jobs)
+    """Put the charges that are on no invoice onto this one; a line for each process.
+
+    Args:
+        accrued: those to be paid afterwards, or those that credits have paid.
+    """
+    of = {"since": since, "until": until, "jobs": jobs, "accrued": accrued}
+    await ctx.execute(sql.bill_charges, invoice=invoice_id, **of)
     return [
         Line(row["subject"], row["runs"], row["credits"], row["credits"] * CENTS_PER_CREDIT)
         for row in await ctx.rows(None, sql.billed, invoice=invoice_id)
@@ -146,12 +152,11 @@ async def close_month(ctx: Context, month: date, at: datetime) -> MonthlyRun | N
     plan = await billing_plans.plan_of(ctx, end - timedelta(microseconds=1))
     expired = await billing_lots.expire(ctx, end)
     charged = (await ctx.one("wallet", sql.charged, since=begin, until=end))["credits"]
-    invoice_id, accrued = None, 0
-    if plan["credit_line"]:
-        rows = await ctx.rows(None, sql.unbilled, since=begin, until=end)
-        accrued = sum(row["credits"] for row in rows)
-    else:
-        invoice_id = await month_invoice(ctx, month, plan, at)
+    rows = await ctx.rows(None, sql.unbilled, since=begin, until=end)
+    accrued = sum(row["credits"] for row in rows)
+    invoice_id = await month_invoice(ctx, month, plan, at)
+    now = await billing_plans.plan_of(ctx, at)
+    expired += await billing_lots.withdraw_line(ctx, now["credit_line"])
     granted = await billing_plans.give_month(ctx, later(month, 1), at)
     run = MonthlyRun(
         organization_id=ctx.organization_id,
@@ -181,9 +186,16 @@ async def close_month(ctx: Context, month: date, at: datetime) -> MonthlyRun | N
 async def month_invoice(
     ctx: Context, month: date, plan: dict[str, Any], at: datetime
 ) -> str | None:
-    """The invoice of a plan that is paid ahead: its fee, and what credits were used for."""
+    """The invoice of a month: the plan's fee, and what credits were used for that were there.
+
+    The fee is that of the plan at the month's end, or of the one that gave the month's credits,
+    whichever is more.
+    """
     invoice_id = new_id("inv")
-    used = await bill(ctx, invoice_id, until=start(later(month, 1)))
+    used = await bill(ctx, invoice_id, until=start(later(month, 1)), accrued=False)
+    gave = await ctx.row(None, sql.given_by, month=month)
+    if gave is not None and gave["monthly_fee_cents"] > plan["monthly_fee_cents"]:
+        plan = gave
     lines = list(used)
     if paid := sum(line.cents for line in used):
         lines.append(Line("Paid with credits", 1, 0, -paid))

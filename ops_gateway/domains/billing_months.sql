@@ -14,6 +14,7 @@ from journal j
 where j.organization_id = :org and j.kind = 'settle' and j.charged > 0
   and (:since::timestamptz is null or j.created_at >= :since) and j.created_at < :until
   and (:jobs::text[] is null or j.reference_id = any (:jobs))
+  and (select on_credit(h.created_at) from hold h where h.id = j.hold_id) = :accrued
   and not exists (select from billed_charge b where b.journal_id = j.id);
 
 -- name: billed
@@ -25,10 +26,12 @@ where c.organization_id = :org and c.invoice_id = :invoice
 group by 1 order by 1;
 
 -- name: unbilled
+-- What was charged to be paid afterwards.
 select j.id, j.charged as credits, j.created_at, j.reference_id as job_id, coalesce(b.job_type_id, 'other') as subject
 from journal j left join job b on b.organization_id = :org and b.id = j.reference_id
 where j.organization_id = :org and j.kind = 'settle' and j.charged > 0
   and (:since::timestamptz is null or j.created_at >= :since) and j.created_at < :until
+  and (select on_credit(h.created_at) from hold h where h.id = j.hold_id)
   and not exists (select from billed_charge c where c.journal_id = j.id)
 order by j.created_at, j.id;
 
@@ -53,6 +56,13 @@ select count(*) as count from invoice where organization_id = :org;
 insert into monthly_run (organization_id, month, plan_id, invoice_id, charged_credits, accrued_credits,
                          expired_credits, granted_credits, closed_at)
 values (:org, :month, :plan, :invoice, :charged, :accrued, :expired, :granted, :at);
+
+-- name: given_by
+-- The plan whose credits of a month were given, as it was then.
+select p.id, p.name, p.currency, p.monthly_fee_cents
+from credit_lot l join plan p on p.id = l.plan_id and p.valid_from <= l.granted_at
+where l.organization_id = :org and l.source = 'monthly' and l.period = :month
+order by p.valid_from desc limit 1;
 
 -- name: due
 select organization_id from organizations_due(:month);

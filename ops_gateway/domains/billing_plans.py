@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from db.queries import queries
+from ops_gateway.domains import billing_lots
 from ops_gateway.kernel.context import Context, Principal
 from ops_gateway.kernel.errors import Conflict, Internal, Invalid
 from ops_gateway.kernel.operation import Effect, Empty, Input, Output, operation
@@ -105,14 +106,13 @@ def admitted(plan: dict[str, Any]) -> bool:
 async def give(
     ctx: Context, source: str, period: date, plan: dict[str, Any], credits: int, at: datetime
 ) -> int:
-    """Give the bound organization a plan's credits, once for each source and period.
+    """Give the bound organization a plan's credits: those of a month once, under `sql.lock`.
 
     Returns: how many were given; 0 where they had been already, or there are none.
     """
     if credits <= 0:
         return 0
-    await ctx.row(None, sql.lock)
-    if await ctx.row(None, sql.lot, source=source, period=period) is not None:
+    if source == "monthly" and await ctx.row(None, sql.lot, period=period) is not None:
         return 0
     months = plan["credit_months"] if source == "monthly" else None
     expires_at = start(later(period, months)) if months is not None else None
@@ -132,6 +132,7 @@ async def give_month(ctx: Context, month: date, at: datetime) -> int:
 
     A line of credit is given with them, as far as it was not before.
     """
+    await ctx.row(None, sql.lock)
     plan = await plan_of(ctx, at if month == month_of(at) else start(month))
     if not admitted(plan):
         return 0
@@ -149,7 +150,7 @@ async def assign(
     """Put an organization on a plan, now or at a later time; the credits given with it at once.
 
     Not an operation: for the operator's command line. Credits of a plan that begins later come
-    with the month.
+    with the month, and a line of credit that ends then goes with it.
 
     Raises:
         NotFound: there is no such organization.
@@ -167,7 +168,11 @@ async def assign(
             raise Conflict("another plan begins at that very time")
         await ctx.execute(sql.assign, plan=plan_id, by=by, at=when)
         ctx.produced("organization", organization_id)
-        return await give_month(ctx, month_of(now), now) if at is None else 0
+        if at is not None:
+            return 0
+        await ctx.row(None, sql.lock)
+        await billing_lots.withdraw_line(ctx, (await plan_of(ctx, now))["credit_line"])
+        return await give_month(ctx, month_of(now), now)
 
     principal = Principal(kind="service", id=by, organization_id=organization_id)
     return await pipeline.act("billing.plan.assign", principal, work)

@@ -42,10 +42,10 @@ values (:journal, :org, :source, :period, :plan, :credits, :at, :expires_at);
 
 -- name: lot
 select journal_id, credits from credit_lot
-where organization_id = :org and source = :source and period = :period;
+where organization_id = :org and source = 'monthly' and period = :period;
 
 -- name: lines
-select coalesce(sum(credits), 0)::bigint as credits from credit_lot where organization_id = :org and source = 'line';
+select coalesce(sum(credits - expired), 0)::bigint as credits from credit_lot where organization_id = :org and source = 'line';
 
 -- name: lock
 -- Whoever changes what an organization was given waits for the other.

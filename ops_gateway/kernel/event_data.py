@@ -126,7 +126,7 @@ class CreditsToppedUpData(EventData):
     credits: int = Field(description="How many came.")
     available: int | None = Field(default=None, description="Available credits afterwards.")
     transaction_id: str
-    source: str = Field(description="What brought them, such as `topup` or `auto_topup`.")
+    source: str = Field(description="What brought them: `topup`, `auto_topup`, `invoice` …")
 
 
 class ApprovalData(EventData):

@@ -172,6 +172,12 @@ def stock(api) -> Stock:
     return Stock(api)
 
 
+@pytest.fixture
+def stock_of():
+    """The function from a platform to its stock."""
+    return Stock
+
+
 class Catalogue:
     """Items made over the wire, and items with a real file registered as an ingest does it."""
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pypdf import PdfReader
 
 from db.disposable import migrated_cluster
 from ops_gateway.domains import billing_plans, invoice_pdf
-from ops_gateway.domains.billing_lots import Lot, used
+from ops_gateway.domains.billing_lots import Lot, Stretch, left_of, used
 from ops_gateway.domains.billing_months import close_all, close_organization, tax_of
 from ops_gateway.kernel import fault
 
@@ -113,6 +113,21 @@ class Books:
 
         await self.act(work)
 
+    async def move(self, kind: str, credits: int, at: datetime) -> None:
+        """Credits that come or go by themselves."""
+        made = []
+
+        async def work(ctx):
+            made.append(ctx.credit(kind, credits, "moved"))
+
+        await self.act(work)
+        self.tamper("update journal set created_at = %s where id = %s", at, made[0])
+
+    async def lots(self):
+        """What is left of each lot that expires."""
+        principal = self.stock.platform_of(self.owner)
+        return await self.api.platform.pipeline.look("tests.lots", principal, left_of)
+
     async def close(self, at: datetime):
         return await close_organization(self.api.platform.pipeline, self.id, at)
 
@@ -129,6 +144,20 @@ class Books:
             "select from billed_charge b join journal j on j.id = b.journal_id"
             " where b.credits <> j.charged"
         )
+
+
+@pytest.fixture
+def run_books(platform_on, dsn, tmp_path, tamper, stock_of):
+    """Runs a coroutine on books of its own; the platform is one for all of them."""
+    with asyncio.Runner() as runner:
+        platform = platform_on(dsn, tmp_path, "gateway")
+        api = runner.run(platform.__aenter__())
+
+        async def whole(body) -> None:
+            await body(Books(api, stock_of(api), tamper, await api.organization()))
+
+        yield lambda body: runner.run(whole(body))
+        runner.run(platform.__aexit__(None, None, None))
 
 
 @pytest.fixture
@@ -347,26 +376,95 @@ LOTS = st.lists(
 )
 
 
-@given(lots=LOTS, spent=st.lists(st.tuples(st.integers(0, 45), st.integers(1, 60)), max_size=8))
+MOVES = st.lists(
+    st.tuples(st.integers(0, 45), st.sampled_from(("used", "came", "taken")), st.integers(1, 60)),
+    max_size=10,
+)
+
+
+@given(lots=LOTS, moves=MOVES, kept=st.integers(0, 40))
 @settings(deadline=None, max_examples=200)
-def test_no_credit_is_used_twice_and_the_first_to_expire_goes_first(lots, spent):
+def test_no_credit_is_used_twice_and_the_first_to_expire_goes_first(lots, moves, kept):
     made = [
         Lot(str(n), credits, DECEMBER + begin * DAY, DECEMBER + (begin + length) * DAY)
         for n, (credits, begin, length) in enumerate(lots)
     ]
-    taken = sorted((DECEMBER + day * DAY, credits) for day, credits in spent)
-    done = used(made, taken)
-    assert all(0 <= done[lot.id] <= lot.credits for lot in made)
-    assert sum(done.values()) <= sum(credits for _, credits in taken)
-    # one credit after the other, each from the live lot that ends first
+    done = [(DECEMBER + day * DAY, what, credits) for day, what, credits in moves]
+    done.sort(key=lambda move: (move[0], ("taken", "came", "used").index(move[1])))
+    gone = used(made, [Stretch(at, **{what: credits}) for at, what, credits in done], kept)
+    assert all(0 <= gone[lot.id] <= lot.credits for lot in made)
+    # one credit after the other: what is used is of the live lot that ends first, then of those
+    # that stay; what is taken is of those that stay first
     left = {lot.id: lot.credits for lot in made}
-    for at, credits in taken:
+    for at, what, credits in done:
+        if what == "came":
+            kept += credits
+            continue
         for _ in range(credits):
             live = [m for m in made if m.granted_at <= at < m.expires_at and left[m.id]]
-            if live:
+            if live and (what == "used" or not kept):
                 first = min(live, key=lambda m: (m.expires_at, m.granted_at, m.id))
                 left[first.id] -= 1
-    assert done == {lot.id: lot.credits - left[lot.id] for lot in made}
+            elif kept:
+                kept -= 1
+    assert gone == {lot.id: lot.credits - left[lot.id] for lot in made}
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(("buy", "spend", "reserve", "return", "month")),
+        st.integers(1, 900),
+    ),
+    min_size=3,
+    max_size=12,
+)
+
+
+@given(steps=STEPS)
+@settings(
+    deadline=None, max_examples=10,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)  # fmt: skip
+def test_whatever_goes_back_what_expires_was_never_bought(run_books, steps):
+    """The lots' rest and the credits that stay are the balance, by a reckoning of one's own."""
+
+    async def history(books: Books) -> None:
+        books.admit()
+        month, day = DECEMBER, 0
+        stay, lot = 1000, 0
+        for what, credits in [("month", 1), *steps]:
+            day += 1
+            at = month + timedelta(days=1, minutes=day)
+            available = await books.available()
+            if what == "month":
+                month = (month + timedelta(days=32)).replace(day=1)
+                day = 0
+                (run,) = await books.close(month)
+                assert run.expired_credits == lot
+                lot = 500
+            elif what == "buy":
+                await books.move("topup", credits, at)
+                stay += credits
+            elif what in ("spend", "reserve"):
+                credits = min(credits, available)
+                of_lot = min(credits, lot)
+                lot, stay = lot - of_lot, stay - (credits - of_lot)
+                if credits and what == "spend":
+                    await books.spend(credits, at)
+                elif credits:
+                    await books.reserve(credits, at)
+            elif what == "return":
+                credits = min(credits, available)
+                of_stay = min(credits, stay)
+                stay, lot = stay - of_stay, lot - (credits - of_stay)
+                if credits:
+                    await books.move("topup", -credits, at)
+            assert await books.available() == stay + lot
+            if month != DECEMBER:
+                assert sum(rest for _, rest in await books.lots()) == lot
+        books.laws()
+
+    run_books(history)
 
 
 # ---------------------------------------------------------------- invoices
@@ -475,6 +573,79 @@ async def test_what_is_used_on_a_line_of_credit_is_accrued_and_invoiced_once(boo
     for wrong in ("", None, "x" * 201):
         await api.refused(422, mark, {**body, "reference": wrong}, as_=boss)
     books.laws()
+
+
+async def test_a_line_that_ends_is_taken_back_and_what_was_used_of_it_stays_owed(books, api):
+    boss, body = api.operator(), {"organization_id": books.id}
+    pipeline, now = api.platform.pipeline, datetime.now(UTC)
+
+    async def put_on(plan):
+        await billing_plans.assign(pipeline, books.id, plan, by="tests")
+
+    async def owed():
+        return (await api.ok("billing.enterprise.accrual", body, as_=boss))["credits"]
+
+    async def invoice(reference):
+        answer = {**body, "reference": reference}
+        return await api.ok("billing.enterprise.mark_invoiced", answer, as_=boss)
+
+    await put_on("enterprise")
+    used, waits = await books.spend(400, datetime.now(UTC)), []
+
+    async def reserve(ctx):
+        waits.append(ctx.hold(100))
+
+    await books.act(reserve)
+    assert (await owed(), await books.available()) == (400, 1_001_000 - 500)
+    await put_on("payg")
+    assert (await owed(), await books.available()) == (400, 1000) and used
+    await books.spend(30, datetime.now(UTC))  # with credits that were bought
+    assert (await owed(), await books.available()) == (400, 970)
+
+    # what was reserved on the line is owed as far as it is charged; the rest is not given away
+    async def settle(ctx):
+        ctx.settle(waits[0], 60)
+
+    await books.act(settle)
+    assert (await owed(), await books.available()) == (460, 1010)
+    month = billing_plans.later(billing_plans.month_of(now), 1)
+    books.born(now)
+    (run,) = await books.close(billing_plans.start(month))
+    assert (run.accrued_credits, run.charged_credits, run.expired_credits) == (460, 490, 40)
+    assert await books.available() == 970 and await owed() == 460
+    (paid,) = [i for i in await books.invoices() if i["id"] == run.invoice_id]
+    assert (paid["credits"], paid["total_cents"]) == (30, 0)
+    done = await invoice("XERO-1")
+    assert (done["credits"], done["total_cents"]) == (460, 506)
+    assert await books.available() == 970 and await owed() == 0  # paid, and no line to fill
+    # a new line is whole, also on the day that the last one ended
+    await put_on("enterprise")
+    assert await books.available() == 970 + 1_000_000
+    await books.spend(10, datetime.now(UTC))
+    await put_on("payg")
+    await put_on("enterprise")
+    assert await books.available() == 970 + 1_000_000 - 10
+    assert (await invoice("XERO-2"))["credits"] == 10
+    assert await books.available() == 970 + 1_000_000
+    told = api.sql(
+        "select data from event where organization_id = %s and type = 'credits.topped_up'", books.id
+    )
+    assert [(t["data"]["credits"], t["data"]["source"]) for t in told] == [(10, "invoice")]
+    books.laws()
+
+
+async def test_the_plan_that_gave_a_months_credits_has_its_fee(books, api):
+    await billing_plans.assign(api.platform.pipeline, books.id, "team", by="tests")
+    assert await books.available() == 13_000
+    await billing_plans.assign(api.platform.pipeline, books.id, "payg", by="tests")
+    now = datetime.now(UTC)
+    books.born(now)
+    month = billing_plans.later(billing_plans.month_of(now), 1)
+    (run,) = await books.close(billing_plans.start(month))
+    (invoice,) = await books.invoices()
+    assert (run.plan, invoice["subtotal_cents"]) == ("payg", 9900)
+    assert await books.close(billing_plans.start(billing_plans.later(month, 1)))
+    assert len(await books.invoices()) == 1
 
 
 def test_a_half_cent_of_tax_is_rounded_up():

@@ -159,7 +159,9 @@ async def test_an_extent_is_of_the_items_seen(organization: Any, server: Any) ->
     gone = owner.row(plain, bbox=[-99.0, -9.0, 99.0, 9.0], datetime="1999-01-01T00:00:00Z")
     await owner.put(
         owner.row(plain, bbox=[10.0, 40.0, 11.0, 41.0], datetime="2025-02-01T00:00:00Z"),
-        owner.row(plain, bbox=[12.0, 38.0, -5.0, 13.0, 39.0, 500.0], datetime="2025-01-01T00:00:00Z"),
+        owner.row(
+            plain, bbox=[12.0, 38.0, -5.0, 13.0, 39.0, 500.0], datetime="2025-01-01T00:00:00Z"
+        ),
         owner.row(
             plain,
             bbox=[10.5, 40.0, 10.6, 40.1],
