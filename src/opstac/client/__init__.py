@@ -9,11 +9,32 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from opstac.client.sync import Geopera, OperationError
+    from opstac.client.asynchronous import AsyncClient
+    from opstac.client.connection import Unreachable
+    from opstac.client.errors import JobFailed, OperationError, UploadFailed, WaitTimeout
+    from opstac.client.sync import Client, Geopera
 
-__all__ = ["Geopera", "OperationError"]
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Geopera",
+    "JobFailed",
+    "OperationError",
+    "Unreachable",
+    "UploadFailed",
+    "WaitTimeout",
+]
 
-_HOME = {"Geopera": "sync", "OperationError": "sync"}
+_HOME = {
+    "AsyncClient": "asynchronous",
+    "Client": "sync",
+    "Geopera": "sync",
+    "JobFailed": "errors",
+    "OperationError": "errors",
+    "Unreachable": "connection",
+    "UploadFailed": "errors",
+    "WaitTimeout": "errors",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,44 +1,46 @@
-"""A small Python client: every operation by its id, plain dicts in and out.
-
-client = Geopera("gpra_…", base_url="http://127.0.0.1:8080")
-item = client.op("items.get", {"item_id": "it_…"})["item"]
-"""
+"""The client that blocks."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import httpx
 
-__all__ = ["Geopera", "OperationError"]
+from opstac.client import calls, tree, uploads
+from opstac.client.connection import SENDING, Connection, patience, settings, told
+from opstac.client.errors import UploadFailed
+from opstac.client.steps import Emit, Flow, Send, SendFile, Sleep, Step, T
+from opstac.client.uploads import Options, Paths
+from opstac.client.values import Lines
 
-LOCAL = "http://127.0.0.1:8080"
+if TYPE_CHECKING:
+    from opstac.client.generated.tree import Tree
+else:
+    Tree = object
+
+PIECE_BYTES = 1024 * 1024
 
 
-class OperationError(Exception):
-    """The server refused; `problem` is its RFC 9457 document."""
+class Client(Tree):
+    """Calls operations with one credential; safe to use in several threads.
 
-    def __init__(self, operation: str, problem: Mapping[str, Any]) -> None:
-        """`problem`: at least `title`, `status` and `detail`."""
-        super().__init__(f"{operation}: {problem.get('status')} {problem.get('detail')}")
-        self.operation = operation
-        self.problem = dict(problem)
-        self.status = int(problem.get("status", 0))
-
-
-class Geopera:
-    """Calls operations with one credential. Usable as a context manager."""
+    with Client(token, "https://…") as client:
+        client.op("items.get", {"item_id": "it_…"})["item"]
+        client.items.get(item_id="it_…")["item"]            # the same, typed
+    """
 
     def __init__(
         self,
-        token: str | None,
+        token: str | None = None,
         base_url: str | None = None,
         *,
         timeout_seconds: float = 60,
+        retries: int = 4,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         """Connect to nothing yet.
@@ -46,13 +48,19 @@ class Geopera:
         Args:
             token: an API key or a session token; None calls what is public.
             base_url: of the platform; default GEOPERA_API_URL, else this machine's.
+            timeout_seconds: without a byte of the answer, until a call is given up.
+            retries: after 429, 503 and lost connections, of calls that can be repeated.
+            transport: instead of the network.
+
+        Raises:
+            ValueError: the address or the token cannot be one.
         """
-        self._http = httpx.Client(
-            base_url=base_url or os.environ.get("GEOPERA_API_URL") or LOCAL,
-            headers={"Authorization": f"Bearer {token}"} if token else {},
-            timeout=timeout_seconds,
-            transport=transport,
-        )
+        self._at = Connection.to(base_url, token, retries)
+        self._http = httpx.Client(transport=transport, **settings(timeout_seconds))
+
+    def __repr__(self) -> str:
+        """Where it is connected to, and nothing of the credential."""
+        return f"<Client {self._at.base_url}>"
 
     def __enter__(self) -> Self:
         """The client itself."""
@@ -71,46 +79,189 @@ class Geopera:
         """Close the connections."""
         self._http.close()
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """A domain of the tree of operations."""
+            return tree.below(self, "", name)
+
+        def __dir__(self) -> list[str]:
+            """For completion."""
+            return sorted({*super().__dir__(), *tree.children()[""]})
+
     def op(
         self,
         operation: str,
         body: Mapping[str, Any] | None = None,
         *,
         idempotency_key: str | None = None,
+        timeout_seconds: float | None = None,
     ) -> Any:
         """Run an operation: its JSON answer, or bytes where it answers no JSON.
 
+        Args:
+            operation: its id.
+            body: its input.
+            idempotency_key: the same call again with the same key gives the first answer; one is
+                made where none is given.
+            timeout_seconds: for this call.
+
         Raises:
             OperationError: the server refused.
+            httpx.TransportError: it does not answer.
         """
-        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        response = self._http.post(f"/v1/op/{operation}", json=dict(body or {}), headers=headers)
-        return self._answer(operation, response)
+        return self._run(
+            calls.operation(self._at, operation, body, key=idempotency_key, timeout=timeout_seconds)
+        )
 
     def get(self, path: str, **params: Any) -> Any:
-        """GET any path of the server."""
-        return self._answer(path, self._http.get(path, params=params))
+        """GET any path of the server; or an address, which at another origin gets no credential."""
+        return self._run(calls.path(self._at, path, params))
+
+    def stream(self, operation: str, body: Mapping[str, Any] | None = None) -> Iterator[Any]:
+        """The lines of an answer in JSON lines, each as it comes.
+
+        Args:
+            operation: its id, or a path that is POSTed to, as `/assets/stac/search`.
+            body: its input.
+
+        Raises:
+            OperationError: it was refused, answers no JSON lines, or one is none.
+            httpx.TransportError: the connection broke before the end.
+        """
+        response: httpx.Response = self._run(calls.lines(self._at, operation, body))
+        with closing(response):
+            calls.check_lines(operation, response)
+            lines, failure = Lines(), None
+            try:
+                for piece in response.iter_bytes():
+                    yield from lines.feed(piece)
+                yield from lines.end()
+                return
+            except httpx.TransportError as error:
+                failure = told(error)
+            except ValueError as error:
+                failure = calls.bad_line(operation, error)
+            raise failure
+
+    def entries(self, operation: str, body: Mapping[str, Any] | None = None) -> Iterator[Any]:
+        """Every entry of a list that pages with `limit` and `offset`, page after page.
+
+        Raises:
+            ValueError: the operation does not page that way.
+        """
+        flow = calls.entries_of(self._at, operation, body)
+        with closing(flow):
+            yield from self._steps(flow)
+
+    def wait(self, job_id: str, timeout: float | None = None) -> dict[str, Any]:
+        """A job's record, once it is completed.
+
+        Raises:
+            JobFailed: it failed or was cancelled; its `code` says why.
+            WaitTimeout: it has not ended after `timeout` seconds. It goes on.
+        """
+        return self._run(calls.ended_job(self._at, job_id, timeout))
+
+    def upload(self, path: Paths, project_id: str, **options: Unpack[Options]) -> dict[str, Any]:
+        """Bring GeoTIFFs in as one item; `{"upload": …, "items": […], "assets": […]}`.
+
+        A broken connection is taken up where it broke. So is, by the same call within a day, the
+        upload of a process that was killed.
+
+        Args:
+            path: of a file, or of several for one item.
+            project_id: where to.
+            **options: `name`, `datetime`, `properties` … of the item, `progress`, `resume` and
+                `timeout`; see `opstac.client.uploads.Options`.
+
+        Raises:
+            OperationError: the server refused.
+            UploadFailed: the session ended without an item, or a file changed meanwhile.
+            WaitTimeout: the conversion has not ended; it goes on.
+            httpx.TransportError: the server is gone for long. The same call goes on.
+        """
+        plan = uploads.planned(path, project_id, options)
+        try:
+            return self._run(uploads.uploaded(self._at, plan))
+        finally:
+            plan.close()
 
     def put_file(self, url: str, path: Path, media_type: str = "image/tiff") -> None:
         """PUT a file to a signed URL, which needs no credential of ours."""
-        with path.open("rb") as file:
-            response = httpx.put(
-                url,
-                content=file,
-                headers={"Content-Type": media_type, "Content-Length": str(path.stat().st_size)},
-                timeout=600,
-            )
-        self._answer("PUT", response)
+        self._run(uploads.put(self._at, url, path, media_type))
 
-    @staticmethod
-    def _answer(name: str, response: httpx.Response) -> Any:
-        kind = response.headers.get("content-type", "").partition(";")[0].strip()
-        # application/geo+json too, but not the lines of application/x-ndjson
-        is_json = kind == "application/json" or kind.endswith("+json")
-        if response.is_success:
-            return response.json() if is_json and response.content else response.content
-        if is_json:
-            raise OperationError(name, response.json())
-        raise OperationError(
-            name, {"status": response.status_code, "title": "Error", "detail": response.text[:200]}
-        )
+    # -- the steps ------------------------------------------------------------------------------
+
+    def _run(self, flow: Flow[T]) -> T:
+        """Do the steps of a flow; its answer."""
+        step: Step | None = None
+        result: Any = None
+        failure: Exception | None = None
+        while True:
+            try:
+                step = flow.throw(failure) if failure is not None else flow.send(result)
+            except StopIteration as end:
+                return end.value
+            result, failure = self._done(step)
+
+    def _steps(self, flow: Flow[None]) -> Iterator[Any]:
+        """Do the steps of a flow; what it emits."""
+        result: Any = None
+        failure: Exception | None = None
+        while True:
+            try:
+                step = flow.throw(failure) if failure is not None else flow.send(result)
+            except StopIteration:
+                return
+            result = failure = None
+            if isinstance(step, Emit):
+                yield step.value
+            else:
+                result, failure = self._done(step)
+
+    def _done(self, step: Step) -> tuple[Any, Exception | None]:
+        """(what came of a step, how it failed); what is no flow's business passes by."""
+        try:
+            return self._do(step), None
+        except (httpx.TransportError, UploadFailed) as error:
+            return None, error
+
+    def _do(self, step: Step) -> Any:
+        if isinstance(step, Sleep):
+            self._sleep(step.seconds)
+            return None
+        if isinstance(step, Send):
+            request = self._http.build_request(
+                step.method,
+                step.url,
+                headers=step.headers,
+                content=step.content,
+                timeout=patience(step.timeout),
+            )
+            response = self._http.send(request, stream=True)
+            if not (step.stream and response.is_success):
+                with closing(response):
+                    response.read()
+            return response
+        assert isinstance(step, SendFile)
+        headers = {**step.headers, "Content-Length": str(step.size - step.offset)}
+        return self._http.put(step.url, headers=headers, content=_pieces(step), timeout=SENDING)
+
+    _sleep = staticmethod(time.sleep)
+
+
+def _pieces(step: SendFile) -> Iterator[bytes]:
+    """A file's bytes from an offset on; tells how many went."""
+    with step.path.open("rb") as file:
+        at = file.seek(step.offset)
+        while at < step.size:
+            piece = file.read(min(PIECE_BYTES, step.size - at))
+            if not piece:
+                raise UploadFailed(f"{step.path} became shorter while it was sent")
+            yield piece
+            at += len(piece)
+            step.told(at)
+
+
+Geopera = Client

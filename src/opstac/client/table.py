@@ -127,7 +127,12 @@ class Schemas:
 @cache
 def entries() -> Mapping[str, Entry]:
     """Every operation by id, sorted."""
-    return {name: _entry(name, raw) for name, raw in _read("operations.json").items()}
+    return parse((FOLDER / "operations.json").read_bytes())
+
+
+def parse(text: str | bytes) -> dict[str, Entry]:
+    """The operations that a table's text describes."""
+    return {name: _entry(name, raw) for name, raw in json.loads(text).items()}
 
 
 def schemas(op_id: str) -> Schemas:
@@ -143,11 +148,7 @@ def schemas(op_id: str) -> Schemas:
 
 @cache
 def _schemas() -> dict[str, Any]:
-    return _read("schemas.json")
-
-
-def _read(name: str) -> dict[str, Any]:
-    return json.loads((FOLDER / name).read_bytes())
+    return json.loads((FOLDER / "schemas.json").read_bytes())
 
 
 def _entry(name: str, raw: dict[str, Any]) -> Entry:

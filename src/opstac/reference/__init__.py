@@ -8,7 +8,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from opstac.client import table
-from opstac.reference import client_table, commands, methods, operations, schema, tables, tiles
+from opstac.reference import (
+    client_table,
+    client_types,
+    commands,
+    methods,
+    operations,
+    schema,
+    tables,
+    tiles,
+)
 
 FOLDER = Path(__file__).resolve().parents[3] / "docs" / "reference"
 CLIENT = table.FOLDER
@@ -46,9 +55,13 @@ def client_files() -> dict[str, str]:
     domains.load()
     chosen = [REGISTRY[name] for name in sorted(REGISTRY)]
     document = openapi.document()
+    table_text = client_table.operations_json(chosen, document)
+    schemas_text = client_table.schemas_json(chosen, document)
     return {
-        "operations.json": client_table.operations_json(chosen, document),
-        "schemas.json": client_table.schemas_json(chosen, document),
+        "__init__.py": f'"""What operations there are. {client_types.NOTE}"""\n',
+        "operations.json": table_text,
+        "schemas.json": schemas_text,
+        **client_types.files(table_text, schemas_text),
     }
 
 

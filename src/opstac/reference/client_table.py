@@ -12,6 +12,7 @@ from typing import Any
 
 from ops_gateway.kernel.operation import Blob, Operation
 from opstac.client.table import Schema
+from opstac.reference.client_types import reached
 
 COMPONENTS = "#/components/schemas/"
 JSON = "application/json"
@@ -45,7 +46,7 @@ def schemas_json(chosen: Iterable[Operation], document: Mapping[str, Any]) -> st
             (answer,) = published["responses"][str(op.status)]["content"].values()
             found[op.id]["output"] = _slim(answer["schema"])
     components = document["components"]["schemas"]
-    used = {name: _slim(components[name]) for name in _reached(found, components)}
+    used = {name: _slim(components[name]) for name in reached(found, components)}
     return (
         '{"operations": {\n'
         + ",\n".join(f"{_text(name)}: {_text(one)}" for name, one in found.items())
@@ -146,23 +147,6 @@ def _slim(schema: Any) -> Any:
         elif key != "title":
             made[key] = _slim(value)
     return made
-
-
-def _reached(roots: Any, components: Schema) -> set[str]:
-    """Names of the definitions that the schemas use, directly or not."""
-    reached: set[str] = set()
-    todo: list[Any] = [roots]
-    while todo:
-        one = todo.pop()
-        if isinstance(one, list):
-            todo += one
-        elif isinstance(one, dict):
-            ref = one.get("$ref")
-            if isinstance(ref, str) and (name := ref.rpartition("/")[2]) not in reached:
-                reached.add(name)
-                todo.append(components[name])
-            todo += one.values()
-    return reached
 
 
 def _text(value: Any) -> str:
