@@ -69,6 +69,7 @@ class Run:
         self._limits = limits
         self._progress = 0.0
         self._stage: str | None = None
+        self._ending = False  # what ends the job is under way
         self._scratch = Scratch(limits.scratch)
         self._log = JobLog()
 
@@ -178,6 +179,9 @@ class Run:
         beat = asyncio.create_task(self._beat())
         try:
             await asyncio.wait((work, beat), return_when=asyncio.FIRST_COMPLETED)
+            if self._ending and not work.done() and isinstance(beat.exception(), JobEnded):
+                # the end that the heartbeat met is most likely our own, on its way back to us
+                await asyncio.wait((work,), timeout=self._limits.lease_seconds)
         finally:
             for task in (work, beat):
                 task.cancel()
@@ -200,9 +204,11 @@ class Run:
         # first, so that nobody finishes the same between the two
         if key is not None and await claim.make(self._pool, job, key) is not None:
             raise SameJobRuns
+        self._ending = True
         if await self._services.answer(job, sources):
             fault("worker.after_commit")
             return
+        self._ending = False
         with self._scratch.folder(f"{job.id}-{job.epoch}") as folder:
             self._log.hide(str(folder), "…")
             made = await self._produce(sources, folder, seconds)
@@ -219,6 +225,7 @@ class Run:
                 fault("worker.mid_upload")
         self._show(UPLOADED, "registering")
         fault("worker.before_register")
+        self._ending = True
         await self._services.register(token, job, sources, outputs, made.work)
         fault("worker.after_commit")
 
