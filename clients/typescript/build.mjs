@@ -89,6 +89,8 @@ async function generated(document) {
     .map(({ post }) => post)
     .filter((post) => post?.operationId);
   const ids = operations.map((post) => post.operationId).sort();
+  const wrong = ids.find((id) => !/^[a-z0-9_]+(\.[a-z0-9_]+)*$/.test(id));
+  if (wrong !== undefined) throw new Error(`${wrong} is no operation's id`);
   const reads = operations
     .filter((post) => post["x-side-effect"] === "read")
     .map((post) => post.operationId)

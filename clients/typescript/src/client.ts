@@ -36,8 +36,17 @@ export interface WaitOptions {
 }
 
 const ID = /^[a-z0-9_]+(\.[a-z0-9_]+)*$/i;
+const REPEATABLE = ["GET", "HEAD", "PUT", "DELETE"];
 const READS: ReadonlySet<string> = new Set(readIds);
 const ENDED = ["completed", "failed", "cancelled"];
+
+/** JSON would silently make null of the numbers that it has not: no value, for the server. */
+function finite(key: string, value: unknown): unknown {
+  if (typeof value === "number" && !Number.isFinite(value)) {
+    throw new TypeError(`${key} is ${value}, which no JSON can say`);
+  }
+  return value;
+}
 
 /**
  * Calls the operations of one platform with one credential.
@@ -106,6 +115,7 @@ export class Geopera {
     const request = target.startsWith("/")
       ? this.#path(target, body, options)
       : this.#operation(target, body, options);
+    Object.assign(request, { streams: true, repeatable: true });
     request.headers = { ...request.headers, Accept: "application/x-ndjson" };
     const stream = await this.#connection.send(request, async (response, silence) => {
       const kind = response.headers.get("Content-Type") ?? "";
@@ -136,7 +146,9 @@ export class Geopera {
   ): Promise<Response> {
     const { method = "GET", ...rest } = init;
     const path = String(link);
-    return await this.#connection.send({ ...rest, name: path, method, path }, async (response) => response);
+    const repeatable = REPEATABLE.includes(method.toUpperCase());
+    const request = { ...rest, name: path, method, path, repeatable, streams: true };
+    return await this.#connection.send(request, async (response) => response);
   }
 
   /**
@@ -172,10 +184,13 @@ export class Geopera {
   }
 
   #operation(id: string, body: object | null | undefined, options: CallOptions): Request {
-    if (typeof id !== "string" || !ID.test(id)) throw new TypeError(`${String(JSON.stringify(id)).slice(0, 80)} is no operation's id`);
+    if (typeof id !== "string" || !ID.test(id)) {
+      throw new TypeError(`${String(JSON.stringify(id)).slice(0, 80)} is no operation's id`);
+    }
     const request = this.#path(`/v1/op/${id}`, body ?? {}, options);
     request.name = id;
-    if (READS.has(id)) delete request.idempotencyKey;
+    request.repeatable = READS.has(id);
+    if (request.repeatable) delete request.idempotencyKey;
     else request.idempotencyKey ??= newKey();
     return request;
   }
@@ -185,8 +200,9 @@ export class Geopera {
       ...options,
       name: path,
       path,
+      repeatable: !body,
       headers: { "Content-Type": "application/json", Accept: "application/json, */*;q=0.9" },
-      ...(body ? { method: "POST", body: JSON.stringify(body) } : { method: "GET" }),
+      ...(body ? { method: "POST", body: JSON.stringify(body, finite) } : { method: "GET" }),
     };
   }
 

@@ -2,10 +2,13 @@
 
 import { Problem, NoAnswer } from "./problem.js";
 
+/** A credential, or what gives the current one: a session's token lasts for minutes. */
+export type Token = string | null | (() => string | null | Promise<string | null>);
+
 /** How a client is made. */
 export interface ClientOptions {
   /** An API key or a session token; without one, only what is public can be called. */
-  token?: string | null;
+  token?: Token;
   /**
    * The platform's address. By default that of the variable GEOPERA_API_URL; else, in a page, the
    * page's own origin, and elsewhere http://127.0.0.1:8080.
@@ -39,15 +42,22 @@ export interface Request extends CallOptions {
   path: string;
   body?: BodyInit;
   headers?: Record<string, string>;
+  /** Whether to send it again without a key, when nobody knows whether it arrived. */
+  repeatable: boolean;
+  /** Whether the answer is still read when `send` has given it. */
+  streams?: boolean;
 }
 
 const LOCAL = "http://127.0.0.1:8080";
 const LONGEST_WAIT_SECONDS = 60;
 const ERROR_BYTES = 1 << 20;
 
+/** The network failed before the whole answer had come. */
+class Lost extends Error {}
+
 /** Sends requests to one platform with one credential. */
 export class Connection {
-  readonly #token: string | undefined;
+  readonly #token: Token;
   readonly #fetch: typeof fetch;
   /** The platform's address; its path ends with a slash. */
   readonly base: URL;
@@ -56,7 +66,8 @@ export class Connection {
   readonly maxBytes: number;
 
   constructor(options: ClientOptions = {}) {
-    this.#token = checkedToken(options.token);
+    this.#token = options.token ?? null;
+    if (typeof this.#token !== "function") checkedToken(this.#token);
     this.#fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
     this.base = checkedBase(options.baseUrl ?? defaultBase());
     this.timeoutMs = options.timeoutMs ?? 60_000;
@@ -67,7 +78,9 @@ export class Connection {
   /** A path below the platform's address, or a whole URL as it is. */
   url(path: string): URL {
     const base = path.startsWith("/") ? this.base.pathname.slice(0, -1) + path : path;
-    return new URL(base, this.base);
+    const url = new URL(base, this.base);
+    if (url.username || url.password) throw new TypeError("a link must not hold a password");
+    return url;
   }
 
   /**
@@ -82,42 +95,60 @@ export class Connection {
     request: Request,
     read: (response: Response, silence: Silence) => Promise<T>,
   ): Promise<T> {
+    const url = this.url(request.path);
+    const headers = new Headers(request.headers);
+    const key = request.idempotencyKey;
+    if (key !== undefined) {
+      if (!/^[\x21-\x7e]{1,255}$/.test(key)) {
+        throw new TypeError("an idempotency key has 1 to 255 visible ASCII characters");
+      }
+      headers.set("Idempotency-Key", key);
+    }
     for (let attempt = 0; ; attempt++) {
+      // a link may lead elsewhere, as one to a signed file does: the credential stays here
+      const token = url.origin === this.base.origin ? await this.#currentToken() : undefined;
+      if (token !== undefined) headers.set("Authorization", `Bearer ${token}`);
       const silence = new Silence(request.timeoutMs ?? this.timeoutMs, request.signal);
+      let streaming = false;
       try {
-        const response = await silence.during(this.#once(request, silence.signal));
+        const response = await silence.during(this.#once(request, url, headers, silence.signal));
         await this.#refuse(request, response, silence);
-        return await read(response, silence);
+        const answer = await read(response, silence);
+        streaming = request.streams ?? false;
+        return answer;
       } catch (error) {
         const after = this.#secondsUntilNext(request, silence, error, attempt);
-        silence.end();
         await pause(after * 1000, request.signal);
+      } finally {
+        if (!streaming) silence.end();
       }
     }
   }
 
-  async #once(request: Request, signal: AbortSignal): Promise<Response> {
-    const url = this.url(request.path);
-    const headers = new Headers(request.headers);
-    if (request.idempotencyKey !== undefined) {
-      headers.set("Idempotency-Key", request.idempotencyKey);
+  async #currentToken(): Promise<string | undefined> {
+    const token = this.#token;
+    return checkedToken(typeof token === "function" ? await token() : token);
+  }
+
+  async #once(
+    request: Request,
+    url: URL,
+    headers: Headers,
+    signal: AbortSignal,
+  ): Promise<Response> {
+    const { method, body } = request;
+    const sent: RequestInit = { method, headers, signal, redirect: "manual", credentials: "omit" };
+    if (body !== undefined) sent.body = body;
+    try {
+      return await this.#fetch(url, sent);
+    } catch (error) {
+      throw new Lost("the connection failed", { cause: error });
     }
-    // a link may lead elsewhere, as one to a signed file does: the credential stays here
-    const credentialed = this.#token !== undefined && url.origin === this.base.origin;
-    if (credentialed) headers.set("Authorization", `Bearer ${this.#token}`);
-    return await this.#fetch(url, {
-      method: request.method,
-      headers,
-      signal,
-      redirect: "manual",
-      credentials: "omit",
-      ...(request.body === undefined ? {} : { body: request.body }),
-    });
   }
 
   /** Raise what is no success. */
   async #refuse(request: Request, response: Response, silence: Silence): Promise<void> {
-    if (response.ok) return;
+    if (response.ok || response.status === 304) return;
     if (response.type === "opaqueredirect" || (response.status >= 300 && response.status < 400)) {
       await response.body?.cancel();
       throw new Problem(request.name, response.status, {
@@ -148,10 +179,10 @@ export class Connection {
       if (!comesAgain || attempt >= this.retries || after > LONGEST_WAIT_SECONDS) throw error;
       return after;
     }
-    // what `fetch` and its bodies reject with where the network fails
-    if (!(error instanceof TypeError)) throw error;
-    if (attempt >= this.retries) {
-      throw new NoAnswer(name, "the connection failed", idempotencyKey, { cause: error });
+    if (!(error instanceof Lost)) throw error;
+    const mayRepeat = idempotencyKey !== undefined || request.repeatable;
+    if (!mayRepeat || attempt >= this.retries) {
+      throw new NoAnswer(name, error.message, idempotencyKey, { cause: error.cause });
     }
     return backoff;
   }
@@ -200,31 +231,37 @@ export class Silence {
 /** The pieces of a body, each waited for only so long; leaving early closes the connection. */
 export async function* pieces(response: Response, silence: Silence): AsyncGenerator<Uint8Array> {
   const reader = response.body?.getReader();
-  if (!reader) return;
   try {
-    for (;;) {
-      const { done, value } = await silence.during(reader.read());
+    while (reader) {
+      const { done, value } = await silence.during(reader.read().catch(lost));
       if (done) return;
       yield value;
     }
   } finally {
     silence.end();
-    await reader.cancel().catch(() => {});
+    await reader?.cancel().catch(() => {});
   }
 }
 
-/** A whole body. */
+function lost(error: unknown): never {
+  throw new Lost("the answer broke off", { cause: error });
+}
+
+/** A whole body; where it has more than `maxBytes`, RangeError, or its beginning. */
 export async function whole(
   response: Response,
   silence: Silence,
   maxBytes: number,
+  beyond: "raise" | "cut" = "raise",
 ): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let size = 0;
   for await (const piece of pieces(response, silence)) {
     size += piece.length;
-    if (size > maxBytes) throw new RangeError(`the answer has more than ${maxBytes} bytes`);
     parts.push(piece);
+    if (size <= maxBytes) continue;
+    if (beyond === "cut") break;
+    throw new RangeError(`the answer has more than ${maxBytes} bytes`);
   }
   const all = new Uint8Array(size);
   let at = 0;
@@ -245,7 +282,7 @@ async function problemDocument(
   response: Response,
   silence: Silence,
 ): Promise<Record<string, unknown>> {
-  const text = new TextDecoder().decode(await whole(response, silence, ERROR_BYTES));
+  const text = new TextDecoder().decode(await whole(response, silence, ERROR_BYTES, "cut"));
   if (isJson(response)) {
     try {
       const document: unknown = JSON.parse(text);

@@ -2,7 +2,7 @@
 
 export { Geopera, Geopera as Client } from "./client.js";
 export type { Job, Upload, WaitOptions } from "./client.js";
-export type { CallOptions, ClientOptions } from "./connection.js";
+export type { CallOptions, ClientOptions, Token } from "./connection.js";
 export { operationIds } from "./generated/ids.js";
 export type { Answer, BytesId, Input, OperationId, Schemas } from "./names.js";
 export { JobFailed, NoAnswer, Problem } from "./problem.js";

@@ -21,7 +21,9 @@ type Head<Id extends string> = Id extends `${infer First}.${string}` ? First : I
 type Join<Prefix extends string, Name extends string> = Prefix extends ""
   ? Name
   : `${Prefix}.${Name}`;
-type Node<Path extends string> = ([Path] extends [OperationId] ? Call<Path & OperationId> : unknown) &
+type Node<Path extends string> = ([Path] extends [OperationId]
+  ? Call<Path & OperationId>
+  : unknown) &
   ([Below<Path>] extends [never] ? unknown : Tree<Path>);
 
 /** The operations below a prefix; each name as published and in camelCase. */
@@ -59,6 +61,7 @@ export function plant(
 function hang(parent: object, name: string, node: object): void {
   const camel = name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
   for (const spelling of new Set([name, camel])) {
-    Object.defineProperty(parent, spelling, { value: node, enumerable: spelling === camel });
+    // not enumerable: what is logged is the client and not every operation
+    Object.defineProperty(parent, spelling, { value: node });
   }
 }

@@ -41,17 +41,14 @@ export async function sendFile(
     { projectId, fileCount: 1, totalBytes: file.size },
     call("initiate"),
   );
+  const contentType = options.contentType ?? (file.type || "image/tiff");
+  const fileName = options.fileName ?? named ?? "upload.tif";
+  const place = async () => {
+    const body = { uploadId: id, fileName, contentType };
+    return (await client.op("uploads.signed_url", body, { ...(signal && { signal }) })).upload_url;
+  };
   try {
-    const place = await client.op(
-      "uploads.signed_url",
-      {
-        uploadId: id,
-        fileName: options.fileName ?? named ?? "upload.tif",
-        contentType: options.contentType ?? (file.type || "image/tiff"),
-      },
-      { ...(signal && { signal }) },
-    );
-    await sendPieces(connection, place.upload_url, file, options);
+    await sendPieces(connection, place, file, { ...options, contentType });
   } catch (error) {
     // an earlier run with this key has completed it: that is answered again below
     if (!(error instanceof Problem && error.status === 409)) throw error;
@@ -71,37 +68,43 @@ export async function sendFile(
 /** PUT the file from where the server stands, until it stands at the end. */
 async function sendPieces(
   connection: Connection,
-  url: string,
+  place: () => Promise<string>,
   file: Blob,
-  options: UploadOptions,
+  options: UploadOptions & { contentType: string },
 ): Promise<void> {
-  const { pieceBytes = 32 * 1024 * 1024, signal, onProgress } = options;
-  const request = { name: "upload", path: url, ...(signal && { signal }) };
+  const { pieceBytes = 32 * 1024 * 1024, signal, onProgress, contentType } = options;
   for (let failures = 0; ; ) {
+    const path = await place();
+    const request = { name: "upload", path, repeatable: true, ...(signal && { signal }) };
     try {
-      const standing = await connection.send({ ...request, method: "HEAD" }, offset);
-      if (standing.complete) return;
-      let at = standing.at;
+      let { at, complete } = await connection.send({ ...request, method: "HEAD" }, standing);
+      if (complete) return;
+      if (!(at >= 0 && at <= file.size)) {
+        throw new RangeError(`the server has ${at} bytes of a file of ${file.size}`);
+      }
       onProgress?.(at, file.size);
       do {
         const end = Math.min(at + pieceBytes, file.size);
-        const piece = file.slice(at, end);
-        const headers: Record<string, string> = { "Content-Type": "image/tiff" };
+        const headers: Record<string, string> = { "Content-Type": contentType };
         if (file.size) headers["Content-Range"] = `bytes ${at}-${end - 1}/${file.size}`;
-        await connection.send({ ...request, method: "PUT", body: piece, headers }, offset);
+        const body = file.slice(at, end);
+        await connection.send({ ...request, method: "PUT", body, headers }, standing);
         at = end;
+        failures = 0;
         onProgress?.(at, file.size);
       } while (at < file.size);
       return;
     } catch (error) {
-      // the piece may have arrived in part or in whole: the server knows
-      const lost = error instanceof NoAnswer || (error instanceof Problem && error.status === 409);
-      if (!lost || ++failures > connection.retries) throw error;
+      // a piece may have arrived in part or in whole, which the server knows; a URL lasts 15 minutes
+      const isGoingOn =
+        error instanceof NoAnswer ||
+        (error instanceof Problem && [401, 403, 408, 409].includes(error.status));
+      if (!isGoingOn || ++failures > connection.retries) throw error;
     }
   }
 }
 
-async function offset(response: Response): Promise<{ at: number; complete: boolean }> {
+async function standing(response: Response): Promise<{ at: number; complete: boolean }> {
   await response.body?.cancel();
   const at = Number(response.headers.get("Upload-Offset") ?? 0);
   return { at, complete: response.headers.get("Upload-Complete") === "?1" };

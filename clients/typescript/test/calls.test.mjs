@@ -1,6 +1,8 @@
 // What a call sends, what it answers, and how often it is sent.
 
 import assert from "node:assert/strict";
+import { getEventListeners, once } from "node:events";
+import { createServer } from "node:net";
 import { test } from "node:test";
 import { inspect } from "node:util";
 import { Geopera, NoAnswer, Problem, operationIds } from "../dist/index.js";
@@ -185,9 +187,50 @@ test("a silent server is not waited for, nor asked twice", async (t) => {
   assert.equal(server.seen.length, 2);
 });
 
-test("where nobody listens there is no answer", async () => {
-  const client = new Geopera({ baseUrl: "http://127.0.0.1:9", retries: 1 });
-  await assert.rejects(client.op("projects.list"), { name: "NoAnswer" });
+test("where nobody listens there is no answer", async (t) => {
+  const closed = createServer().listen(0, "127.0.0.1");
+  await once(closed, "listening");
+  const { port } = closed.address();
+  await new Promise((done) => closed.close(done));
+  const client = new Geopera({ baseUrl: `http://127.0.0.1:${port}`, retries: 1 });
+  await assert.rejects(client.op("projects.list"), (error) => {
+    assert.ok(error instanceof NoAnswer);
+    assert.equal(error.cause.cause.code, "ECONNREFUSED");
+    return true;
+  });
+});
+
+test("what may not be repeated is sent once, when nobody knows whether it arrived", async (t) => {
+  const server = await serve(t, (_, response) => response.destroy() && undefined);
+  const client = clientOf(server, { retries: 1 });
+  await assert.rejects(client.fetch("/ogc/x", { method: "POST", body: "{}" }), NoAnswer);
+  assert.equal(server.seen.length, 1);
+  await assert.rejects(client.fetch("/ogc/x"), NoAnswer);
+  assert.equal(server.seen.length, 3);
+  await assert.rejects(client.stream("/assets/stac/search", {}).next(), NoAnswer);
+  assert.equal(server.seen.length, 5);
+});
+
+test("a token may be fetched for each request", async (t) => {
+  const server = await serve(t, (_, response, before) => {
+    if (before) return [];
+    refuse(response, 503, soon);
+  });
+  let turn = 0;
+  const client = clientOf(server, { token: async () => `session_${turn++}` });
+  await client.projects.list();
+  const sent = server.seen.map(({ headers }) => headers.authorization);
+  assert.deepEqual(sent, ["Bearer session_0", "Bearer session_1"]);
+  const wrong = clientOf(server, { token: () => "a b" });
+  await assert.rejects(wrong.projects.list(), TypeError);
+  assert.equal(server.seen.length, 2);
+});
+
+test("a signal that lasts is not held on to", async (t) => {
+  const server = await serve(t, () => []);
+  const { signal } = new AbortController();
+  for (let times = 0; times < 20; times++) await clientOf(server).op("projects.list", {}, { signal });
+  assert.equal(getEventListeners(signal, "abort").length, 0);
 });
 
 test("a token is shown nowhere", () => {

@@ -90,6 +90,20 @@ test("problems of every shape", async (t) => {
   }
 });
 
+test("a link with a password, and numbers that JSON has not, are refused before anything is sent", async (t) => {
+  const server = await serve(t, () => ({}));
+  const client = clientOf(server);
+  const { port } = new URL(server.url);
+  await assert.rejects(client.fetch(`http://a:b@127.0.0.1:${port}/`), TypeError);
+  await assert.rejects(client.fetch("/", { headers: { a: "b\nc: d" } }), TypeError);
+  await assert.rejects(client.alerts.updateRule({ ruleId: "x", threshold: NaN }), /threshold is NaN/);
+  await assert.rejects(client.items.update({ itemId: "x", properties: { a: [1 / 0] } }), TypeError);
+  for (const idempotencyKey of ["", "a\nb", "é", "x".repeat(256)]) {
+    await assert.rejects(client.op("projects.create", { name: "A" }, { idempotencyKey }), TypeError);
+  }
+  assert.deepEqual(server.seen, []);
+});
+
 test("an answer has its limit, in one piece and in lines", async (t) => {
   let closed = 0;
   const server = await serve(t, ({ url }, response) => {
@@ -104,7 +118,7 @@ test("an answer has its limit, in one piece and in lines", async (t) => {
   });
   const client = clientOf(server, { maxBytes: 2 << 20 });
   await assert.rejects(client.op("projects.list"), RangeError);
-  await assert.rejects(client.op("projects.get", { projectId: "x" }), RangeError);
+  await assert.rejects(client.op("projects.get", { projectId: "x" }), { name: "Problem", status: 400 });
   await assert.rejects(client.stream("/endless").next(), RangeError);
   await new Promise((resolve) => setTimeout(resolve, 50));
   assert.equal(closed, 3);

@@ -43,11 +43,12 @@ test("waiting has an end, and may be given up", async (t) => {
 
 /** A platform that takes one upload; `faults` says what goes wrong at which PUT. */
 async function platform(t, size, faults = {}) {
-  const state = { stored: Buffer.alloc(0), puts: 0, status: "completed", keys: {} };
+  const state = { stored: Buffer.alloc(0), puts: 0, places: 0, status: "completed", keys: {} };
   const server = await serve(t, (request, response) => {
     const id = request.url.slice("/v1/op/".length);
     if (request.headers["idempotency-key"]) state.keys[id] = request.headers["idempotency-key"];
     if (id === "uploads.initiate") return { id: "up_1" };
+    if (id === "uploads.signed_url") state.places++;
     if (id === "uploads.signed_url") return { upload_url: `${server.url}/storage/a?sig=1` };
     if (id === "uploads.complete") {
       state.described = JSON.parse(request.body);
@@ -62,7 +63,8 @@ async function platform(t, size, faults = {}) {
     const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(request.headers["content-range"] ?? "");
     const fault = faults[state.puts++];
     const at = range ? Number(range[1]) : 0;
-    if (fault === "refused" || at !== state.stored.length) return refuse(response, 409);
+    if (fault === "lapsed") return refuse(response, 403);
+    if (at !== state.stored.length) return refuse(response, 409);
     const bytes = Buffer.from(request.body);
     state.stored = Buffer.concat([state.stored, fault === "half" ? bytes.subarray(0, 3) : bytes]);
     if (fault) return response.destroy() && undefined;
@@ -92,6 +94,23 @@ test("a file goes up in pieces, and goes on where it was cut off", async (t) => 
   assert.equal(state.keys["uploads.complete"], "mine-complete");
   const puts = server.seen.filter(({ method }) => method === "PUT");
   assert.ok(puts.length >= 4);
+});
+
+test("a URL that has lapsed is asked for again, and no further than it helps", async (t) => {
+  const { state, client } = await platform(t, 6, { 0: "lapsed" });
+  const options = { projectId: "proj_1", pieceBytes: 3 };
+  await client.upload(new Blob(["abcdef"]), options);
+  assert.deepEqual([state.stored.toString(), state.places], ["abcdef", 2]);
+  const other = await platform(t, 6, { 0: "lapsed", 1: "lapsed", 2: "lapsed", 3: "lapsed" });
+  await assert.rejects(other.client.upload(new Blob(["abcdef"]), options), { status: 403 });
+  assert.equal(other.state.places, 3);
+});
+
+test("a file that is not the one that was begun is not mixed with it", async (t) => {
+  const { state, client } = await platform(t, 20);
+  state.stored = Buffer.from("0123456789");
+  await assert.rejects(client.upload(new Blob(["abc"]), { projectId: "proj_1" }), RangeError);
+  assert.equal(state.puts, 0);
 });
 
 test("a large file is rewritten while the caller waits", async (t) => {

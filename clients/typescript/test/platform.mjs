@@ -15,13 +15,16 @@ test("a file becomes an item, and the user's keys stay as they are", async () =>
   const file = await openAsBlob(process.env.OPSTAC_TEST_FILE, { type: "image/tiff" });
   const properties = { snake_case: 1, camelCase: 2, "my:key": { inner_key: [1], innerKey: null } };
   const progress = [];
-  const upload = await client.upload(file, {
+  const options = {
+    idempotencyKey: "this-file",
     projectId,
     fileName: "fields.tif",
     pieceBytes: 1 << 20,
     item: { name: "Fields", datetime: "2021-04-01T00:00:00Z", properties },
     onProgress: (sent) => progress.push(sent),
-  });
+  };
+  const upload = await client.upload(file, options);
+  assert.deepEqual(await client.upload(file, options), upload);
   assert.deepEqual([progress[0], progress.at(-1)], [0, file.size]);
   const [itemId] = upload.item_ids;
   ({ item } = await client.op("items.get", { itemId }));
