@@ -108,16 +108,16 @@ class Alerting:
             logger.info("alert rules evaluated", extra={**extra, "fired": fired})
         except (Later, OpError, psycopg.Error, PoolTimeout) as error:
             logger.warning("alert rules are evaluated later: %s", error, extra=extra)
-            await self._put_back(due, attempts)
+            await self._put_back(due, attempts, said(error))
         except Exception:
             logger.exception("alert rules could not be evaluated", extra=extra)
-            await self._put_back(due, attempts)
+            await self._put_back(due, attempts, "the evaluation failed; the logs tell why")
 
-    async def _put_back(self, due: Due, attempts: int) -> None:
+    async def _put_back(self, due: Due, attempts: int, error: str) -> None:
         pause = min(FIRST_PAUSE * 2 ** (attempts - 1), LONGEST_PAUSE)
         # where the database is away too, the lease runs out
         with suppress(psycopg.Error, PoolTimeout):
-            await self._execute(sql.put_back, event=due.event_id, seconds=pause)
+            await self._execute(sql.put_back, event=due.event_id, seconds=pause, error=error)
 
     async def _renew_forever(self) -> None:
         while True:
@@ -133,3 +133,11 @@ class Alerting:
     async def _execute(self, query: Any, **params: Any) -> None:
         async with self._system.connection() as connection:
             await connection.execute(query, {"name": self._name, **params})
+
+
+def said(error: Exception) -> str:
+    """What people may read of a failure: nothing of the database's own words."""
+    if isinstance(error, psycopg.Error | PoolTimeout):
+        return "the database was away"
+    detail = error.detail if isinstance(error, OpError) else str(error)
+    return detail.replace("\x00", "")[:500]

@@ -6,10 +6,10 @@ update alert_due set claimed_by = null, claimed_until = null where claimed_by = 
 -- Due events, ours alone until the lease ends: the first one of each organization that this process
 -- is not busy with, so that large rasters or many rules of one keep no other waiting.
 with recursive hop as (
-  (select organization_id from alert_due order by organization_id limit 1)
+  (select organization_id from alert_due where given_up_at is null order by organization_id limit 1)
   union all
   select (select d.organization_id from alert_due d
-          where d.organization_id > hop.organization_id order by d.organization_id limit 1)
+          where d.organization_id > hop.organization_id and d.given_up_at is null order by d.organization_id limit 1)
   from hop where hop.organization_id is not null
 ),
 turn as (
@@ -18,7 +18,7 @@ turn as (
   cross join lateral (
     select w.event_id, w.next_at
     from alert_due w
-    where w.organization_id = hop.organization_id and w.next_at <= now()
+    where w.organization_id = hop.organization_id and w.given_up_at is null and w.next_at <= now()
       and (w.claimed_until is null or w.claimed_until < now())
     order by w.next_at, w.event_id
     limit 1
@@ -30,7 +30,7 @@ turn as (
 locked as (
   select d.event_id
   from alert_due d join turn t on t.event_id = d.event_id
-  where d.claimed_until is null or d.claimed_until < now()
+  where d.given_up_at is null and (d.claimed_until is null or d.claimed_until < now())
   for update of d skip locked
 )
 update alert_due d
@@ -45,8 +45,11 @@ update alert_due set claimed_until = now() + make_interval(secs => :seconds)
 where claimed_by = :name and event_id = any (:events);
 
 -- name: put_back
-update alert_due set next_at = now() + make_interval(secs => :seconds), claimed_by = null, claimed_until = null
+update alert_due
+set next_at = now() + make_interval(secs => :seconds), claimed_by = null, claimed_until = null, error = :error
 where claimed_by = :name and event_id = :event;
 
 -- name: give_up
-delete from alert_due where claimed_by = :name and event_id = :event;
+-- It is listed by alerts.given_up.list.
+update alert_due set given_up_at = now(), claimed_by = null, claimed_until = null
+where claimed_by = :name and event_id = :event;

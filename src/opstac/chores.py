@@ -76,6 +76,7 @@ def all_of(platform: Platform, system: Pool) -> list[Chore]:
     async def sweep_messages() -> None:
         await statement(sql.sweep_notifications)
         await statement(sql.sweep_mails)
+        await statement(sql.sweep_alerts)
 
     async def objects() -> None:
         await sweep_objects(system, platform.services.objects)

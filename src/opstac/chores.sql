@@ -79,6 +79,10 @@ where id = any (array(
   where dismissed_at < now() - interval '30 days' or created_at < now() - interval '1 year'
   order by created_at limit 20000));
 
+-- name: sweep_alerts
+-- Events about items that were given up a month ago.
+delete from alert_due where given_up_at < now() - interval '30 days';
+
 -- name: sweep_mails
 delete from mail
 where id = any (array(select id from mail where created_at < now() - interval '30 days' order by created_at limit 20000));

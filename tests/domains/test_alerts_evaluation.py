@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ops_gateway.domains import alerts_evaluate, alerts_rule
 from ops_gateway.kernel.services import ChildRefused
-from opstac.alerting import Alerting
+from opstac.alerting import MOST_ATTEMPTS, Alerting
 from processes.analysis import align, means, quantity
 
 NBR = "(b4 - b6) / (b4 + b6)"
@@ -459,6 +459,53 @@ async def test_what_will_pass_is_tried_again_with_longer_pauses(watch, monkeypat
     watch.api.sql("update alert_due set next_at = now()")
     await watch.run()
     assert len(await watch.events()) == 1
+
+
+async def test_what_was_given_up_is_listed_and_evaluated_when_somebody_asks(watch, monkeypatch):
+    rule = await watch.rule()
+    items = [await watch.item() for _ in range(2)]
+    await watch.relay()
+    services = watch.api.platform.pipeline.services
+
+    async def away(function, /, **kwargs):
+        raise ChildRefused("storage_unavailable", "the store does not answer", passing=True)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(services), "child", property(lambda self: away), raising=False)
+        for attempts in (MOST_ATTEMPTS - 1, MOST_ATTEMPTS):
+            watch.api.sql("update alert_due set next_at = now(), attempts = %s", attempts)
+            await watch.run()
+    watch.api.sql("update alert_due set next_at = now()")
+    await watch.run()
+    assert await watch.events() == []
+
+    async def listed(who=watch.owner, **page):
+        return await watch.api.ok("alerts.given_up.list", page, as_=who)
+
+    found = await listed()
+    assert {e["item_id"] for e in found["events"]} == set(items)
+    assert (found["count"], found["total"]) == (2, 2)
+    assert {e["error"] for e in found["events"]} == {"the store does not answer"}
+    assert (await listed(limit=1))["count"] == 1 and (await listed(offset=2))["total"] == 2
+    # neither strangers nor colleagues who may not see the project
+    stranger, blind = await watch.api.organization(), await watch.api.member(watch.owner, "member")
+    ids = [event["event_id"] for event in found["events"]]
+    for who in (stranger, blind):
+        assert (await listed(who))["events"] == []
+        for body in ({}, {"event_ids": ids}):
+            done = await watch.api.ok("alerts.given_up.replay", body, as_=who)
+            assert done == {"replayed": 0}
+    one = {"event_ids": [ids[0], "evt_x"]}
+    assert await watch.api.ok("alerts.given_up.replay", one, as_=watch.owner) == {"replayed": 1}
+    await watch.run()
+    assert len(await watch.events(rule_id=rule["id"])) == 1 and (await listed())["total"] == 1
+    assert await watch.api.ok("alerts.given_up.replay", as_=watch.owner) == {"replayed": 1}
+    assert await watch.api.ok("alerts.given_up.replay", as_=watch.owner) == {"replayed": 0}
+    await watch.run()
+    assert {e["item_id"] for e in await watch.events()} == set(items)
+    assert watch.due() == [] and (await listed())["total"] == 0
+    for body in ({"event_ids": []}, {"event_ids": ["x"] * 501}, {"event_ids": "x"}):
+        await watch.api.refused(422, "alerts.given_up.replay", body, as_=watch.owner)
 
 
 async def test_a_lease_keeps_other_workers_away_until_it_ends(watch):

@@ -1000,6 +1000,36 @@ class FreeTierOutput(TypedDict):
     decided_at: str
     credits_granted: int
 
+class GivenUpEvent(TypedDict):
+    """An event about an item that no rule was compared with; `error` was in the way at last."""
+    event_id: str
+    event_type: str
+    item_id: str
+    project_id: str | None
+    happened_at: str
+    attempts: int
+    error: str | None
+    given_up_at: str
+
+class GivenUpListInput(TypedDict):
+    """Input of alerts.given_up.list."""
+    limit: NotRequired[int]
+    offset: NotRequired[int]
+
+class GivenUpListOutput(TypedDict):
+    """A page of them, the last given up first; `total` is of all."""
+    events: list[GivenUpEvent]
+    count: int
+    total: int
+
+class GivenUpReplayInput(TypedDict):
+    """Input of alerts.given_up.replay; without `event_ids` all that the caller sees."""
+    event_ids: NotRequired[Sequence[str] | None]
+
+class GivenUpReplayOutput(TypedDict):
+    """How many are evaluated again, in a moment. What is none of them is left out."""
+    replayed: int
+
 class GrantAllOutput(TypedDict):
     """Output of billing.free_tier.grant_all; organizations that had theirs are not listed."""
     processed: int
@@ -1596,7 +1626,7 @@ class MarkInvoicedInput(TypedDict):
     note: NotRequired[str | None]
 
 class MarkInvoicedOutput(TypedDict):
-    """The invoice that the charges are on now. Their credits can be used anew."""
+    """The invoice that the charges are on now; `credits` are those it names."""
     organization_id: str
     invoice_id: str
     number: str

@@ -28,6 +28,20 @@ class AlertsEvents:
     def list(self, *, rule_id: str | None = ..., acknowledged: bool | None = ..., limit: int = ..., offset: int = ..., idempotency_key: str | None = ...) -> m.AlertEventsOutput:
         """List the alert events of the projects the caller sees (org-scoped, triggered_at desc)."""
 
+class AlertsGivenUp:
+    @overload
+    def list(self, body: m.GivenUpListInput | None = ..., /, *, idempotency_key: str | None = ...) -> m.GivenUpListOutput: ...
+    @overload
+    def list(self, *, limit: int = ..., offset: int = ..., idempotency_key: str | None = ...) -> m.GivenUpListOutput:
+        """List the item events that could not be compared with the alert rules, however often tried."""
+    @overload
+    def replay(self, body: m.GivenUpReplayInput | None = ..., /, *, idempotency_key: str | None = ...) -> m.GivenUpReplayOutput: ...
+    @overload
+    def replay(self, *, event_ids: Sequence[str] | None = ..., idempotency_key: str | None = ...) -> m.GivenUpReplayOutput:
+        """Have item events that were given up compared with the alert rules again.
+
+With the rules as they are then; each rule fires once on an event at most, as always."""
+
 class AlertsRule:
     @overload
     def get(self, body: m.AlertRuleGetInput, /, *, idempotency_key: str | None = ...) -> m.AlertRuleOutput: ...
@@ -172,7 +186,7 @@ class BillingEnterprise:
     def mark_invoiced(self, *, organization_id: str, reference: str, period: str | None = ..., order_ids: Sequence[str] | None = ..., note: str | None = ..., idempotency_key: str | None = ...) -> m.MarkInvoicedOutput:
         """Record a manual Xero invoice and mark the org's committed enterprise orders billed (admin).
 
-The credits that it names come back to the organization's line of credit."""
+The credits that it names come back to the organization's line of credit, as far as it has one."""
 
 class BillingFreeTier:
     @overload
@@ -655,6 +669,8 @@ It fires on items that are added or changed from now on, in projects that whoeve
         """Delete an alert rule (org-scoped); what it fired on stays listed."""
     @property
     def events(self) -> AlertsEvents: ...
+    @property
+    def given_up(self) -> AlertsGivenUp: ...
     @property
     def rule(self) -> AlertsRule: ...
     @property
@@ -1427,6 +1443,20 @@ class AsyncAlertsEvents:
     async def list(self, *, rule_id: str | None = ..., acknowledged: bool | None = ..., limit: int = ..., offset: int = ..., idempotency_key: str | None = ...) -> m.AlertEventsOutput:
         """List the alert events of the projects the caller sees (org-scoped, triggered_at desc)."""
 
+class AsyncAlertsGivenUp:
+    @overload
+    async def list(self, body: m.GivenUpListInput | None = ..., /, *, idempotency_key: str | None = ...) -> m.GivenUpListOutput: ...
+    @overload
+    async def list(self, *, limit: int = ..., offset: int = ..., idempotency_key: str | None = ...) -> m.GivenUpListOutput:
+        """List the item events that could not be compared with the alert rules, however often tried."""
+    @overload
+    async def replay(self, body: m.GivenUpReplayInput | None = ..., /, *, idempotency_key: str | None = ...) -> m.GivenUpReplayOutput: ...
+    @overload
+    async def replay(self, *, event_ids: Sequence[str] | None = ..., idempotency_key: str | None = ...) -> m.GivenUpReplayOutput:
+        """Have item events that were given up compared with the alert rules again.
+
+With the rules as they are then; each rule fires once on an event at most, as always."""
+
 class AsyncAlertsRule:
     @overload
     async def get(self, body: m.AlertRuleGetInput, /, *, idempotency_key: str | None = ...) -> m.AlertRuleOutput: ...
@@ -1571,7 +1601,7 @@ class AsyncBillingEnterprise:
     async def mark_invoiced(self, *, organization_id: str, reference: str, period: str | None = ..., order_ids: Sequence[str] | None = ..., note: str | None = ..., idempotency_key: str | None = ...) -> m.MarkInvoicedOutput:
         """Record a manual Xero invoice and mark the org's committed enterprise orders billed (admin).
 
-The credits that it names come back to the organization's line of credit."""
+The credits that it names come back to the organization's line of credit, as far as it has one."""
 
 class AsyncBillingFreeTier:
     @overload
@@ -2054,6 +2084,8 @@ It fires on items that are added or changed from now on, in projects that whoeve
         """Delete an alert rule (org-scoped); what it fired on stays listed."""
     @property
     def events(self) -> AsyncAlertsEvents: ...
+    @property
+    def given_up(self) -> AsyncAlertsGivenUp: ...
     @property
     def rule(self) -> AsyncAlertsRule: ...
     @property

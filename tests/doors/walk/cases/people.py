@@ -234,6 +234,30 @@ def _(w: World) -> Body:
     return {"event_id": event}
 
 
+def given_up(w: World) -> None:
+    """An event that could not be evaluated."""
+    w.sql(
+        "insert into alert_due (event_id, organization_id, item_id, event_type, project_id,"
+        " happened_at, attempts, error, given_up_at)"
+        " select 'evt_' || id, organization_id, id, 'item.created', project_id, now(), 31,"
+        " 'the store is away', now() from item where id = %s"
+        " on conflict (event_id) do update set given_up_at = now()",
+        w.item["id"],
+    )
+
+
+@case("alerts.given_up.list", foreign="names nothing")
+def _(w: World) -> Body:
+    given_up(w)
+    return {"limit": 5}
+
+
+@case("alerts.given_up.replay", foreign="leaves out what is none")
+def _(w: World) -> Body:
+    given_up(w)
+    return {"event_ids": [f"evt_{w.item['id']}"]}
+
+
 # ---------------------------------------------------------------- subscriptions
 
 
