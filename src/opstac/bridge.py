@@ -48,8 +48,12 @@ class Failed(Exception):
 class Platform:
     """`/mcp` of a platform."""
 
-    def __init__(self, url: str, token: Callable[[], str | None], query: Mapping[str, str]) -> None:
-        """`token` gives the credential anew for each request; it may block."""
+    def __init__(
+        self, url: str, token: Callable[[str | None], str | None], query: Mapping[str, str]
+    ) -> None:
+        """`token` gives the credential for each request, and another where it is told of one that
+        was refused; it may block.
+        """
         self.url = url.rstrip("/")
         self._token = token
         self._query = dict(query)
@@ -64,18 +68,12 @@ class Platform:
 
     async def ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """The result of a request; raises Refused, Failed or httpx.HTTPError."""
-        token = await asyncio.to_thread(self._token)
-        response = await self._http.post(
-            f"{self.url}/mcp",
-            params=self._query,
-            json={
-                "jsonrpc": "2.0",
-                "id": next(self._numbers),
-                "method": method,
-                "params": dict(params),
-            },
-            headers=HEADERS | ({"Authorization": f"Bearer {token}"} if token else {}),
-        )
+        token = await asyncio.to_thread(self._token, None)
+        response = await self._post(method, params, token)
+        if response.status_code == 401 and token is not None:
+            other = await asyncio.to_thread(self._token, token)
+            if other is not None and other != token:
+                response = await self._post(method, params, other)
         try:
             answer = response.json()
             if not isinstance(answer, dict):
@@ -88,6 +86,20 @@ class Platform:
         if isinstance(answer.get("error"), dict):
             raise Failed(answer["error"])
         raise Refused(answer)
+
+    async def _post(
+        self, method: str, params: Mapping[str, Any], token: str | None
+    ) -> httpx.Response:
+        message = {
+            "jsonrpc": "2.0",
+            "id": next(self._numbers),
+            "method": method,
+            "params": dict(params),
+        }
+        headers = HEADERS | ({"Authorization": f"Bearer {token}"} if token else {})
+        return await self._http.post(
+            f"{self.url}/mcp", params=self._query, json=message, headers=headers
+        )
 
 
 async def serve(platform: Platform) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 
 import httpx2
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
 from ops_gateway.kernel.operation import REGISTRY, Effect
+from opstac import bridge
 
 
 @asynccontextmanager
@@ -80,7 +81,7 @@ async def test_every_tool_is_one_that_hosts_take(live):
         if op.scope.startswith("admin:"):
             continue
         tool = tools[op.id.replace(".", "-")]
-        Draft202012Validator.check_schema(tool.input_schema)
+        Draft202012Validator(tool.input_schema)
         assert tool.input_schema["type"] == "object" and tool.description.startswith(op.summary)
         assert set(op.input.model_json_schema().get("required", ())) == set(
             tool.input_schema.get("required", ())
@@ -89,7 +90,7 @@ async def test_every_tool_is_one_that_hosts_take(live):
             op.effect is Effect.SPEND
         )
         if tool.output_schema is not None:
-            Draft202012Validator.check_schema(tool.output_schema)
+            Draft202012Validator(tool.output_schema)
             assert tool.output_schema["type"] == "object"
         hints = tool.annotations
         assert hints.read_only_hint == op.is_read
@@ -111,6 +112,23 @@ async def test_a_host_is_told_before_it_starts_where_it_may_not_come_in(live):
         started(live, "gpra_wrong"), started(live, "", "--server", "http://127.0.0.1:9")
     )
     assert b"[401] the credential is not valid" in said[0] and b"does not answer" in said[1]
+
+
+async def test_a_session_that_ended_is_renewed(live):
+    """As with what `opstac login` keeps: the first token has ended, the next one holds."""
+    owner = await live.organization()
+    told: list[str | None] = []
+
+    def token(refused: str | None) -> str:
+        told.append(refused)
+        return owner.token if refused else "gpra_ended"
+
+    platform = bridge.Platform(str(live.client.base_url), token, {"read_only": "true"})
+    try:
+        result = await platform.ask("tools/call", {"name": "projects-list", "arguments": {}})
+    finally:
+        await platform.close()
+    assert result["structuredContent"]["projects"] == [] and told == [None, "gpra_ended"]
 
 
 async def started(api: Any, token: str, *flags: str) -> bytes:

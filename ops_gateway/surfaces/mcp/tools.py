@@ -44,7 +44,7 @@ CONFIRMATION_SCHEMA: dict[str, Any] = {
         "confirmation_required": {"const": True},
         "operation": {"type": "string"},
         "credits": {
-            "type": ["integer", "null"],
+            "anyOf": [{"type": "integer"}, {"type": "null"}],
             "description": "Credits it takes; null where the arguments or an earlier call say it.",
         },
         TOKEN: {"type": "string"},

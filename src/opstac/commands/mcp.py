@@ -3,8 +3,8 @@
     opstac mcp [--read-only] [--tools all] [--domains items,alerts]
 
 For hosts that start a program and speak the Model Context Protocol with it. What they ask goes to
-`/mcp` of the platform (OPSTAC_URL) with the credential of this environment; see
-docs/how-to/agents.md for what to write into a host's settings.
+`/mcp` of the platform. The credential is OPSTAC_TOKEN, GEOPERA_API_TOKEN or that of `opstac login`.
+See docs/how-to/agents.md for what to write into a host's settings.
 """
 
 from __future__ import annotations
@@ -31,13 +31,21 @@ def run(args: argparse.Namespace) -> int:
     """Serve until standard input ends."""
     import asyncio
 
-    from opstac import bridge, variables
+    from opstac import bridge
+    from opstac.shell.server import Server
 
     query = {"read_only": "true" if args.read_only else "false", "tools": args.tools}
     if args.domains:
         query["domains"] = args.domains
-    platform = bridge.Platform(
-        args.server or variables.server_url(), lambda: variables.server_token(), query
-    )
-    asyncio.run(bridge.serve(platform))
+    server = Server(args.server)
+
+    def token(refused: str | None) -> str | None:
+        """The credential; where one did not hold, another."""
+        kept = server.store.get(server.url) if refused and not server.from_environment else None
+        if kept is None:
+            return server.token
+        new = kept if kept.token != refused else server.renew(kept)
+        return new.token if new is not None else None
+
+    asyncio.run(bridge.serve(bridge.Platform(server.url, token, query)))
     return 0
