@@ -15,8 +15,8 @@ from ops_gateway import domains
 from ops_gateway.kernel.operation import REGISTRY, Blob
 from ops_gateway.surfaces.http import ResourcePaths, by_id
 from ops_gateway.surfaces.openapi import document
-from opstac import flags
 from opstac.client import table
+from opstac.shell import known
 
 SRC = Path(__file__).resolve().parents[2] / "src"
 
@@ -57,7 +57,7 @@ def test_its_paths_lead_to_the_operation():
 
 
 def test_its_fields_are_those_of_the_published_input():
-    published = flags.operations(document())
+    published = known.published(document())
     for name, entry in table.entries().items():
         schemas = table.schemas(name)
         assert list(entry.fields) == list(schemas.fields) == list(published[name].fields)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TIMEOUT_SECONDS = 600
+# somebody waits at the prompt, and nobody may be there
+RETRIES = 2
 
 
 class Refusal(CommandError):
@@ -79,7 +81,7 @@ class Server:
         """A client with the credential."""
         from opstac.client import Geopera
 
-        return Geopera(self.token, self.url, timeout_seconds=TIMEOUT_SECONDS)
+        return Geopera(self.token, self.url, timeout_seconds=TIMEOUT_SECONDS, retries=RETRIES)
 
     def calling(self, work: Callable[[Geopera], T]) -> T:
         """What `work` gives with a client; once more with a new token where the old one ended.
