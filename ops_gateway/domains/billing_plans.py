@@ -14,6 +14,8 @@ from ops_gateway.kernel.pipeline import Pipeline
 
 sql = queries(__file__)
 
+STORAGE = "storage_bytes"  # of a plan's limits, the one that binds
+
 
 class Plan(Output):
     """A plan as it is offered. Fees are in minor units of the currency."""
@@ -150,7 +152,9 @@ async def assign(
     """Put an organization on a plan, now or at a later time; the credits given with it at once.
 
     Not an operation: for the operator's command line. Credits of a plan that begins later come
-    with the month, and a line of credit that ends then goes with it.
+    with the month, and a line of credit that ends then goes with it. A plan that begins now and
+    limits `storage_bytes` sets the storage quota to that, or to what is stored where that is more;
+    on one that does not it is at least what organizations begin with.
 
     Raises:
         NotFound: there is no such organization.
@@ -171,7 +175,12 @@ async def assign(
         if at is not None:
             return 0
         await ctx.row(None, sql.lock)
-        await billing_lots.withdraw_line(ctx, (await plan_of(ctx, now))["credit_line"])
+        plan = await plan_of(ctx, now)
+        room = plan["limits"].get(STORAGE)
+        first = ctx.services.options.storage_quota_bytes
+        named = isinstance(room, int) and not isinstance(room, bool) and 0 <= room < 1 << 62
+        await ctx.execute(sql.set_quota, bytes=room if named else None, begin=first)
+        await billing_lots.withdraw_line(ctx, plan["credit_line"])
         return await give_month(ctx, month_of(now), now)
 
     principal = Principal(kind="service", id=by, organization_id=organization_id)
@@ -199,6 +208,7 @@ async def read_status(ctx: Context, body: OrgStatusInput) -> OrgStatusOutput:
     """An org's billing status + current usage (org membership required).
 
     The status is `active`; on a plan that the operator admits to, `pending_approval` or `revoked`.
+    Of the limits `storage_quota_bytes` binds, and `storage_bytes` is the same; others inform.
     """
     now = datetime.now(UTC)
     month = month_of(now)
@@ -206,11 +216,16 @@ async def read_status(ctx: Context, body: OrgStatusInput) -> OrgStatusOutput:
     plan = await plan_of(ctx, now)
     used = await ctx.one("organization", sql.used, since=start(month), until=start(later(month, 1)))
     state = plan["free_state"] or "pending_approval"
+    quota = organization["storage_quota_bytes"]
     return OrgStatusOutput(
         organization_id=ctx.organization_id,
         plan=plan["id"],
         status="active" if admitted(plan) else state,
         period=f"{month:%Y-%m}",
         usage={"storage_bytes": organization["storage_used_bytes"], **used},
-        limits={**plan["limits"], "storage_quota_bytes": organization["storage_quota_bytes"]},
+        limits={
+            **plan["limits"],
+            **({STORAGE: quota} if STORAGE in plan["limits"] else {}),
+            "storage_quota_bytes": quota,
+        },
     )

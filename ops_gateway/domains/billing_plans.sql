@@ -58,6 +58,13 @@ select now() as at;
 insert into organization_plan (organization_id, plan_id, assigned_by, valid_from)
 values (:org, :plan, :by, :at);
 
+-- name: set_quota
+-- Nothing that is stored or reserved is put beyond it.
+update organization
+set storage_quota_bytes = greatest(coalesce((:bytes)::bigint, greatest(storage_quota_bytes, (:begin)::bigint)),
+                                   storage_used_bytes + storage_reserved_bytes), updated_at = now()
+where organization_id = :org;
+
 -- name: assigned_at
 select plan_id from organization_plan where organization_id = :org and valid_from = :at;
 

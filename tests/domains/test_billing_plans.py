@@ -228,6 +228,34 @@ async def test_an_organization_is_put_on_a_plan_and_sees_it(api):
     assert await look(api, owner, lambda ctx: plan_then(ctx, after)) == "payg"
 
 
+async def test_a_plans_storage_binds_and_never_less_than_is_stored(api):
+    owner = await api.organization()
+    project = await api.project(owner)
+    pipeline, org = api.platform.pipeline, owner.organization_id
+
+    async def quota():
+        shown = await api.ok("billing.status.get", {"organization_id": org}, as_=owner)
+        limits = shown["limits"]
+        assert (
+            limits.get("storage_bytes", limits["storage_quota_bytes"])
+            == (limits["storage_quota_bytes"])
+        )
+        return limits["storage_quota_bytes"]
+
+    assert await quota() == 1 << 40
+    await billing_plans.assign(pipeline, org, "free", by="boss")
+    assert await quota() == 10 << 30
+    upload = {"project_id": project, "file_count": 2, "total_bytes": (10 << 30) + 1}
+    await api.refused(402, "uploads.initiate", upload, as_=owner)
+    await api.ok("uploads.initiate", upload | {"total_bytes": 10 << 30}, as_=owner)
+    await billing_plans.assign(pipeline, org, "payg", by="boss")
+    assert await quota() == 1 << 40
+    await api.ok("uploads.initiate", upload, as_=owner)
+    await billing_plans.assign(pipeline, org, "free", by="boss")
+    assert await quota() == (20 << 30) + 1  # what is reserved
+    await api.refused(402, "uploads.initiate", upload | {"total_bytes": 1}, as_=owner)
+
+
 async def test_usage_of_the_month_is_the_organizations_own(api, stock):
     owner, other = await api.organization(), await api.organization()
     project = await api.project(owner)

@@ -302,7 +302,7 @@ class BillingStatus:
     def get(self, *, organization_id: str, idempotency_key: str | None = ...) -> m.OrgStatusOutput:
         """An org's billing status + current usage (org membership required).
 
-The status is `active`; on a plan that the operator admits to, `pending_approval` or `revoked`."""
+The status is `active`; on a plan that the operator admits to, `pending_approval` or `revoked`. Of the limits `storage_quota_bytes` binds, and `storage_bytes` is the same; others inform."""
 
 class BillingStripeInvoices:
     @overload
@@ -1717,7 +1717,7 @@ class AsyncBillingStatus:
     async def get(self, *, organization_id: str, idempotency_key: str | None = ...) -> m.OrgStatusOutput:
         """An org's billing status + current usage (org membership required).
 
-The status is `active`; on a plan that the operator admits to, `pending_approval` or `revoked`."""
+The status is `active`; on a plan that the operator admits to, `pending_approval` or `revoked`. Of the limits `storage_quota_bytes` binds, and `storage_bytes` is the same; others inform."""
 
 class AsyncBillingStripeInvoices:
     @overload

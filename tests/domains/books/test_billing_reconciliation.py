@@ -3,34 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from typing import Any
 
 import psycopg
 import pytest
 
-from db.disposable import migrated_cluster
 from ops_gateway.kernel.context import Principal
 
 RECONCILE = "billing.reconciliation."
-
-
-@pytest.fixture(scope="module")
-def own_cluster() -> Iterator[Any]:
-    """A cluster of this module's own: what is done to everybody is done to no other test's."""
-    with migrated_cluster() as cluster:
-        yield cluster
-
-
-@pytest.fixture(scope="module")
-def dsn(own_cluster: Any) -> str:
-    """Of that cluster."""
-    return own_cluster.dsn()
-
-
-@pytest.fixture
-def service() -> str:
-    return "gateway"
 
 
 class Books:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import re
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import psycopg
 import pytest
@@ -15,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pypdf import PdfReader
 
-from db.disposable import migrated_cluster
 from ops_gateway.domains import billing_plans, invoice_pdf
 from ops_gateway.domains.billing_lots import Lot, Stretch, left_of, used
 from ops_gateway.domains.billing_months import close_all, close_organization, tax_of
@@ -23,24 +20,6 @@ from ops_gateway.kernel import fault
 
 DECEMBER, JANUARY = datetime(2031, 12, 1, tzinfo=UTC), datetime(2032, 1, 1, tzinfo=UTC)
 FEBRUARY, MARCH = datetime(2032, 2, 1, tzinfo=UTC), datetime(2032, 3, 1, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def own_cluster() -> Iterator[Any]:
-    """A cluster of this module's own: what is done to everybody is done to no other test's."""
-    with migrated_cluster() as cluster:
-        yield cluster
-
-
-@pytest.fixture(scope="module")
-def dsn(own_cluster: Any) -> str:
-    """Of that cluster."""
-    return own_cluster.dsn()
-
-
-@pytest.fixture
-def service() -> str:
-    return "gateway"
 
 
 class Books:
