@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,27 @@ const client = new Geopera({
   },
 });
 """
+IN_PYTHON = """
+import json, httpx
+from geopera import Geopera
+called = []
+def answer(request):
+    called.append(request.url.path)
+    return httpx.Response(200, json={})
+client = Geopera(token="gpra_x", transport=httpx.MockTransport(answer))
+"""
+
+
+def test_the_tree_of_the_guide_in_python():
+    calls = "".join(f"{printed.replace('…', '{}')}\n" for _, printed in ROWS)
+    # the published package of that name is installed too: ours goes before it here alone
+    path = f"{ROOT}/clients/shim/python:{ROOT}/src:{ROOT}"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", f"{IN_PYTHON}{calls}print(json.dumps(called))"],
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [f"/v1/op/{op_id}" for op_id, _ in ROWS]
 
 
 def test_the_tree_of_the_guide_in_typescript(typescript: Any, tmp_path: Path):

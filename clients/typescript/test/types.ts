@@ -1,6 +1,15 @@
 // Compiled and never run: what the types accept, and that they refuse what is wrong.
 
-import { Geopera, type Answer, type Input, type Job } from "opstac";
+import {
+  Geopera,
+  type Answer,
+  type Call,
+  type Camel,
+  type Input,
+  type Job,
+  type OperationId,
+  type Operations,
+} from "opstac";
 
 const client = new Geopera({ token: "gpra_x", baseUrl: "https://example.org" });
 
@@ -78,3 +87,26 @@ export async function refused(): Promise<void> {
 }
 
 export const inputs: Input<"items.get">[] = [{ item_id: "it_1" }, { itemId: "it_1" }];
+
+// of every operation: it stands in the tree, in both spellings, and neither its input nor its
+// answer is `any` or nothing
+type At<Node, Path extends string> = Path extends `${infer First}.${infer Rest}`
+  ? First extends keyof Node
+    ? At<Node[First], Rest>
+    : "missing"
+  : Path extends keyof Node
+    ? Node[Path]
+    : "missing";
+type CamelPath<Path extends string> = Path extends `${infer First}.${infer Rest}`
+  ? `${Camel<First>}.${CamelPath<Rest>}`
+  : Camel<Path>;
+type Untyped<T> = [T] extends [never] ? true : 0 extends 1 & T ? true : false;
+type Wrong = {
+  [Id in OperationId]:
+    | (At<Operations, Id> extends Call<Id> ? never : Id)
+    | (At<Operations, CamelPath<Id>> extends Call<Id> ? never : Id)
+    | (Untyped<Input<Id>> extends false ? never : Id)
+    | (Untyped<Answer<Id>> extends false ? never : Id);
+}[OperationId];
+holds<Same<Wrong, never>>();
+holds<Same<Extract<OperationId, "items.get">, "items.get">>();
