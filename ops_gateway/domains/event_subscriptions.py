@@ -302,7 +302,7 @@ async def update_subscription(
     """Update a webhook subscription (org-scoped).
 
     One that is enabled again begins with the events from then; what was given up meanwhile can be
-    replayed.
+    replayed. Where its maker has left or may see less than it tells, who enables it takes it over.
     """
     row = await find(ctx, body.subscription_id, lock=True)
     changes = sealed_headers(ctx, body.headers or {})
@@ -314,6 +314,8 @@ async def update_subscription(
         filter_config=None if body.filter_config is None else Jsonb(body.filter_config),
         description=body.description,
         active=body.active,
+        user=access.human(ctx),
+        everywhere=ctx.principal.projects is None,
         new_headers=body.headers is not None,
         **changes,
     )

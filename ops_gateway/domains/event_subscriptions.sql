@@ -35,6 +35,9 @@ set endpoint_url = coalesce(:endpoint_url::text, s.endpoint_url),
     sealed_headers = case when :new_headers::boolean then :sealed_headers::bytea else s.sealed_headers end,
     header_names = case when :new_headers::boolean then :header_names::text[] else s.header_names end,
     active = coalesce(:active::boolean, s.active),
+    -- who enables what its maker may not have any more makes it their own
+    created_by = case when c.taken then (:user)::uuid else s.created_by end,
+    everywhere = case when c.taken then :everywhere else s.everywhere end,
     active_since = case when c.enabled then clock_timestamp() else s.active_since end,
     failures = case when c.renewed then 0 else s.failures end,
     dead_in_row = case when c.renewed then 0 else s.dead_in_row end,
@@ -47,6 +50,8 @@ set endpoint_url = coalesce(:endpoint_url::text, s.endpoint_url),
                            else s.disabled_reason end,
     updated_at = now()
 from (select coalesce(:active::boolean, false) and not o.active as enabled,
+             coalesce(:active::boolean, false) and not o.active and o.created_by is not null
+               and not may_be_told(o.organization_id, o.created_by, o.everywhere) as taken,
              (coalesce(:active::boolean, false) and not o.active)
                or coalesce(:endpoint_url::text, o.endpoint_url) <> o.endpoint_url as renewed
       from event_subscription o where o.organization_id = :org and o.id = :id) c

@@ -187,6 +187,8 @@ async def accept_invitation(ctx: Context, body: InvitationAcceptInput) -> Invita
     if found is None:
         raise NotFound.of("invitation")
     await ctx.bind(found["organization_id"])
+    if found["state"] != "pending":  # also where who invited may not invite any more
+        raise Gone("the invitation was used, withdrawn or has expired")
     row = await ctx.row(None, sql.use_invitation, id=found["id"], user=user)
     if row is None:
         raise Gone("the invitation was used, withdrawn or has expired")

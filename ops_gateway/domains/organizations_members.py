@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from db.queries import queries
+from ops_gateway.domains import departures
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import Conflict, Forbidden, NotFound
 from ops_gateway.kernel.operation import Effect, Input, Output, operation
@@ -57,12 +58,18 @@ def require_may_give(ctx: Context, role: str) -> None:
     human_only=True,
 )
 async def update_member(ctx: Context, body: MemberUpdateInput) -> MemberOutput:
-    """Change a person's role in the organization; it holds with their next request."""
+    """Change a person's role in the organization; it holds with their next request.
+
+    Their invitations, webhooks and share links that go beyond the new role end with it, and the
+    owners are told.
+    """
     roles = await _roles(ctx, body.user_id)
     require_may_give(ctx, body.role)
     require_may_give(ctx, roles[body.user_id])
     _keep_an_owner(roles, body.user_id, body.role)
+    name = await departures.name_of(ctx, body.user_id)
     await ctx.execute(sql.set_role, user=body.user_id, role=body.role)
+    await departures.withdraw(ctx, body.user_id, name)
     ctx.produced("organization", ctx.organization_id)
     return MemberOutput(user_id=body.user_id, role=body.role)
 
@@ -76,15 +83,18 @@ async def update_member(ctx: Context, body: MemberUpdateInput) -> MemberOutput:
 async def remove_member(ctx: Context, body: MemberRemoveInput) -> MemberRemoveOutput:
     """Remove a person from the organization and its projects.
 
-    Their session says nothing here from the next request on. Keys belong to the organization and
-    stay; revoke those that the person knows.
+    Their session says nothing here from the next request on. The invitations, webhooks and share
+    links that they made end, and the owners are told. Keys belong to the organization and stay;
+    revoke those that the person knows.
     """
     roles = await _roles(ctx, body.user_id)
     if body.user_id != ctx.principal.user_id:
         require_may_give(ctx, roles[body.user_id])
     _keep_an_owner(roles, body.user_id, None)
+    name = await departures.name_of(ctx, body.user_id)
     await ctx.execute(sql.remove_from_projects, user=body.user_id)
     await ctx.execute(sql.remove, user=body.user_id)
+    await departures.withdraw(ctx, body.user_id, name)
     ctx.produced("organization", ctx.organization_id)
     return MemberRemoveOutput(ok=True, user_id=body.user_id)
 

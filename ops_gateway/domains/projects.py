@@ -11,7 +11,7 @@ from pydantic import Field
 
 from db.queries import queries
 from ops_gateway.catalogue import removals
-from ops_gateway.domains import jobs, uploads
+from ops_gateway.domains import departures, jobs, uploads
 from ops_gateway.kernel import access
 from ops_gateway.kernel.context import ROLE_RANK, Context
 from ops_gateway.kernel.errors import Conflict, Forbidden, Invalid, NotFound
@@ -383,7 +383,11 @@ async def update_member(ctx: Context, body: UpdateMemberInput) -> MemberOutput:
 
 @operation("projects.remove_member", scope="projects:write", effect=Effect.DESTRUCTIVE)
 async def remove_member(ctx: Context, body: RemoveMemberInput) -> RemoveMemberOutput:
-    """Remove a person from a workspace (project admin or owner)."""
+    """Remove a person from a workspace (project admin or owner).
+
+    Share links of it that they made end, where they do not see it as an owner or admin of the
+    organization.
+    """
     await lock_members(ctx, body.project_id)
     user = person_id(body.user_id)
     member = await ctx.one("member", sql.member, id=body.project_id, user=user)
@@ -391,5 +395,6 @@ async def remove_member(ctx: Context, body: RemoveMemberInput) -> RemoveMemberOu
         require_may_touch_owners(ctx, body.project_id)
         await require_another_owner(ctx, body.project_id, user)
     await ctx.execute(sql.delete_member, id=body.project_id, user=user)
+    await departures.withdraw(ctx, str(user), await departures.name_of(ctx, str(user)))
     ctx.produced("project", body.project_id)
     return RemoveMemberOutput()

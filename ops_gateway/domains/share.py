@@ -203,11 +203,12 @@ async def create_link(ctx: Context, body: ShareLinkCreate, kept: str) -> ShareLi
     )
     ctx.produced("share_link", row["id"])
     ctx.edge(("share_link", row["id"]), "exports", (body.target_type.value, target["id"]))
-    ctx.emit(_event("share.created", row))
+    ctx.emit(link_event("share.created", row))
     return ShareLinkCreateOutput(**row, token=token)
 
 
-def _event(name: str, row: dict[str, Any]) -> Event:
+def link_event(name: str, row: dict[str, Any]) -> Event:
+    """An event about a link, from its row."""
     told = ("target_type", "target_id", "permission")
     data = {key: row[key] for key in told}
     data |= {"share_link_id": row["id"], "expires_at": row["expires_at"].isoformat()}
@@ -238,7 +239,7 @@ async def revoke_link(ctx: Context, body: ShareLinkRef) -> ShareLinkRevokeOutput
     ctx.require_project_role(found["project_id"], "editor", kind="share link")
     row = await ctx.one("share link", sql.revoke, id=body.link_id)
     ctx.produced("share_link", row["id"])
-    ctx.emit(_event("share.revoked", row))
+    ctx.emit(link_event("share.revoked", row))
     return ShareLinkRevokeOutput(id=row["id"])
 
 

@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from typing import Any
 from weakref import WeakValueDictionary
 
+import anyio
+
 from db.queries import queries
 from ops_gateway.kernel import passwords
 from ops_gateway.kernel.context import Principal
@@ -115,8 +117,7 @@ async def redeem(pipeline: Pipeline, token: str, password: str, *, counts: bool)
         async with _turns.setdefault(link.id, asyncio.Lock()):
             if proof not in _known:
                 tried = await _try(pipeline, link)
-                kept = link.password_hash
-                if len(password) > MAX_PASSWORD or not await passwords.is_password(kept, password):
+                if not await _is_password(pipeline, link, password, tried):
                     raise Forbidden("the password is wrong")
                 _remember(proof)
     if tried is not None or (counts and not link.expired):
@@ -126,6 +127,18 @@ async def redeem(pipeline: Pipeline, token: str, password: str, *, counts: bool)
     if link.expired:
         raise expired(link)
     return link
+
+
+async def _is_password(pipeline: Pipeline, link: Link, password: str, tried: datetime) -> bool:
+    """Whether it is the link's; where nobody could look at it, it was no try. Raises Busy."""
+    if len(password) > MAX_PASSWORD:
+        return False
+    try:
+        return await passwords.is_password(link.password_hash, password)
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await _row(pipeline, sql.opened, id=link.id, tried=tried, counts=False)
+        raise
 
 
 async def _try(pipeline: Pipeline, link: Link) -> datetime:

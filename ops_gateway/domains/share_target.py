@@ -8,8 +8,6 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import orjson
-
 from db.queries import queries
 from ops_gateway.catalogue import search
 from ops_gateway.domains.share_access import Link, key_of
@@ -17,6 +15,7 @@ from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import Invalid, NotFound
 from stac_api import errors
 from stac_api.document import GEOJSON, STAC_VERSION, Mount
+from stac_api.normal_form import property_names
 from stac_api.request import SearchRequest
 from stac_api.search import Page
 from stac_api.tenancy import Visibility
@@ -30,6 +29,7 @@ ITEMS_SHOWN = 1000  # by validate; the STAC root has them all, page by page
 ALONE = "shared"
 """The collection that a single shared item is said to be in: its own is not shared."""
 
+_PRIVATE = re.compile(r"[\s.\"']*opstac:", re.IGNORECASE)
 _TOLD = ("opstac:id", "opstac:type")
 # of the platform's own properties a viewer is told no others: whose project an item is in, what
 # other items it came from
@@ -82,7 +82,7 @@ async def find(ctx: Context, link: Link, asked: SearchRequest) -> Page:
 
     Raises: OpError, for what cannot be read.
     """
-    require_told(asked)
+    require_told(link, asked)
     names: set[str] = {ALONE}
     # members are left out by a client's wish only once what is shared has been told from the rest
     narrowed = replace(asked, include=frozenset(), exclude=frozenset())
@@ -109,10 +109,17 @@ async def find(ctx: Context, link: Link, asked: SearchRequest) -> Page:
     return replace(page, features=[present(ctx, link, f) for f in page.features])
 
 
-def require_told(asked: SearchRequest) -> None:
-    """Raise Invalid for a search by what a viewer is not told."""
-    asking = orjson.dumps([asked.filter, asked.sortby], default=str).decode()
-    hidden = set(re.findall(r'"(opstac:[^"]*)"', asking)) - set(_TOLD)
+def require_told(link: Link, asked: SearchRequest) -> None:
+    """Raise Invalid for a search by what a viewer is not told.
+
+    What can be compared or ordered by can be found out. Names are read as the search reads them.
+    """
+    named = {name for name, _ in asked.sortby}
+    if asked.filter is not None:
+        named |= property_names(asked.filter)
+    hidden = {name for name in named if _PRIVATE.match(name)} - set(_TOLD)
+    if link.target_type == "item":  # it is said to be in a collection of its own
+        hidden |= named & {"collection"}
     if hidden:
         raise Invalid.at("filter", f"there is no property {sorted(hidden)[0][:100]!r} here")
 

@@ -9,11 +9,13 @@ Authlib calls these in a thread; what they ask of the store runs in the event lo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+import anyio
 import anyio.from_thread
 from authlib.oauth2.rfc6749 import grants
 from authlib.oauth2.rfc6749.errors import InvalidGrantError, InvalidRequestError
@@ -24,6 +26,7 @@ from ops_gateway.identity.clients import REFRESH, Client, KeyClient
 from ops_gateway.identity.store import Row, Store
 from ops_gateway.identity.tokens import Person
 from ops_gateway.kernel import passwords
+from ops_gateway.kernel.networks import network
 
 T = TypeVar("T")
 WITHOUT, WITH_KEY = ["none"], ["client_secret_basic", "client_secret_post"]
@@ -32,6 +35,7 @@ WITHOUT_OR_WITH_KEY = [*WITH_KEY, *WITHOUT]
 FAILURES = 5  # by account and address
 FAILURES_OF_ACCOUNT = 50  # from anywhere: a slow crowd guesses too
 WINDOW_SECONDS = 15 * 60
+KNOWN_SECONDS = 90 * 86400  # so long an address is known from where somebody signed in
 LOCKED = "too many wrong passwords for this account; try again in 15 minutes"
 
 
@@ -46,24 +50,33 @@ async def person_by_password(store: Store, email: str, password: str, address: s
     An unknown address, a wrong password and a closed account take as long and say the same.
     """
     account = email.strip().casefold()[:320]
-    pair = f"{account} {address}"
-    if (
-        await store.failures("password", pair, WINDOW_SECONDS) >= FAILURES
-        or await store.failures("account", account, WINDOW_SECONDS) >= FAILURES_OF_ACCOUNT
+    pair = f"{account} {network(address)}"
+    # guesses from elsewhere do not keep somebody out from where they have signed in before
+    known = await store.failures("known", pair, KNOWN_SECONDS) > 0
+    most = None if known else FAILURES_OF_ACCOUNT
+    if await store.failures("password", pair, WINDOW_SECONDS) >= FAILURES or (
+        most is not None and await store.failures("account", account, WINDOW_SECONDS) >= most
     ):
         raise Locked(LOCKED)
     # counted before it is tried, so that many at once do not all pass
-    await store.failed("account", account, WINDOW_SECONDS)
-    if await store.failed("password", pair, WINDOW_SECONDS) > FAILURES:
-        raise Locked(LOCKED)
-    row = await store.account(account)
-    kept = row["hash"] if row else None
-    if not await passwords.is_password(kept, password):
-        return None
-    if row is None or row["disabled"]:
+    counted = [("password", pair, FAILURES), ("account", account, most)]
+    for kind, who, highest in counted:
+        if await store.failed(kind, who, WINDOW_SECONDS) > (highest or math.inf):
+            raise Locked(LOCKED)
+    try:
+        row = await store.account(account)
+        right = await passwords.is_password(row["hash"] if row else None, password)
+    except BaseException:  # nobody has looked at it
+        with anyio.CancelScope(shield=True):
+            for kind, who, _ in counted:
+                await store.take_back(kind, who)
+        raise
+    if not right or row is None or row["disabled"]:
         return None
     await store.forgive("password", pair)
     await store.forgive("account", account)
+    await store.forgive("known", pair)
+    await store.failed("known", pair, KNOWN_SECONDS)
     if passwords.outdated(row["hash"]):
         await store.rehash(row["id"], await passwords.hash_password(password))
     return row

@@ -8,8 +8,10 @@ It takes a form and answers with status, JSON and headers; HTTP itself is `surfa
 
 from __future__ import annotations
 
+import base64
 import functools
 import logging
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -47,6 +49,7 @@ _FREE = ("username", "password", "client_secret")
 _CHALLENGE = re.compile(r"[A-Za-z0-9\-._~]{43}")
 LONGEST_VALUE = 4096
 THREADS = 8
+WAIT_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,13 @@ class Reply:
     status: int
     body: Any
     headers: dict[str, str]
+
+
+BUSY = Reply(
+    503,
+    {"error": "temporarily_unavailable", "error_description": "try again shortly"},
+    {"Retry-After": "2"},
+)
 
 
 class FormRequest(OAuth2Request):
@@ -93,7 +103,10 @@ class Server(AuthorizationServer):
         self.store = store
         self.tokens = tokens
         self.registered = dict(registered or {})
-        self._threads = anyio.CapacityLimiter(THREADS)
+        # those who wait for a password's turn hold none of the others' threads
+        self._turns = anyio.CapacityLimiter(THREADS)
+        self._password_turns = anyio.CapacityLimiter(THREADS)
+        self._threads = anyio.CapacityLimiter(math.inf)
         for grant in (grants.RefreshGrant, grants.PasswordGrant, grants.KeyGrant):
             self.register_grant(grant)
         self.register_grant(grants.DeviceGrant)
@@ -163,10 +176,12 @@ class Server(AuthorizationServer):
 
         try:
             self._check(request)
-            found: Client = await anyio.to_thread.run_sync(look, limiter=self._threads)
+            found: Client = await self._in_turn(look, self._turns)
             return found
         except OAuth2Error as error:
             return self.handle_error_response(request, error)
+        except Busy:
+            return BUSY
 
     async def authorize(self, request: FormRequest, person: Person | None) -> Reply:
         """Send the browser back with a code, or with `access_denied` where `person` is None."""
@@ -209,31 +224,48 @@ class Server(AuthorizationServer):
     async def _in_thread(self, run: Callable[[Any], Any], request: FormRequest) -> Reply:
         try:
             self._check(request)
-            reply: Any = await anyio.to_thread.run_sync(
-                functools.partial(run, request), limiter=self._threads
+            by_password = request.form.get("grant_type") == PASSWORD
+            reply: Any = await self._in_turn(
+                functools.partial(run, request),
+                self._password_turns if by_password else self._turns,
             )
             return reply
         except OAuth2Error as error:
             return self.handle_error_response(request, error)
         except Busy:
-            words = {"error": "temporarily_unavailable", "error_description": "try again shortly"}
-            return Reply(503, words, {"Retry-After": "2"})
+            return BUSY
+
+    async def _in_turn(self, run: Callable[[], Any], turns: anyio.CapacityLimiter) -> Any:
+        """Run in a thread; who waits too long for one is refused. Raises Busy."""
+        turn = object()
+        try:
+            with anyio.fail_after(WAIT_SECONDS):
+                await turns.acquire_on_behalf_of(turn)
+        except TimeoutError:
+            raise Busy from None
+        try:
+            return await anyio.to_thread.run_sync(run, limiter=self._threads)
+        finally:
+            turns.release_on_behalf_of(turn)
 
     @staticmethod
     def _check(request: FormRequest) -> None:
-        """Raise InvalidRequestError for what no field may hold."""
+        """Raise InvalidRequestError for what no field may hold, InvalidClientError for a header."""
         for name, value in request.form.items():
             if len(value) > LONGEST_VALUE or "\0" in value:
                 raise InvalidRequestError("a field is too long or holds a NUL character")
             if name not in _FREE and not _PLAIN.fullmatch(value):
                 raise InvalidRequestError("a field holds characters that are not allowed")
+        basic = _basic(request)
+        if basic is not None and not _is_basic(basic):
+            words = "the Authorization header is no credentials of RFC 7617"
+            raise InvalidClientError(status_code=401, description=words)
 
     @staticmethod
     def _default_client(request: FormRequest) -> None:
         """A password grant needs no client id; nor does the key of a client that names none."""
         form = request.form
-        headers: Any = request.headers
-        if "client_id" not in form and not headers.get("authorization"):
+        if "client_id" not in form and _basic(request) is None:
             grant = form.get("grant_type")
             if grant == PASSWORD or (grant == REFRESH and "client_secret" not in form):
                 form["client_id"] = DEFAULT_CLIENT
@@ -248,6 +280,24 @@ class Server(AuthorizationServer):
         row = grants.wait(self.store.refresh_token, token)
         if row is not None and row["client_id"] == client.client_id:
             grants.wait(self.store.end_sign_in, row["sign_in_id"])
-        elif row is None and (sign_in := self.tokens.sign_in_of(token, client.client_id)):
-            grants.wait(self.store.end_sign_in, sign_in)
+        elif row is None and (claims := self.tokens.claims_of(token, client.client_id)):
+            if "key" in claims:  # it holds for minutes, or until its key is revoked
+                words = "a token of an API key ends with its key: api_keys.revoke"
+                raise OAuth2Error(words, error="unsupported_token_type")
+            grants.wait(self.store.end_sign_in, claims["sid"])
         return Reply(200, {}, {})
+
+
+def _basic(request: FormRequest) -> str | None:
+    """The credentials of HTTP Basic that came, unread."""
+    headers: Any = request.headers
+    scheme, _, text = headers.get("Authorization", "").partition(" ")
+    return text if scheme.lower() == "basic" else None
+
+
+def _is_basic(text: str) -> bool:
+    """Whether it is base64 of UTF-8 with a colon."""
+    try:
+        return ":" in base64.b64decode(text.strip(), validate=True).decode()
+    except ValueError:
+        return False

@@ -107,6 +107,10 @@ class Store:
         assert row is not None
         return row["count"]
 
+    async def take_back(self, kind: str, who: str) -> None:
+        """One failure that was counted was none."""
+        await self._do((sql.take_back, {"kind": kind, "who": who}))
+
     async def forgive(self, kind: str, who: str) -> None:
         """Forget the failures."""
         await self._do((sql.forgive, {"kind": kind, "who": who}))

@@ -32,6 +32,9 @@ on conflict (kind, who) do update set
   begun_at = case when a.begun_at > now() - make_interval(secs => :seconds) then a.begun_at else now() end
 returning count;
 
+-- name: take_back
+update sign_in_attempt set count = greatest(0, count - 1) where kind = :kind and who = :who;
+
 -- name: forgive
 delete from sign_in_attempt where kind = :kind and who = :who;
 

@@ -98,8 +98,8 @@ class Tokens:
             "scope": scope,
         }
 
-    def sign_in_of(self, token: str, client_id: str) -> str | None:
-        """The family of an access token that was given to a client; None for anything else."""
+    def claims_of(self, token: str, client_id: str) -> dict[str, Any] | None:
+        """What an access token says that was given to a client; None for anything else."""
         try:
             key = self._keys.session_of(str(jwt.get_unverified_header(token).get("kid")))
             if key is None:
@@ -114,7 +114,7 @@ class Tokens:
             )
         except jwt.InvalidTokenError:
             return None
-        return claims["sid"] if claims.get("azp") == client_id else None
+        return claims if claims.get("azp") == client_id and "sid" in claims else None
 
     def _id_token(
         self, person: Person, client_id: str, scope: str, realm: str, generation: int

@@ -1,7 +1,7 @@
 """Passwords of people and of share links: Argon2id, with what RFC 9106 recommends second.
 
 A hash takes 64 MiB and a tenth of a second: a lever for whoever wants a server down. So two are
-worked on at once, others wait a little, holding no thread, and are then refused.
+worked on at once, some others wait a little, holding no thread, and the rest is refused at once.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ops_gateway.kernel.errors import Unavailable
 T = TypeVar("T")
 AT_ONCE = 2
 WAIT_SECONDS = 5.0
+MOST_WAITING = 50
 
 _HASHER = PasswordHasher()
 _TURNS: RunVar[anyio.CapacityLimiter] = RunVar("password_turns")
@@ -74,6 +75,8 @@ async def _in_turn(work: Callable[[], T]) -> T:
     except LookupError:
         turns = anyio.CapacityLimiter(AT_ONCE)
         _TURNS.set(turns)
+    if turns.statistics().tasks_waiting >= MOST_WAITING:
+        raise Busy
     try:
         with anyio.fail_after(WAIT_SECONDS):
             await turns.acquire()

@@ -117,15 +117,16 @@ class Approvals:
     async def _waiting(self, request: Request, typed: str) -> Row:
         """The device of a typed code; wrong codes are counted by address."""
         who = network(client_address(request.scope))
-        if await self._store.failures("user_code", who, WRONG_SECONDS) >= WRONG_CODES:
+        # counted before it is looked at, so that many at once do not all pass
+        if await self._store.failed("user_code", who, WRONG_SECONDS) > WRONG_CODES:
             raise RateLimited(
                 "too many wrong codes; try again in a minute",
                 headers={"Retry-After": str(WRONG_SECONDS)},
             )
         row = await self._store.device_by_code(typed) if len(plain_code(typed)) == 8 else None
         if row is None:
-            await self._store.failed("user_code", who, WRONG_SECONDS)
             raise NotFound("no device waits with this code")
+        await self._store.take_back("user_code", who)
         if row["expired"] or row["state"] != "pending":
             raise Gone("this code was used or has expired; start again on the device")
         return row

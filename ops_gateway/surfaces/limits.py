@@ -6,7 +6,6 @@ share would cost each read a trip to it. Where that matters, the proxy in front 
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Sequence
 
@@ -14,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ops_gateway.kernel.context import Principal
 from ops_gateway.kernel.errors import RateLimited
+from ops_gateway.kernel.networks import network
 from ops_gateway.kernel.operation import Operation
 from ops_gateway.kernel.services import Limits
 
@@ -47,6 +47,15 @@ class RateLimiter:
     def count_public(self, address: str) -> None:
         """Count one call that anybody may make and no operation stands for. Raises RateLimited."""
         self._count([("public", network(address), self.limits.public)])
+
+    def count_password(self, address: str) -> None:
+        """Count one password of a person that is to be looked at. Raises RateLimited."""
+        self._count([("passwords", network(address), self.limits.public)])
+
+    def count_token(self, address: str) -> None:
+        """Count one request to the endpoints of OAuth. Raises RateLimited."""
+        if self.limits.public_reads:
+            self._count([("tokens", network(address), self.limits.public_reads)])
 
     def count_read(self, principal: Principal, address: str) -> None:
         """Count one search, tile or file, which no operation stands for. Raises RateLimited.
@@ -109,16 +118,3 @@ def client_address(scope: Scope) -> str:
     """Where a request comes from; empty where that is not known."""
     client = scope.get("client")
     return client[0] if client else ""
-
-
-def network(address: str) -> str:
-    """What counts as one address: of IPv6 the network of 64 bits that one customer is given."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)

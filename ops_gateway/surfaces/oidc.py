@@ -20,7 +20,7 @@ from ops_gateway.identity.clients import CODE, CREDENTIALS, DEVICE, PASSWORD, RE
 from ops_gateway.identity.server import FormRequest, Reply, Server
 from ops_gateway.kernel.authenticate import Authenticator
 from ops_gateway.kernel.context import ANONYMOUS, Principal
-from ops_gateway.kernel.errors import OpError, Unauthenticated
+from ops_gateway.kernel.errors import OpError, RateLimited, Unauthenticated
 from ops_gateway.kernel.secrets import Keys
 from ops_gateway.surfaces.json_body import read_body
 from ops_gateway.surfaces.limits import RateLimiter, client_address
@@ -110,14 +110,20 @@ class Realm:
         return _json(200, {"keys": found}, headers)
 
     async def token(self, request: Request) -> Response:
-        """RFC 6749 section 3.2."""
-        return await self._form(request, self._server.token)
+        """RFC 6749 section 3.2. Passwords are counted by address."""
+
+        async def give(form: FormRequest) -> Reply:
+            if form.form.get("grant_type") == PASSWORD:
+                self._limiter.count_password(form.address)
+            return await self._server.token(form)
+
+        return await self._form(request, give)
 
     async def device(self, request: Request) -> Response:
         """RFC 8628 section 3.1. Counted by address: each call keeps something for ten minutes."""
-        self._limiter.count_public(client_address(request.scope))
 
         async def begin(form: FormRequest) -> Reply:
+            self._limiter.count_public(form.address)
             return await self._server.device(form, request.scope["base_url"] + "/device")
 
         return await self._form(request, begin)
@@ -210,7 +216,12 @@ class Realm:
         }
 
     async def _form(self, request: Request, answer: Any) -> Response:
-        """Read a form and answer it."""
+        """Read a form and answer it; counted by address."""
+        address = client_address(request.scope)
+        try:
+            self._limiter.count_token(address)
+        except RateLimited as error:
+            return _slowed(error)
         body = await read_body(request, forms.LARGEST)
         try:
             fields = forms.parse(body, request.headers.get("content-type", ""))
@@ -221,10 +232,18 @@ class Realm:
             fields,
             # Authlib looks for this name only
             {"Authorization": request.headers.get("authorization", "")},
-            address=client_address(request.scope),
+            address=address,
             realm=request.scope["base_url"] + REALM,
         )
-        return oauth_response(await answer(form))
+        try:
+            return oauth_response(await answer(form))
+        except RateLimited as error:
+            return _slowed(error)
+
+
+def _slowed(error: RateLimited) -> Response:
+    words = {"error": "temporarily_unavailable", "error_description": error.detail}
+    return _json(429, words, {**NO_STORE, **error.headers})
 
 
 def oauth_response(reply: Reply) -> Response:

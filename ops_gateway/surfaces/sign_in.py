@@ -17,7 +17,7 @@ from ops_gateway.identity.grants import Locked, person_by_password
 from ops_gateway.identity.server import Server
 from ops_gateway.kernel.answers import Call
 from ops_gateway.kernel.authenticate import Authenticator
-from ops_gateway.kernel.errors import OpError
+from ops_gateway.kernel.errors import OpError, RateLimited
 from ops_gateway.kernel.passwords import Busy, hash_password
 from ops_gateway.kernel.pipeline import Pipeline
 from ops_gateway.surfaces import approvals
@@ -104,10 +104,11 @@ class Pages:
         onward, email = next_of(fields.get("next")), fields.get("email", "")
         address = client_address(request.scope)
         try:
+            self._limiter.count_password(address)
             found = await person_by_password(
                 self._store, email, fields.get("password", ""), address
             )
-        except Locked as error:
+        except (Locked, RateLimited) as error:
             return self._sign_in(request, visitor, onward, 429, error=str(error), email=email)
         except Busy:
             return self._sign_in(request, visitor, onward, 503, error=BUSY, email=email)
@@ -238,10 +239,10 @@ class Pages:
         if visitor.person is None:
             return go_to("/sign-in")
         email = visitor.person["email"] or ""
+        address = client_address(request.scope)
         try:
-            known = await person_by_password(
-                self._store, email, fields.get("current", ""), client_address(request.scope)
-            )
+            self._limiter.count_password(address)
+            known = await person_by_password(self._store, email, fields.get("current", ""), address)
             if known is None:
                 return await self._account(
                     request, visitor, 403, error="The password you have now is another one."
@@ -250,7 +251,7 @@ class Pages:
                 words = wrong[0].upper() + wrong[1:] + "."
                 return await self._account(request, visitor, 422, error=words)
             hashed = await hash_password(fields["password"])
-        except Locked as error:
+        except (Locked, RateLimited) as error:
             return await self._account(request, visitor, 429, error=str(error))
         except Busy:
             return await self._account(request, visitor, 503, error=BUSY)

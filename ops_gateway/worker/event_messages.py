@@ -29,13 +29,15 @@ class EventMessages:
     async def __call__(self, due: Due) -> Message | None:
         """The message; None where the subscription or the event is no more.
 
-        Raises Undeliverable: the subscription is disabled.
+        Raises Undeliverable: the subscription is disabled, or its maker may not see this any more.
         """
         row = await self._find(due)
         if row is None:
             return None
         if not row["active"]:
             raise Undeliverable("not sent: the subscription is disabled")
+        if not row["told"]:
+            raise Undeliverable("not sent: whoever made the subscription may not see this any more")
         event = {name: row[name] for name in FIELDS}
         return Message(
             row["endpoint_url"],

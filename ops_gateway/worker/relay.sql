@@ -21,9 +21,8 @@ announced as (
   join event_subscription s on s.organization_id = p.organization_id and s.active
    -- what happened before it was there, or while it was disabled, is not sent
    and s.active_since <= p.created_at
-   and (s.everywhere or p.project_id is null or exists (
-     select from project_member m
-     where m.organization_id = p.organization_id and m.project_id = p.project_id and m.user_id = s.created_by))
+   -- its maker may see this at this moment
+   and is_told(p.organization_id, s.created_by, s.everywhere, p.project_id)
    and (s.event_type in ('*', p.type) or (right(s.event_type, 2) = '.*'
         and starts_with(p.type, left(s.event_type, -1))))
   where not exists (

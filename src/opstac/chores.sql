@@ -31,7 +31,8 @@ tokens as (delete from refresh_token where expires_at < now() - interval '1 day'
 browsers as (delete from browser_session where expires_at < now()),
 devices as (delete from device_grant where expires_at < now() - interval '1 hour'),
 codes as (delete from authorization_code where expires_at < now() - interval '1 day')
-delete from sign_in_attempt where begun_at < now() - interval '1 day';
+delete from sign_in_attempt
+where begun_at < now() - case when kind = 'known' then interval '90 days' else interval '1 day' end;
 
 -- name: keep_partitions
 select keep_partitions();

@@ -481,8 +481,24 @@ async def test_the_stac_root_shows_what_is_shared_and_nothing_else(shared, catal
             assert (await shared.get(f"{root}/{path}")).json()["numberReturned"] == 0, path
         one = await shared.get(f"{root}/collections/{collection['id']}/items/{item}")
         assert one.json()["properties"]["opstac:id"] == item
-        for path in (f"search?filter=\"opstac:project\"='{shared.project}'",):
+        for name in ("", "properties.", "properties.properties."):
+            private = f"{name}opstac:project"
+            like = {"op": "like", "args": [{"property": private}, "proj_%"]}
+            for asked in (
+                {"filter": like},
+                {"filter": {"op": "not", "args": [like]}},
+                {"query": {private: {"eq": shared.project}}},
+                {"sortby": [{"field": private, "direction": "asc"}]},
+            ):
+                answer = await shared.api.client.post(
+                    f"{root}/search", json=asked, headers={"X-Share-Password": PASSWORD}
+                )
+                assert answer.status_code == 422, (asked, answer.text)
+            path = f"search?filter=\"{private}\"='{shared.project}'"
             assert (await shared.get(f"{root}/{path}")).status_code == 422, path
+        # the collection of an item that is shared alone is not told either
+        path = "search?filter=collection='other'"
+        assert (await shared.get(f"{root}/{path}")).status_code == (422 if count == 1 else 200)
         for path in (
             f"collections/{collection['id']}/items/{other}",
             f"collections/{shared.project}",
