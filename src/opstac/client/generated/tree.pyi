@@ -464,12 +464,14 @@ class OrganizationsMembers:
     def remove(self, *, user_id: str, idempotency_key: str | None = ...) -> m.MemberRemoveOutput:
         """Remove a person from the organization and its projects.
 
-Their session says nothing here from the next request on. Keys belong to the organization and stay; revoke those that the person knows."""
+Their session says nothing here from the next request on. The invitations, webhooks and share links that they made end, and the owners are told. Keys belong to the organization and stay; revoke those that the person knows."""
     @overload
     def update(self, body: m.MemberUpdateInput, /, *, idempotency_key: str | None = ...) -> m.OrganizationsMembersMemberOutput: ...
     @overload
     def update(self, *, user_id: str, role: Literal['owner', 'admin', 'member', 'billing', 'viewer'], idempotency_key: str | None = ...) -> m.OrganizationsMembersMemberOutput:
-        """Change a person's role in the organization; it holds with their next request."""
+        """Change a person's role in the organization; it holds with their next request.
+
+Their invitations, webhooks and share links that go beyond the new role end with it, and the owners are told."""
 
 class ProcessingCatalog:
     @overload
@@ -963,7 +965,7 @@ A real one: signed, with the subscription's headers, whether it is active or not
     def update(self, *, subscription_id: str, endpoint_url: str | None = ..., filter_config: Mapping[str, Any] | None = ..., headers: Mapping[str, str] | None = ..., active: bool | None = ..., description: str | None = ..., idempotency_key: str | None = ...) -> m.SubscriptionOutput:
         """Update a webhook subscription (org-scoped).
 
-One that is enabled again begins with the events from then; what was given up meanwhile can be replayed."""
+One that is enabled again begins with the events from then; what was given up meanwhile can be replayed. Where its maker has left or may see less than it tells, who enables it takes it over."""
 
 class Items:
     @property
@@ -1215,7 +1217,9 @@ All of it is gone with the answer, and its bytes are free; of many items the row
     def remove_member(self, body: m.RemoveMemberInput, /, *, idempotency_key: str | None = ...) -> m.RemoveMemberOutput: ...
     @overload
     def remove_member(self, *, project_id: str, user_id: str, idempotency_key: str | None = ...) -> m.RemoveMemberOutput:
-        """Remove a person from a workspace (project admin or owner)."""
+        """Remove a person from a workspace (project admin or owner).
+
+Share links of it that they made end, where they do not see it as an owner or admin of the organization."""
     @overload
     def update(self, body: m.ProjectUpdateInput, /, *, idempotency_key: str | None = ...) -> m.ProjectResponse: ...
     @overload
@@ -1879,12 +1883,14 @@ class AsyncOrganizationsMembers:
     async def remove(self, *, user_id: str, idempotency_key: str | None = ...) -> m.MemberRemoveOutput:
         """Remove a person from the organization and its projects.
 
-Their session says nothing here from the next request on. Keys belong to the organization and stay; revoke those that the person knows."""
+Their session says nothing here from the next request on. The invitations, webhooks and share links that they made end, and the owners are told. Keys belong to the organization and stay; revoke those that the person knows."""
     @overload
     async def update(self, body: m.MemberUpdateInput, /, *, idempotency_key: str | None = ...) -> m.OrganizationsMembersMemberOutput: ...
     @overload
     async def update(self, *, user_id: str, role: Literal['owner', 'admin', 'member', 'billing', 'viewer'], idempotency_key: str | None = ...) -> m.OrganizationsMembersMemberOutput:
-        """Change a person's role in the organization; it holds with their next request."""
+        """Change a person's role in the organization; it holds with their next request.
+
+Their invitations, webhooks and share links that go beyond the new role end with it, and the owners are told."""
 
 class AsyncProcessingCatalog:
     @overload
@@ -2378,7 +2384,7 @@ A real one: signed, with the subscription's headers, whether it is active or not
     async def update(self, *, subscription_id: str, endpoint_url: str | None = ..., filter_config: Mapping[str, Any] | None = ..., headers: Mapping[str, str] | None = ..., active: bool | None = ..., description: str | None = ..., idempotency_key: str | None = ...) -> m.SubscriptionOutput:
         """Update a webhook subscription (org-scoped).
 
-One that is enabled again begins with the events from then; what was given up meanwhile can be replayed."""
+One that is enabled again begins with the events from then; what was given up meanwhile can be replayed. Where its maker has left or may see less than it tells, who enables it takes it over."""
 
 class AsyncItems:
     @property
@@ -2630,7 +2636,9 @@ All of it is gone with the answer, and its bytes are free; of many items the row
     async def remove_member(self, body: m.RemoveMemberInput, /, *, idempotency_key: str | None = ...) -> m.RemoveMemberOutput: ...
     @overload
     async def remove_member(self, *, project_id: str, user_id: str, idempotency_key: str | None = ...) -> m.RemoveMemberOutput:
-        """Remove a person from a workspace (project admin or owner)."""
+        """Remove a person from a workspace (project admin or owner).
+
+Share links of it that they made end, where they do not see it as an owner or admin of the organization."""
     @overload
     async def update(self, body: m.ProjectUpdateInput, /, *, idempotency_key: str | None = ...) -> m.ProjectResponse: ...
     @overload
