@@ -10,7 +10,9 @@ tables.py       the tables
 server.py       the platform and the credential of it; failures in words and statuses
 credentials.py  what `opstac login` keeps
 sign_in.py      the device flow, refreshing, signing out
+following.py    a job until it ends
 completion.py   what a shell may complete
+session.py      the credential at each request of a client that lives long
 status.py       the exit statuses
 
 Light to import, all of it: httpx is loaded when a server is called.

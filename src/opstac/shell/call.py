@@ -53,12 +53,22 @@ def call(op: Described, line: Sequence[str], server: str | None = None) -> int:
     """Call an operation with the flags of `line`, and show what it answers."""
     given = flags.parse(op, line)
     platform = Server(given.server or server)
+    if given.every or op.answer == "ndjson":
+        return lines(op, given, platform)
     answer = platform.calling(
         lambda client: client.op(op.id, given.body, idempotency_key=given.key)
     )
     if isinstance(answer, bytes) and ((op.answer == "json" and answer) or is_page(answer)):
         raise no_platform(platform.url)
     answers.show(answer, given.form, given.output)
+    return DONE
+
+
+def lines(op: Described, given: flags.Given, platform: Server) -> int:
+    """Show the answer as lines of JSON, each as it comes."""
+    with platform.failures(), platform.client() as client:
+        found = client.entries if given.every else client.stream
+        answers.save_or_write(map(answers.line_of, found(op.id, given.body)), given.output)
     return DONE
 
 

@@ -20,7 +20,7 @@ from opstac.shell.tree import spelled
 
 # flags of the command line itself; a field of such a name can be given in --body
 OWN = (
-    "body", "json", "table", "ndjson", "output", "out", "idempotency-key", "server", "help",
+    "all", "body", "json", "table", "ndjson", "output", "out", "idempotency-key", "server", "help",
 )  # fmt: skip
 STANDARD_INPUT = "-"
 
@@ -33,6 +33,7 @@ class Given:
         form: `json`, `table`, `ndjson`, or None for what suits where it goes.
         output: the file the answer goes to.
         server: the platform, where it was named.
+        every: every page of a list, and not only the one that was asked for.
     """
 
     body: dict[str, Any]
@@ -40,6 +41,7 @@ class Given:
     form: str | None
     output: str | None
     server: str | None
+    every: bool = False
 
 
 def flag(name: str) -> str:
@@ -87,6 +89,13 @@ def make_parser(op: Described) -> argparse.ArgumentParser:
     shown.add_argument(
         "--ndjson", dest="=ndjson", action="store_true", help="a line of JSON for each of its list"
     )
+    if "offset" in op.fields and op.effect == "read":
+        shown.add_argument(
+            "--all",
+            dest="=all",
+            action="store_true",
+            help="page after page of the list until its end, a line of JSON for each",
+        )
     shown.add_argument(
         "--output", "--out", dest="=output", metavar="FILE", help="write the answer to this file"
     )
@@ -225,6 +234,9 @@ def parse(op: Described, line: Sequence[str]) -> Given:
     forms = [name for name in ("json", "table", "ndjson") if is_form(name, given)]
     if len(whole) > 1:
         parser.error("--body and --json are both the whole input: give one")
+    every = bool(given.get("=all"))
+    if every and forms not in ([], ["ndjson"]):
+        parser.error("--all is written as lines of JSON")
     if len(forms) > 1:
         parser.error("give one of --json, --table and --ndjson")
     body = whole_body(parser, whole[0]) if whole else {}
@@ -238,6 +250,7 @@ def parse(op: Described, line: Sequence[str]) -> Given:
         forms[0] if forms else None,
         given.get("=output"),
         given.get("=server"),
+        every,
     )
 
 

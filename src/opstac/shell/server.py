@@ -125,6 +125,8 @@ class Server:
         if isinstance(detail, str) and detail.lstrip().startswith("<"):
             return no_platform(self.url)
         status = status_of(error.status)
+        if error.status < 400:
+            return no_platform(self.url)
         title = error.problem.get("title") or "refused"
         if not isinstance(detail, list):
             lines = [f"[{error.status}] {clean(str(detail or title))}"]
