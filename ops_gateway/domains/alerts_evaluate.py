@@ -239,7 +239,7 @@ async def decide(ctx: Context, due: Due, tripped: Sequence[Row]) -> int:
         collection=due.collection_id,
     )
     viewers = [row["user_id"] for row in await ctx.rows(None, sql.viewers, project=due.project_id)]
-    addresses: list[str] | None = None
+    mailed: list[tuple[str, str, str]] = []
     for row in fired:
         ctx.produced("alert_event", row["id"])
         rule = rules[row["rule_id"]]
@@ -260,17 +260,32 @@ async def decide(ctx: Context, due: Due, tripped: Sequence[Row]) -> int:
                 dedupe_key=row["id"],
             )
         if "email" in channels:
-            if addresses is None:
-                addresses = await mails.member_addresses(ctx, viewers)
-            for address in addresses:
-                await mails.send_mail(
-                    ctx, to=address, subject=title, text=f"{said}.\n", dedupe_key=row["id"]
-                )
+            mailed.append((title, said, row["id"]))
+    if mailed:
+        await mail(ctx, mailed, await mails.member_addresses(ctx, viewers))
     fault("alerts.inside")
     return len(fired)
 
 
+async def mail(
+    ctx: Context, alerts: Sequence[tuple[str, str, str]], addresses: Sequence[str]
+) -> None:
+    """Mail alerts of one item (title, sentence, id) to each address: one mail each, and where they
+    are many, one more for all the rest of them.
+    """
+    letters = [(title, f"{said}.\n", key) for title, said, key in alerts[:MOST_MAILS]]
+    if rest := alerts[MOST_MAILS:]:
+        shown = "".join(f"{title}: {said}.\n" for title, said, _ in rest[:MOST_LINES])
+        more = f"and {len(rest) - MOST_LINES} more.\n" if len(rest) > MOST_LINES else ""
+        letters.append((f"{len(rest)} more alerts of one item", shown + more, rest[0][2]))
+    for address in addresses:
+        for subject, text, key in letters:
+            await mails.send_mail(ctx, to=address, subject=subject, text=text, dedupe_key=key)
+
+
 TRIGGERED = "alert.triggered"
+MOST_MAILS = 10  # of one item to one person
+MOST_LINES = 100  # of the mail about the rest
 SNAPSHOT = ("expression", "comparison", "threshold", "threshold_upper", "computed_value")
 TOLD = (
     *("id", "rule_id", "organization_id", "item_id", "computed_value", "threshold", "comparison"),

@@ -132,8 +132,10 @@ async def run(pipeline: Pipeline, organization_id: str) -> bool:
     principal = payments.platform_for(organization_id)
 
     async def start(ctx: Context) -> dict[str, Any] | None:
-        row = await ctx.row(None, sql.lock)
-        if row is None or not row["enabled"] or row["under_way"]:
+        if await ctx.row(None, sql.lock) is None:
+            return None
+        row = await ctx.one("settings", sql.state)
+        if not row["enabled"] or row["under_way"]:
             return None
         if row["available"] >= row["threshold_credits"]:
             return None
@@ -144,21 +146,7 @@ async def run(pipeline: Pipeline, organization_id: str) -> bool:
         if row["owed"]:
             await disable(ctx, f"{row['owed']} credits are owed of payments that went back")
             return None
-        policy = await ctx.row(None, payments.sql.bought_alone)
-        if policy is not None and amount > policy["threshold_credits"]:
-            await disable(ctx, "the amount needs an approval by now")
-            return None
-        if policy is not None and policy["credits"] + amount > policy["threshold_credits"]:
-            await ctx.execute(sql.until_allowed)
-            await tell_payers(
-                ctx,
-                "Automatic top-up waits",
-                f"{policy['credits']} credits were bought without an approval in 24 hours, and "
-                f"above {policy['threshold_credits']} one is needed.",
-                type="credits.low",
-                entity=("organization", organization_id),
-                dedupe_key=f"auto_topup waits {datetime.now(UTC):%Y-%m-%d}",
-            )
+        if not await _may_buy(ctx, amount):
             return None
         try:
             card = await payments.find_card(ctx)
@@ -188,6 +176,28 @@ async def run(pipeline: Pipeline, organization_id: str) -> bool:
 
     await pipeline.act("billing.auto_topup", principal, finish)
     return True
+
+
+async def _may_buy(ctx: Context, amount: int) -> bool:
+    """Whether the organization's policy lets so much be bought now; else it is off, or waits."""
+    allowed = await payments.allowance(ctx)
+    most, bought = allowed or (amount, 0)
+    if amount > most:
+        await disable(ctx, "the amount needs an approval by now")
+        return False
+    if bought + amount <= most:
+        return True
+    await ctx.execute(sql.until_allowed)
+    await tell_payers(
+        ctx,
+        "Automatic top-up waits",
+        f"{bought} credits were bought without an approval in 24 hours, and above {most} one is "
+        "needed.",
+        type="credits.low",
+        entity=("organization", ctx.organization_id),
+        dedupe_key=f"auto_topup waits {datetime.now(UTC):%Y-%m-%d}",
+    )
+    return False
 
 
 async def disable(ctx: Context, reason: str) -> None:

@@ -24,7 +24,10 @@ where t.enabled and t.next_at <= now() and a.balance < t.threshold_credits
 order by t.next_at limit :limit;
 
 -- name: lock
--- The row's lock makes it one at a time; all else is looked at again under it.
+-- One at a time; all else is looked at under this, by a statement of its own.
+select enabled from auto_topup where organization_id = :org for update skip locked;
+
+-- name: state
 select t.*, a.balance as available,
        (select coalesce(sum(p.credits), 0) from payment p
         where p.organization_id = :org and p.kind = 'auto' and p.state in ('started', 'requires_action', 'succeeded')
@@ -34,8 +37,7 @@ select t.*, a.balance as available,
        exists (select from payment p where p.organization_id = :org and p.kind = 'auto'
                and p.state in ('started', 'requires_action')) as under_way
 from auto_topup t join account a on a.organization_id = :org and a.kind = 'available'
-where t.organization_id = :org
-for update of t skip locked;
+where t.organization_id = :org;
 
 -- name: until_tomorrow
 update auto_topup

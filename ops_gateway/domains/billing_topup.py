@@ -70,11 +70,14 @@ async def require_no_approval(ctx: Context, credits: int) -> None:
     Purchases without one count together for 24 hours, so that many small ones are no way round.
     They follow one another: the policy is locked until this transaction ends.
     """
-    policy = await ctx.row(None, payments.sql.bought_alone)
-    if policy is not None and policy["credits"] + credits > policy["threshold_credits"]:
+    allowed = await payments.allowance(ctx)
+    if allowed is None:
+        return
+    threshold, bought = allowed
+    if bought + credits > threshold:
         raise ApprovalRequired(
-            f"above {policy['threshold_credits']} credits in 24 hours a purchase needs an approval "
-            f"and {policy['credits']} were bought without: see billing.approvals.request"
+            f"above {threshold} credits in 24 hours a purchase needs an approval and {bought} were "
+            "bought without: see billing.approvals.request"
         )
 
 

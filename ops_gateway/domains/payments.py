@@ -81,6 +81,16 @@ def aud(credits: int) -> float:
     return credits / CREDITS_PER_AUD
 
 
+async def allowance(ctx: Context) -> tuple[int, int] | None:
+    """(threshold, credits bought without an approval in 24 hours), where the organization has a
+    threshold. Who asks next waits until this transaction ends.
+    """
+    policy = await ctx.row(None, sql.lock_policy)
+    if policy is None:
+        return None
+    return policy["threshold_credits"], (await ctx.one("policy", sql.bought_alone))["credits"]
+
+
 # ---------------------------------------------------------------- the three steps
 
 

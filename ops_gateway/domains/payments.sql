@@ -112,16 +112,20 @@ where organization_id = :org and id <> :besides and returned_credits > taken_cre
 order by created_at, id
 for update;
 
--- name: bought_alone
--- What was bought without an approval in the last 24 hours, whoever asked; the policy's row makes it one at a time.
-select y.threshold_credits,
-       (select coalesce(sum(p.credits), 0) from payment p
-        where p.organization_id = :org and p.kind in ('topup', 'auto')
-          and p.state in ('started', 'requires_action', 'succeeded')
-          and p.created_at > now() - interval '24 hours')::bigint as credits
-from approval_policy y
-where y.organization_id = :org and y.threshold_credits is not null
+-- name: lock_policy
+-- Purchases without an approval follow one another. What they look at is read after this, by a statement of its own:
+-- one that waits for a lock reads what was there before it waited.
+select threshold_credits from approval_policy
+where organization_id = :org and threshold_credits is not null
 for update;
+
+-- name: bought_alone
+-- What was bought without an approval in the last 24 hours, whoever asked.
+select coalesce(sum(p.credits), 0)::bigint as credits
+from payment p
+where p.organization_id = :org and p.kind in ('topup', 'auto')
+  and p.state in ('started', 'requires_action', 'succeeded')
+  and p.created_at > now() - interval '24 hours';
 
 -- name: has_budget
 select 1 from api_key where organization_id = :org and id = :key and budgets <> '{}';

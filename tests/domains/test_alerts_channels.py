@@ -121,6 +121,31 @@ async def test_an_alert_is_mailed_to_every_member_once(postal):
     assert len(inbox.mails) == 2
 
 
+async def test_nobody_is_buried_in_mails(postal):
+    watch, inbox = postal
+    for n in range(14):
+        await watch.rule(name=f"r{n}", threshold=-1, notification_channels=["email"])
+    item = await watch.item()
+    await watch.run()
+    await send_all(watch)
+    assert len(await watch.events()) == 14
+    subjects = [message["Subject"] for _, message in inbox.mails]
+    assert len(subjects) == 11 and subjects.count("4 more alerts of one item") == 1
+    (rest,) = [m.get_content() for _, m in inbox.mails if "more alerts" in m["Subject"]]
+    assert rest.count("Alert: r") == rest.count(item) == 4
+    # an address is sent 60 an hour at most by an organization
+    for _ in range(6):
+        await watch.item()
+        await watch.run()
+    mails = "select count(*) as n from mail where organization_id = %s"
+    assert watch.api.sql(mails, watch.owner.organization_id) == [{"n": 60}]
+    watch.api.sql("update mail set created_at = created_at - interval '1 hour'")
+    await watch.item()
+    await watch.run()
+    assert watch.api.sql(mails, watch.owner.organization_id) == [{"n": 71}]
+    assert len(await watch.events(limit=200)) == 14 * 8
+
+
 async def test_a_killed_decision_tells_nobody(postal, monkeypatch):
     watch, inbox = postal
     await watch.rule(notification_channels=["email", "in_app", "webhook"])

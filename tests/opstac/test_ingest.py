@@ -95,9 +95,11 @@ def stored(live: Any, owner: Any) -> dict[str, Any]:
                count(*) filter (where exists
                  (select from asset a where a.item_id = i.id)) as assets,
                (select count(distinct e.entity_id) from event e
-                where e.organization_id = %s and e.type = 'item.created') as events
+                where e.organization_id = %s and e.type = 'item.created') as events,
+               (select count(*) from event e where e.organization_id = %s) as told
         from item i where i.organization_id = %s and i.deleted_at is null
         """,
+        owner.organization_id,
         owner.organization_id,
         owner.organization_id,
     )
@@ -146,7 +148,8 @@ async def brought_in(
     assert (status, err) == (0, "")
     assert counts == {"created": count, "updated": 0, "unchanged": 0, "failed": 0}
     assert not state.exists()
-    expected = dict.fromkeys(("items", "distinct_ids", "with_lineage", "assets", "events"), count)
+    same = ("items", "distinct_ids", "with_lineage", "assets", "events", "told")
+    expected = dict.fromkeys(same, count)
     assert stored(live, ingest.owner) == expected | {"projects": 1, "documents": count}
     told = [json.loads(line) for line in report.read_text().splitlines()]
     assert [entry["id"] for entry in told] == [f"scene_{n:07d}" for n in range(count)]
