@@ -242,7 +242,7 @@ async def fetch_file(ctx: Context, body: ClipDownloadInput) -> tuple[str, Blob]:
     prepare=fetch_file,
 )
 async def download_clip(ctx: Context, body: ClipDownloadInput, fetched: tuple[str, Blob]) -> Blob:
-    """Bytes of one clip file."""
+    """Bytes of one clip file; clip.job.downloads gives a link, which suits large ones better."""
     item_id, blob = fetched
     await jobs.find(ctx, body.job_id)
     ctx.produced("item", item_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,9 +16,12 @@ if TYPE_CHECKING:
     from opstac.compose import Platform
 
 
-async def agents_door(platform: Platform, stack: AsyncExitStack) -> door.Door:
+async def agents_door(
+    platform: Platform, draining: Callable[[], bool], stack: AsyncExitStack
+) -> door.Door:
     """The operations as tools, for as long as `stack` is open."""
-    tools = Tools(platform.pipeline, platform.limiter, partial(spends_unasked, platform.pipeline))
+    may_spend = partial(spends_unasked, platform.pipeline)
+    tools = Tools(platform.pipeline, platform.limiter, may_spend, draining)
     return await stack.enter_async_context(
         door.opened(tools, public_url=platform.settings.public_url, version=__version__)
     )

@@ -321,11 +321,10 @@ async def embedded(
         stack.push_async_callback(people.close)
         if "gateway" in wanted:
             platform = replace(platform, identity=await identity_server(platform, stack))
-        gateway = (
-            gateway_app(platform, checks, draining, people, await agents_door(platform, stack))
-            if "gateway" in wanted
-            else health_app(checks, draining)
-        )
+            agents = await agents_door(platform, draining, stack)
+            gateway = gateway_app(platform, checks, draining, people, agents)
+        else:
+            gateway = health_app(checks, draining)
         app = Edge(
             Dispatch(mounted, gateway),
             platform.authenticator,

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ops_gateway import domains
 from ops_gateway.kernel.operation import REGISTRY
 from ops_gateway.surfaces.mcp import tools as mcp_tools
 from tests.surfaces.agents import ask, names, send, tool
+
+domains.load()
 
 
 async def test_a_host_is_told_what_this_is(api):

@@ -50,12 +50,15 @@ class Tools:
         pipeline: Pipeline,
         limiter: RateLimiter,
         may_spend: Callable[[Principal], Awaitable[bool]],
+        draining: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`may_spend` tells whether a caller spends without being asked to confirm."""
+        """`may_spend` tells whether a caller spends without being asked to confirm; nobody is kept
+        waiting when `draining` says so.
+        """
         self._pipeline = pipeline
         self._limiter = limiter
         self._may_spend = may_spend
-        self._waiting = Waiting(pipeline)
+        self._waiting = Waiting(pipeline, draining)
         self._own: dict[str, Callable[[Arguments, Asked], Awaitable[Result]]] = {
             "search_operations": self._search,
             "describe_operation": self._describe,
@@ -63,11 +66,14 @@ class Tools:
             "wait_for_job": self._wait,
         }
 
+    def count(self, principal: Principal, address: str) -> None:
+        """Count what no operation stands for. Raises RateLimited."""
+        self._limiter.count_read(principal, address)
+
     # ------------------------------------------------------------ list
 
     def listed(self, asked: Asked) -> list[dict[str, Any]]:
         """The tools a session is shown: ours, then those of operations, by name."""
-        self._limiter.count_read(asked.principal, asked.address)
         shown = [tools.described(op) for op in self._callable(asked) if asked.view.shows(op)]
         return [*OWN_TOOLS, *sorted(shown, key=lambda tool: tool["name"])]
 
@@ -158,7 +164,7 @@ class Tools:
     # ------------------------------------------------------------ find, describe, wait
 
     async def _search(self, arguments: Arguments, asked: Asked) -> Result:
-        self._limiter.count_read(asked.principal, asked.address)
+        self.count(asked.principal, asked.address)
         query = _text(arguments, "query", MOST_WORDS)
         limit = arguments.get("limit", 10)
         if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= MOST_FOUND:
@@ -185,7 +191,7 @@ class Tools:
         )
 
     async def _describe(self, arguments: Arguments, asked: Asked) -> Result:
-        self._limiter.count_read(asked.principal, asked.address)
+        self.count(asked.principal, asked.address)
         op = _operation(arguments)
         self._pipeline.admit(op, asked.principal)
         return content.of_value(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import orjson
@@ -17,7 +18,7 @@ MOST_SECONDS = 50
 """Many hosts give a tool a minute."""
 MOST_AT_ONCE = 8
 """Calls of one organization that wait in this process."""
-FIRST_SECONDS, LONGEST_SECONDS = 0.5, 5.0
+FIRST_SECONDS, LONGEST_SECONDS = 0.5, 3.0
 """Between two looks at a job: longer each time."""
 JOB = "processing.project_job.get"
 ENDED = ("completed", "failed", "cancelled")
@@ -57,8 +58,10 @@ class Waiting:
         },
     }
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, draining: Callable[[], bool]) -> None:
+        """Whoever waits is answered when `draining` says so."""
         self._pipeline = pipeline
+        self._draining = draining
         self._at_once: Counter[str] = Counter()
 
     @property
@@ -91,7 +94,7 @@ class Waiting:
             answer = await self._pipeline.run(JOB, {"job_id": job_id}, call)
             job = orjson.loads(answer.body)["job"]
             left = deadline - clock()
-            if job["status"] in ENDED or left <= 0:
+            if job["status"] in ENDED or left <= 0 or self._draining():
                 return job
             await asyncio.sleep(min(pause, left))
             pause = min(pause * 1.5, LONGEST_SECONDS)

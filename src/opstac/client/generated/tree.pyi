@@ -340,7 +340,7 @@ class ClipJob:
     def download(self, body: m.ClipDownloadInput, /, *, idempotency_key: str | None = ...) -> Any: ...
     @overload
     def download(self, *, job_id: str, mosaic_type: str, user_agent: str | None = ..., requester_ip: str | None = ..., idempotency_key: str | None = ...) -> Any:
-        """Bytes of one clip file."""
+        """Bytes of one clip file; clip.job.downloads gives a link, which suits large ones better."""
     @overload
     def downloads(self, body: m.ClipJobInput, /, *, idempotency_key: str | None = ...) -> m.ClipDownloadsOutput: ...
     @overload
@@ -1759,7 +1759,7 @@ class AsyncClipJob:
     async def download(self, body: m.ClipDownloadInput, /, *, idempotency_key: str | None = ...) -> Any: ...
     @overload
     async def download(self, *, job_id: str, mosaic_type: str, user_agent: str | None = ..., requester_ip: str | None = ..., idempotency_key: str | None = ...) -> Any:
-        """Bytes of one clip file."""
+        """Bytes of one clip file; clip.job.downloads gives a link, which suits large ones better."""
     @overload
     async def downloads(self, body: m.ClipJobInput, /, *, idempotency_key: str | None = ...) -> m.ClipDownloadsOutput: ...
     @overload
