@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,11 @@ def build() -> Path:
             described.unlink()
             stamp.write_text(wanted)
     return FOLDER
+
+
+def program(page: Path) -> str:
+    """The TypeScript of a page as one program."""
+    return "\n".join(re.findall(r"^```ts\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL))
 
 
 def run_cases(cases: list[dict[str, Any]], url: str, token: str) -> list[dict[str, Any]]:

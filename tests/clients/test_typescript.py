@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+import shutil
 import typing
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -14,9 +17,36 @@ from ops_gateway import domains
 from ops_gateway.kernel.operation import REGISTRY, Input
 from opstac import journey
 
+ROOT = Path(__file__).resolve().parents[2]
+# what @types/node would say of what the page uses of node
+NODE = """
+declare const process: { env: Record<string, string> };
+declare module "node:fs" { export function openAsBlob(path: string): Promise<Blob>; }
+"""
 
-def test_types_refuse_what_is_wrong(typescript: Any):
-    typescript.tsc("-p", "test/tsconfig.json")
+
+def test_types(typescript: Any, tmp_path: Path):
+    """In one run of the compiler, as it reads the platform's types anew each time: what the types
+    refuse, the guide's example as printed, and our page.
+    """
+    packages = tmp_path / "node_modules"
+    shutil.copytree(ROOT / "clients/shim/npm", packages / "@geopera" / "sdk")
+    (packages / "opstac").symlink_to(typescript.FOLDER)
+    files = {
+        "types.ts": (typescript.FOLDER / "test" / "types.ts").read_text(),
+        "guide.ts": (ROOT / "tests/data/guides/alerts.ts.txt").read_text(),
+        "page.ts": typescript.program(ROOT / "docs/how-to/typescript.md"),
+        "node.d.ts": NODE,
+        "package.json": '{"type": "module"}',
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    config = json.loads((typescript.FOLDER / "tsconfig.json").read_text())
+    for name in ("rootDir", "noUnusedLocals", "noUnusedParameters"):
+        del config["compilerOptions"][name]
+    del config["include"]
+    (tmp_path / "tsconfig.json").write_text(json.dumps(config))
+    typescript.tsc("-p", tmp_path, "--noEmit")
 
 
 def test_calls_retries_and_hostile_servers(typescript: Any):

@@ -180,9 +180,8 @@ async def test_the_worked_example_in_typescript(live, guided, tmp_path, typescri
     example = tmp_path / "example.ts"
     example.write_text(put_in((PRINTED / "alerts.ts.txt").read_text()))
     (tmp_path / "package.json").write_text('{"type": "module"}')
-    await asyncio.to_thread(typescript.tsc, *COMPILER, example, cwd=tmp_path)
     (tmp_path / "waiting.mjs").write_text(WAITING_NODE)
-    command = [typescript.NODE, "--import", "./waiting.mjs", "example.js"]
+    command = [typescript.NODE, "--import", "./waiting.mjs", "example.ts"]
     said = await carry_out(command, live, tmp_path, watch, scene)
     await found_what_fired(watch, said)
 

@@ -27,12 +27,12 @@ export type Upload = Answer<"uploads.get">["upload"];
 /** How `wait` waits. */
 export interface WaitOptions {
   /** How long at most: 15 minutes. */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** How often to look: every second. */
-  intervalMs?: number;
-  signal?: AbortSignal;
+  intervalMs?: number | undefined;
+  signal?: AbortSignal | undefined;
   /** Called with the job each time it was looked at. */
-  onProgress?: (job: Job) => void;
+  onProgress?: ((job: Job) => void) | undefined;
 }
 
 const ID = /^[a-z0-9_]+(\.[a-z0-9_]+)*$/i;
@@ -160,9 +160,8 @@ export class Geopera {
   async wait(jobId: string, options: WaitOptions = {}): Promise<Job> {
     const { timeoutMs = 15 * 60_000, intervalMs = 1000, signal, onProgress } = options;
     const deadline = Date.now() + timeoutMs;
-    const call = signal ? { signal } : {};
     for (;;) {
-      const { job } = await this.op("processing.project_job.get", { jobId }, call);
+      const { job } = await this.op("processing.project_job.get", { jobId }, { signal });
       onProgress?.(job);
       if (ENDED.includes(job.status)) {
         if (job.status !== "completed") throw new JobFailed(job);

@@ -8,29 +8,29 @@ export type Token = string | null | (() => string | null | Promise<string | null
 /** How a client is made. */
 export interface ClientOptions {
   /** An API key or a session token; without one, only what is public can be called. */
-  token?: Token;
+  token?: Token | undefined;
   /**
    * The platform's address. By default that of the variable GEOPERA_API_URL; else, in a page, the
    * page's own origin, and elsewhere http://127.0.0.1:8080.
    */
-  baseUrl?: string | URL;
+  baseUrl?: string | URL | undefined;
   /** How long the server may say nothing before a call is given up: 60 000. */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** How often a call is sent again after 429, 503 or a broken connection: 4. */
-  retries?: number;
+  retries?: number | undefined;
   /** Answers that are read whole may be this large: 512 MiB. */
-  maxBytes?: number;
+  maxBytes?: number | undefined;
   /** What sends requests, in place of the global `fetch`. */
-  fetch?: typeof fetch;
+  fetch?: typeof fetch | undefined;
 }
 
 /** How one call is made. */
 export interface CallOptions {
   /** Makes the call repeatable; by default every call that is no read gets one of its own. */
-  idempotencyKey?: string;
+  idempotencyKey?: string | undefined;
   /** Ends the call early: it then rejects with the signal's reason. */
-  signal?: AbortSignal;
-  timeoutMs?: number;
+  signal?: AbortSignal | undefined;
+  timeoutMs?: number | undefined;
 }
 
 /** A request, before it has an address and a credential. */

@@ -12,18 +12,18 @@ type DescribedCamel = Omit<Extract<Input<"uploads.complete">, { uploadId: string
 export interface UploadOptions {
   projectId: string;
   /** By default the file's own name. */
-  fileName?: string;
+  fileName?: string | undefined;
   /** By default the file's own type, or `image/tiff`. */
-  contentType?: string;
+  contentType?: string | undefined;
   /** Name, time, collection and properties of the item: the other fields of `uploads.complete`. */
-  item?: Described | DescribedCamel;
+  item?: Described | DescribedCamel | undefined;
   /** With the same key a repeated upload goes on, or gives the item that it made. */
-  idempotencyKey?: string;
+  idempotencyKey?: string | undefined;
   /** Sent in one request: 32 MiB. */
-  pieceBytes?: number;
+  pieceBytes?: number | undefined;
   /** Called with the bytes that have arrived and the bytes there are. */
-  onProgress?: (sent: number, total: number) => void;
-  signal?: AbortSignal;
+  onProgress?: ((sent: number, total: number) => void) | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 /** Carry an upload through. */
@@ -34,7 +34,7 @@ export async function sendFile(
   options: UploadOptions,
 ): Promise<Upload> {
   const { projectId, idempotencyKey: key = newKey(), signal } = options;
-  const call = (step: string) => ({ idempotencyKey: `${key}-${step}`, ...(signal && { signal }) });
+  const call = (step: string) => ({ idempotencyKey: `${key}-${step}`, signal });
   const named = (file as Partial<File>).name;
   const { id } = await client.op(
     "uploads.initiate",
@@ -45,7 +45,7 @@ export async function sendFile(
   const fileName = options.fileName ?? named ?? "upload.tif";
   const place = async () => {
     const body = { uploadId: id, fileName, contentType };
-    return (await client.op("uploads.signed_url", body, { ...(signal && { signal }) })).upload_url;
+    return (await client.op("uploads.signed_url", body, { signal })).upload_url;
   };
   try {
     await sendPieces(connection, place, file, { ...options, contentType });
@@ -57,7 +57,7 @@ export async function sendFile(
   let { upload } = await client.op("uploads.complete", item, call("complete"));
   while (upload.status === "processing") {
     await pause(1000, signal);
-    ({ upload } = await client.op("uploads.get", { uploadId: id }, { ...(signal && { signal }) }));
+    ({ upload } = await client.op("uploads.get", { uploadId: id }, { signal }));
   }
   if (upload.status !== "completed") {
     throw new NoAnswer("upload", `it ended as ${upload.status}: ${upload.error_message ?? ""}`, key);
@@ -75,7 +75,7 @@ async function sendPieces(
   const { pieceBytes = 32 * 1024 * 1024, signal, onProgress, contentType } = options;
   for (let failures = 0; ; ) {
     const path = await place();
-    const request = { name: "upload", path, repeatable: true, ...(signal && { signal }) };
+    const request = { name: "upload", path, repeatable: true, signal };
     try {
       let { at, complete } = await connection.send({ ...request, method: "HEAD" }, standing);
       if (complete) return;
