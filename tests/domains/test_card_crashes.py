@@ -203,20 +203,21 @@ async def test_a_payment_nobody_authenticates_is_given_up_after_a_day(paid):
     sound(paid, owner)
 
 
-@pytest.mark.parametrize("same_key", [True, False])
-async def test_fifty_topups_at_once(paid, same_key):
+# each charge is a call to the server that plays the provider, which makes one at a time
+@pytest.mark.parametrize(("same_key", "count"), [(True, 50), (False, 16)])
+async def test_many_topups_at_once(paid, same_key, count):
     owner = await with_card(paid)
     answers = await asyncio.gather(
         *(
             paid.call(
                 "billing.topup", {"credits": 100}, as_=owner, key="k" if same_key else f"k{n}"
             )
-            for n in range(50)
+            for n in range(count)
         )
     )
     assert {a.status_code for a in answers} <= ({201, 409} if same_key else {201})
-    assert len({a.content for a in answers if a.status_code == 201}) == (1 if same_key else 50)
-    wanted = 1 if same_key else 50
+    assert len({a.content for a in answers if a.status_code == 201}) == (1 if same_key else count)
+    wanted = 1 if same_key else count
     assert len(charges_of(paid, owner)) == wanted
     shown = await paid.ok("billing.credits.balance", as_=owner)
     assert shown["balance"] == 1000 + 100 * wanted
