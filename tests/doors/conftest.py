@@ -17,6 +17,16 @@ from db.disposable import migrated_cluster
 case.load()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record", action="store_true", help="record the calls that the pages show")
+
+
+@pytest.fixture
+def recording(request: pytest.FixtureRequest) -> bool:
+    """Whether this run records instead of comparing."""
+    return bool(request.config.getoption("--record", default=False))
+
+
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: Any) -> Iterator[World]:
     """The world on a cluster of its own: nothing of other tests is told of by what tells of all."""

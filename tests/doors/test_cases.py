@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from walk import doors
+from walk import clients
 from walk.case import CASES
 from walk.walks import DOMAINS
 
@@ -26,6 +26,6 @@ def test_every_operation_is_walked_once():
 
 def test_the_sdk_is_walked_where_it_has_the_operation():
     ours = {op_id.replace(".", "_") for op_id in REGISTRY}
-    both = ours & doors.published()
-    assert both == {op.id.replace(".", "_") for op in REGISTRY.values() if doors.in_sdk(op)}
+    both = ours & clients.published()
+    assert both == {op.id.replace(".", "_") for op in REGISTRY.values() if clients.in_sdk(op)}
     assert len(both) > 160

@@ -7,8 +7,8 @@ from walk.walks import operations
 
 
 @operations("processing")
-def test_the_answer_is_the_same_by_every_door(world, op_id):
-    differences = walk(world, op_id)
+def test_the_answer_is_the_same_by_every_door(world, recording, op_id):
+    differences = walk(world, op_id, recording=recording)
     assert not differences, "\n".join(differences)
 
 

@@ -23,7 +23,10 @@ def run(args: argparse.Namespace) -> int:
     from db.disposable import migrated_cluster
     from opstac import reference
 
-    made = {reference.CLIENT: reference.client_files()}
+    made = {
+        reference.CLIENT: reference.client_files(),
+        reference.OPERATIONS: reference.operation_pages(),
+    }
     with migrated_cluster() as cluster:
         made[reference.FOLDER] = reference.pages(cluster.dsn())
     root = reference.FOLDER.parents[1]

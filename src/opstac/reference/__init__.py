@@ -20,6 +20,7 @@ from opstac.reference import (
 )
 
 FOLDER = Path(__file__).resolve().parents[3] / "docs" / "reference"
+OPERATIONS = FOLDER / operations.FOLDER
 CLIENT = table.FOLDER
 NOTE = "<!-- Made by `./opstac docs` from the code; changes by hand are lost. -->\n\n"
 
@@ -43,6 +44,16 @@ def pages(dsn: str) -> dict[str, str]:
     """
     made = {name: make() for name, make in MAKERS.items()}
     made["schema.md"] = schema.page(dsn)
+    return noted(made)
+
+
+def operation_pages() -> dict[str, str]:
+    """The text of each operation's own page by file name."""
+    return noted(operations.pages())
+
+
+def noted(made: Mapping[str, str]) -> dict[str, str]:
+    """The texts with the word on where they come from."""
     return {name: NOTE + text.rstrip() + "\n" for name, text in made.items()}
 
 

@@ -1,11 +1,12 @@
-"""The page of operations, from the registry."""
+"""The pages of operations, from the registry and the recorded examples."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ops_gateway.kernel.operation import Operation
+from ops_gateway.kernel.operation import Effect, Operation
 from ops_gateway.surfaces import openapi
+from opstac.reference import examples
 from opstac.reference.markdown import code, table
 from opstac.reference.tables import default_of, type_of
 from opstac.shell.flags import flag
@@ -27,40 +28,95 @@ the command line with `opstac op ID`. A `read` also answers `GET` with its input
 """
 
 
+FOLDER = "operations"
+EXAMPLES = """Every page shows one call that was made in a test, for each client. They read the
+server's address from `OPSTAC_URL` and the credential from `OPSTAC_TOKEN`. What is recorded has
+stand-ins: `it_1` is an id, `<time>` a time of the run; what is long is cut at `…`."""
+
+
 def page() -> str:
-    """The whole page."""
+    """The index."""
+    return "\n\n".join([INTRODUCTION.strip(), EXAMPLES, contents(registered())])
+
+
+def pages() -> dict[str, str]:
+    """A page for each operation, by file name."""
+    document = openapi.document()
+    schemas = document["components"]["schemas"]
+    made: dict[str, str] = {}
+    for op in registered():
+        parts = entry(op, document["paths"][f"/v1/op/{op.id}"]["post"], schemas)
+        made[f"{op.id}.md"] = "\n\n".join([*parts, *example(op)])
+    return made
+
+
+def registered() -> list[Operation]:
+    """Every operation, by id."""
     from ops_gateway import domains
     from ops_gateway.kernel.operation import REGISTRY
 
     domains.load()
-    document = openapi.document()
-    schemas = document["components"]["schemas"]
-    chosen = sorted(REGISTRY.values(), key=lambda op: op.id)
-    parts = [INTRODUCTION.strip(), contents(chosen)]
-    domain = ""
-    for op in chosen:
-        if op.domain != domain:
-            domain = op.domain
-            parts.append(f"## {domain}")
-        parts += entry(op, document["paths"][f"/v1/op/{op.id}"]["post"], schemas)
-    return "\n\n".join(parts)
+    return [REGISTRY[op_id] for op_id in sorted(REGISTRY)]
 
 
 def contents(chosen: list[Operation]) -> str:
     """A line for each operation."""
-    rows = [[f"[`{op.id}`](#{anchor(op.id)})", code(op.effect.value), op.summary] for op in chosen]
+    rows = [[f"[`{op.id}`]({FOLDER}/{op.id}.md)", code(op.effect.value), op.summary]
+            for op in chosen]  # fmt: skip
     return table(["operation", "effect", "what it does"], rows)
 
 
-def anchor(op_id: str) -> str:
-    """The anchor that a heading of that id gets."""
-    return op_id.replace(".", "")
+def example(op: Operation) -> list[str]:
+    """The parts of a recorded call."""
+    found = examples.recorded(op.domain).get(op.id)
+    if found is None:
+        return []
+    body = found["body"]
+    texts = [
+        ("curl", "sh", examples.curl(op, body)),
+        ("Python", "python", examples.python(op, body)),
+        ("TypeScript", "ts", examples.typescript(op, body)),
+        ("Command line", "sh", examples.cli(op, body)),
+        ("MCP, parameters of `tools/call`", "json", examples.mcp(op, body)),
+    ]
+    parts = ["## Example"]
+    if op.scope.startswith("admin:"):
+        parts.append("Called by an operator of the platform.")
+    for title, language, text in texts:
+        parts += [f"{title}:", fenced(language, text)]
+    if op.effect is Effect.SPEND:
+        parts.append(
+            "The tool answers the price and a `confirmation_token` at first, unless the key may "
+            "spend without; called again with it, it answers as below."
+        )
+    parts.append(f"The answer, with status {found['status']}:")
+    if "media" in found:
+        parts.append(f"Bytes of {code(found['media'])}.")
+    elif isinstance(found["answer"], str):
+        parts.append(fenced("xml", found["answer"]))
+    else:
+        parts.append(fenced("json", examples.laid_out(found["answer"])))
+    return parts
+
+
+def fenced(language: str, text: str) -> str:
+    """A block of code."""
+    return f"```{language}\n{text}\n```"
+
+
+def routes(op: Operation) -> str:
+    """How it is asked over HTTP."""
+    path = op.id.replace(".", "/").replace("_", "-")
+    ways = [f"POST /v1/op/{op.id}", f"POST /v1/{path}"]
+    if op.is_read:
+        ways += [f"GET /v1/op/{op.id}", f"GET /v1/{path}"]
+    return " · ".join(map(code, ways))
 
 
 def entry(op: Operation, published: dict[str, Any], schemas: Schema) -> list[str]:
     """The parts of one operation's entry."""
     if op.alias_of:
-        return [f"### `{op.id}`", f"Another name of [`{op.alias_of}`](#{anchor(op.alias_of)})."]
+        return [f"# `{op.id}`", f"Another name of [`{op.alias_of}`]({op.alias_of}.md).", routes(op)]
     facts = [f"scope `{op.scope}`", f"`{op.effect.value}`", f"answers {op.status}"]
     if op.public:
         facts.append("needs no credential")
@@ -72,7 +128,7 @@ def entry(op: Operation, published: dict[str, Any], schemas: Schema) -> list[str
         facts.append("works outside the database in between, and can be resumed")
     if op.secret:
         facts.append("its answer holds a secret that is shown once")
-    parts = [f"### `{op.id}`", op.summary, " · ".join(facts)]
+    parts = [f"# `{op.id}`", op.summary, " · ".join(facts), routes(op)]
     if op.description:
         parts.append(" ".join(op.description.split()))
     body = published["requestBody"]["content"]["application/json"]["schema"]
@@ -85,6 +141,8 @@ def entry(op: Operation, published: dict[str, Any], schemas: Schema) -> list[str
     kinds = [kind for kind in success if kind != "application/json"]
     if kinds:
         parts.append("Answers " + " or ".join(map(code, kinds)) + ".")
+    refusals = ", ".join(status for status in published["responses"] if status >= "4")
+    parts.append(f"Refused with {refusals}: see [errors](../errors.md).")
     return parts
 
 

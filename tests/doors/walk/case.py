@@ -33,6 +33,7 @@ class Case:
         fresh: `make` is asked again for each door.
         random: members of the answer that are drawn by lot.
         empty: why an answer without content is right.
+        about: of an answer that tells of all organizations, what is recorded: the case's own.
         foreign: what another organization is answered: 404, or why not.
     """
 
@@ -42,6 +43,7 @@ class Case:
     foreign: str = ""
     random: tuple[str, ...] = ()
     empty: str = ""
+    about: Callable[[World, Any], Any] | None = None
 
     def sent(self, world: World) -> Sent:
         """What to send now."""
@@ -59,6 +61,7 @@ def case(
     foreign: str = "",
     random: tuple[str, ...] = (),
     empty: str = "",
+    about: Callable[[World, Any], Any] | None = None,
 ) -> Callable[[Make], Make]:
     """Declare the decorated function as the case of operations; reads share one body."""
 
@@ -70,7 +73,7 @@ def case(
                 raise TypeError(f"{op_id} has two cases")
             op = REGISTRY.get(op_id)
             again = not (op and op.is_read) if fresh is None else fresh
-            CASES[op_id] = Case(op_id, make, again, foreign, random, empty)
+            CASES[op_id] = Case(op_id, make, again, foreign, random, empty, about)
         return make
 
     return declare

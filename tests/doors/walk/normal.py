@@ -5,7 +5,7 @@
 - A time, day or month that the clock of the run made is `<time>`, `<day>`, `<month>`: one from two
   months before to two years after now. What the cases send lies outside of this.
 - In a URL, the server's own address is `https://geo.example.org`; that of a receiver of messages
-  `https://receiver.example.org`; the values of `exp`, `sig`, `key` and `token` are left out.
+  `https://receiver.example.org`; the values of `exp`, `sig`, `key`, `token` and `for` are left out.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ RECEIVER = "https://receiver.example.org"
 _OURS = r"\b[a-z]{1,10}_[0-9a-hjkmnp-tv-z]{22}\b"
 _HEX = r"\b[a-z]{2,5}_[0-9a-f]{32}\b"
 _UUID = r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"
-_CARDS = r"\b(?:pm|pi|seti|cus|src|card|req)_(?!card_)[A-Za-z0-9]{12,}(?:_secret_\w+)?\b"
+_CARDS = r"\b(?:pm|pi|seti|cus|src|card|req|in)_(?!card_)[A-Za-z0-9]{12,}(?:_secret_\w+)?\b"
 _KEYS = r"\bgpra_[A-Za-z0-9]{8,}|\bwhsec_[A-Za-z0-9+/]{40,}=*|\bshr_[\w-]{20,}"
 _TOKEN = r"(?<![\w-])[A-Za-z0-9_-]{43}(?![\w-])|\bey[\w-]+\.[\w-]+\.[\w-]+"
 IDS = re.compile("|".join((_OURS, _HEX, _UUID, _KEYS, _CARDS, _TOKEN)))
 TIME = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?")
 DAY = re.compile(r"\b\d{4}-\d\d-\d\d\b(?!T)")
 MONTH = re.compile(r"\b\d{4}-\d\d\b(?!-)")
-SIGNED = re.compile(r"\b(exp|sig|key|token)=[^&\s\"<]+")
+SIGNED = re.compile(r"\b(exp|sig|key|token|for)=[^&\s\"<]+")
 RECEIVED = re.compile(r"http://127\.0\.0\.1:\d+(?=/(?:hook|no)\b)")
 BEFORE, AFTER = timedelta(days=62), timedelta(days=730)
 

@@ -18,7 +18,7 @@ from opstac import compose, rehearsal
 from opstac.server import MetricsServer, listen
 from opstac.settings import Settings
 
-CRON = "the token of the scheduler of the walk"
+CRON = "the-token-of-the-scheduler-of-the-walk"
 
 
 @dataclass(frozen=True)

@@ -8,36 +8,65 @@ from typing import Any
 from pydantic import ValidationError
 
 from ops_gateway.kernel.operation import REGISTRY, Operation
-from walk import doors
+from opstac.reference import examples
+from walk import clients, doors, record, texts
 from walk.case import CASES, Body, Sent
-from walk.doors import Seen
 from walk.normal import Names
+from walk.seen import Seen
 from walk.world import Person, World
 
 WRONG = {"not": "this"}
 # members of a page that are there without an entry too
 PAGING = {"limit", "offset", "cursor", "next", "more", "type", "links", "numberMatched", "context"}
 NOBODY = Person("")
+FIRST = "POST by id"
 
 
-def walk(world: World, op_id: str) -> list[str]:
+def walk(world: World, op_id: str, *, recording: bool = False) -> list[str]:
     """What differs between the doors of an operation; nothing where all is well."""
     op, case = REGISTRY[op_id], CASES[op_id]
     shared, names = None if case.fresh else case.sent(world), Names(world.url)
     answers: dict[str, Seen] = {}
-    for name, door in doors.of(op).items():
+    told: list[str] = []
+    # our clients, the command line and the tools are called by what the pages print
+    for name in dict.fromkeys([*doors.of(op), *texts.TEXTS]):
         sent = shared or case.sent(world)
         # who is named in a question that all doors put is the same in all of their answers
         own = names if shared else Names(world.url)
-        own.of(sent.body)
-        found = door(world, op, sent)
+        body = own.of(sent.body)
+        if name in texts.TEXTS:
+            found = texts.carry_out(world, op, sent, own, name)
+        else:
+            found = doors.of(op)[name](world, op, sent)
         answers[name] = normal(without(found, case.random), own)
-    first = answers["POST by id"]
-    if first.status != op.status or first.refused:
-        return [f"{op_id} does not succeed: {first}"]
-    if not case.empty and nothing_in(first.content):
-        return [f"{op_id} has nothing to tell: {first.content}"]
-    return [*differences(op_id, answers)]
+        if name == FIRST:
+            told += first_one(world, op, body, found, own, recording)
+    whole = answers[FIRST].content
+    if isinstance(whole, bytes | str) and examples.is_file(op):
+        printed = answers.pop("TypeScript").content
+        size = len(found.content)
+        told += [] if printed == size else [f"{op_id} in TypeScript has {printed} bytes"]
+    return [*told, *differences(op_id, answers)]
+
+
+def first_one(
+    world: World, op: Operation, body: Body, found: Seen, names: Names, recording: bool
+) -> list[str]:
+    """What is wrong with the answer that the others are compared with, and that is recorded."""
+    case = CASES[op.id]
+    if found.status != op.status or found.refused:
+        return [f"{op.id} does not succeed: {found}"]
+    if not case.empty and nothing_in(found.content):
+        return [f"{op.id} has nothing to tell: {found.content}"]
+    if case.about:
+        # ids are counted from the start: those of others have been
+        found, names = Seen(found.status, case.about(world, found.content)), Names(world.url)
+    now = record.entry(op, body, normal(without(found, case.random), names))
+    if recording:
+        record.keep(op, now)
+        return []
+    differing = record.differs(op, now)
+    return [differing] if differing else []
 
 
 def refuse(world: World, op_id: str) -> list[str]:
@@ -57,6 +86,9 @@ def refuse(world: World, op_id: str) -> list[str]:
         if first.status != status:
             told.append(f"{op_id} ({why}): {status} was expected, not {first}")
         told += differences(f"{op_id} ({why})", answers)
+        if asked.by is not NOBODY and first.refused:  # without a credential it does not ask
+            other = texts.refused_otherwise(world, op, asked, first.content)
+            told += [f"{op_id} ({why}) on the command line: {other}"] if other else []
     return told
 
 
@@ -104,14 +136,14 @@ def spoilt(op: Operation, body: Body) -> Body | None:
 
 def passes(op: Operation, body: Body) -> bool:
     """Whether the package sends this body as it is."""
-    if not doors.in_sdk(op):
+    if not clients.in_sdk(op):
         return True
     import importlib
 
     module = importlib.import_module(f"geopera.api.operations.{op.id.replace('.', '_')}")
     kind: Any = module.sync.__annotations__["body"]
     try:
-        made = kind.from_dict(body) if hasattr(kind, "from_dict") else doors.typed(op.id, body)
+        made = kind.from_dict(body) if hasattr(kind, "from_dict") else clients.typed(op.id, body)
         return body.items() <= (made if isinstance(made, dict) else made.to_dict()).items()
     except Exception:
         return False
@@ -164,6 +196,9 @@ def unlike(first: Seen, other: Seen) -> str | None:
 
 def where(first: Any, other: Any, at: str) -> str | None:
     """The first place in which two values differ."""
+    if isinstance(first, int | float) and isinstance(other, int | float):
+        # 10.0 is written 10 by JavaScript
+        return None if first == other else f"{at} is {other}, not {first}"
     if type(first) is not type(other):
         return f"{at} is {str(other)[:200]!r}, not {str(first)[:200]!r}"
     if isinstance(first, dict):

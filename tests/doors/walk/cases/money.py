@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from walk.case import Sent, case
+from walk.case import Body, Sent, case
 from walk.world import APRIL, Person, World
 
 # ---------------------------------------------------------------- credits
@@ -102,7 +102,11 @@ def _(w: World) -> Sent:
     return Sent(AUTO_TOPUP, w.with_card()[0])
 
 
-@case("billing.stripe_invoices.list", foreign="lists the caller's")
+@case(
+    "billing.stripe_invoices.list",
+    foreign="lists the caller's",
+    random=("created", "period_start", "period_end"),
+)
 def _(w: World) -> Sent:
     def make() -> Person:
         owner, card = w.with_card()
@@ -245,12 +249,12 @@ def invoiced(w: World) -> tuple[Person, str]:
     return w.of("invoiced", make)
 
 
-@case("billing.invoices.list", foreign="lists the caller's")
+@case("billing.invoices.list", foreign="lists the caller's", random=("number",))
 def _(w: World) -> Sent:
     return Sent({"limit": 10}, invoiced(w)[0])
 
 
-@case("billing.invoices.get")
+@case("billing.invoices.get", random=("number", "download_url"))
 def _(w: World) -> Sent:
     owner, invoice = invoiced(w)
     return Sent({"invoice_id": invoice}, owner)
@@ -298,7 +302,14 @@ def _(w: World) -> Sent:
     return Sent(body, w.operator)
 
 
-@case("billing.free_tier.list_pending", foreign="the operator's")
+def the_waiting(w: World, answer: Body) -> Body:
+    """Of all that wait, the case's own."""
+    own = w.of("waiting", w.organization).organization_id
+    kept = [row for row in answer["pending"] if row["organization_id"] == own]
+    return {**answer, "pending": kept, "count": len(kept)}
+
+
+@case("billing.free_tier.list_pending", foreign="the operator's", about=the_waiting)
 def _(w: World) -> Sent:
     w.of("waiting", w.organization)
     return Sent({}, w.operator)
@@ -401,7 +412,14 @@ def _(w: World) -> Sent:
     return Sent(body, w.operator)
 
 
-@case("billing.reconciliation.run_all", foreign="the scheduler's")
+def the_drifted(w: World, answer: Body) -> Body:
+    """Of all that were looked at, the case's own."""
+    own = w.of("drifted", lambda: drifted(w))
+    kept = [row for row in answer["runs"] if row["organization_id"] == own]
+    return {**answer, "runs": kept, "processed": len(kept), "flagged": len(kept)}
+
+
+@case("billing.reconciliation.run_all", foreign="the scheduler's", about=the_drifted)
 def _(w: World) -> Sent:
     w.of("drifted", lambda: drifted(w))
     return Sent({"threshold_bytes": 50, "correct": False}, w.cron)
