@@ -13,6 +13,7 @@ PAGES = [
     "docs/tutorial/first-clip.md",
     "docs/how-to/command-line.md",
     "docs/how-to/upload.md",
+    "docs/how-to/python.md",
     "docs/how-to/profiles.md",
     "docs/how-to/search.md",
     "docs/how-to/alerts.md",

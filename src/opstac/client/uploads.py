@@ -275,7 +275,7 @@ def _send_all(at: Connection, plan: Plan, upload_id: str) -> Flow[None]:
 
     for file in plan.files:
         found = file.stat()
-        yield from _send_one(at, file, found.st_size, upload_id, tell)
+        yield from send_one(at, file, found.st_size, upload_id, tell)
         now = file.stat()
         if (now.st_size, now.st_mtime_ns) != (found.st_size, found.st_mtime_ns):
             raise UploadFailed(f"{file} changed while it was sent")
@@ -283,7 +283,7 @@ def _send_all(at: Connection, plan: Plan, upload_id: str) -> Flow[None]:
         before += found.st_size
 
 
-def _send_one(
+def send_one(
     at: Connection, file: Path, size: int, upload_id: str, tell: Callable[[int], None]
 ) -> Flow[None]:
     """Send a file from where it stands, until the server has it whole."""
