@@ -17,8 +17,6 @@ OLDEST = (3, 11)
 PACKAGES = ("httpx", "psycopg", "pydantic", "rasterio", "starlette", "uvicorn")
 SHORTEST_SECRET = 32
 OURS = ("OPSTAC_", "BILLING_")
-# of the tests and the installer, and not meant for anybody else
-INNER = ("OPSTAC_TESTING", "OPSTAC_TEST_IMAGERY", "OPSTAC_FLOW_WAIT")
 
 
 def python(environ: Mapping[str, str]) -> Iterable[Finding]:
@@ -45,14 +43,14 @@ def set_variables(environ: Mapping[str, str]) -> Iterable[Finding]:
             if fault:
                 wrong += 1
                 yield Finding("bad", name, fault, "set it right, or unset it")
-        elif name.startswith("OPSTAC_") and name not in INNER:
+        elif (rest := name.removeprefix("OPSTAC_")) != name and not rest.startswith("TEST"):
             near = difflib.get_close_matches(name, known, n=1)
             advice = f"did you mean {near[0]}?" if near else "see the reference of settings"
             wrong += 1
             yield Finding("warn", name, "is no variable that anything here reads", advice)
     if fault := mail(environ):
         wrong += 1
-        yield Finding("bad", "OPSTAC_SMTP_*", fault, "set it right, or unset OPSTAC_SMTP_HOST")
+        yield Finding("bad", "mail", fault, "set it right, or unset OPSTAC_SMTP_HOST")
     if not wrong:
         count = sum(1 for name in environ if name in known)
         yield Finding("ok", "environment", f"{count} variables are set, and may be what they are")
