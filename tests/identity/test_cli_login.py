@@ -50,6 +50,18 @@ async def test_geopera_cli_signs_in_as_a_device(live: Api, tmp_path: Path) -> No
     assert who["sub"] == owner.user_id and who["geopera_org_id"] == owner.organization_id
     balance = json.loads(await run("op", "billing.credits.balance"))
     assert balance["organization_id"] == owner.organization_id
+    # any operation by its id with a body, and as words of the tree with flags
+    made = json.loads(await run("op", "projects.create", '{"name": "Harbour"}'))
+    named = json.loads(
+        await run("projects", "update", "--project-id", made["id"], "--name", "Quay")
+    )
+    assert named["name"] == "Quay"
+    kinds = json.loads(await run("processing", "job-types", "list", "--category", "index"))
+    asked = await live.ok("processing.job_types.list", {"category": "index"}, as_=owner)
+    assert kinds == asked
+    refused = await start("projects", "archive", "--project-id", "prj_no")
+    said = (await refused.communicate())[0].decode()
+    assert refused.returncode == 2 and "project not found" in said
     assert "Logged out" in await run("logout")
     assert live.sql(
         "select id from sign_in where user_id = %s and ended_at is not null", owner.user_id

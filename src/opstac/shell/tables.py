@@ -30,9 +30,10 @@ def render(answer: Any, width: int) -> str | None:
     rows = [flat(row) for row in answer[name]]
     rest = {key: value for key, value in answer.items() if key != name and is_plain(value)}
     said = ", ".join(f"{key} {cell(value)}" for key, value in rest.items() if value is not None)
-    lines = [grid(rows, width)] if rows else [f"no {name.replace('_', ' ')}"]
+    nothing = clean(f"no {name.replace('_', ' ')}")
+    lines = [grid(rows, width)] if rows else [cut(nothing, width)]
     if said:
-        lines.append(cut(said, width))
+        lines.append(cut(clean(said), width))
     return "\n".join(lines)
 
 
@@ -83,14 +84,14 @@ def grid(rows: Sequence[Mapping[str, Any]], width: int) -> str:
     if not names:
         return "\n".join(cut(cell(row), width) for row in rows)
     texts = {name: [cell(row.get(name)) for row in rows] for name in names}
-    widths = {name: min(WIDEST, max(map(cells, [name, *texts[name]]))) for name in names}
+    widths = {name: min(WIDEST, max(map(cells, [clean(name), *texts[name]]))) for name in names}
     shown: list[str] = []
     left = width
     for name in names:
         if not shown or widths[name] + len(GAP) <= left:
             shown.append(name)
             left -= widths[name] + len(GAP)
-    lines = [line((pad(name, widths[name]) for name in shown), width)]
+    lines = [line((pad(clean(name), widths[name]) for name in shown), width)]
     for at in range(len(rows)):
         lines.append(line((pad(texts[name][at], widths[name]) for name in shown), width))
     if hidden := len({name for row in rows for name in row}) - len(shown):
