@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 import secrets
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from db.queries import queries
+from ops_gateway.domains.mails import send_mail
 from ops_gateway.domains.organizations_members import Role, require_may_give
 from ops_gateway.kernel.context import ANONYMOUS, Context
 from ops_gateway.kernel.errors import Conflict, Forbidden, Gone, Invalid, NotFound
@@ -106,6 +108,23 @@ class Invited:
     state: str
 
 
+INVITED = """You are invited to {organization} as {role}. This address is yours alone and lets one
+person join:
+
+{url}
+"""
+
+
+def mailed_proof(key: bytes, token: str) -> str:
+    """What the mailed URL of an invitation holds and the inviter's does not: 64 hex digits."""
+    return hmac.new(key, b"invitation mail 1 " + token.encode(), hashlib.sha256).hexdigest()
+
+
+def is_mailed_proof(key: bytes, token: str, proof: str) -> bool:
+    """Whether somebody comes by the mailed URL."""
+    return hmac.compare_digest(mailed_proof(key, token).encode(), proof.encode("utf-8", "replace"))
+
+
 def digest(token: str) -> bytes:
     """What is kept of a token of 256 random bits."""
     return hashlib.sha256(token.encode()).digest()
@@ -121,7 +140,8 @@ def digest(token: str) -> bytes:
 async def create_invitation(ctx: Context, body: InvitationCreateInput) -> InvitationCreateOutput:
     """Invite a person to the organization; whoever opens the URL may join it once.
 
-    Owners and admins invite, and nobody to more than they are themselves.
+    Owners and admins invite, and nobody to more than they are themselves. Where the platform sends
+    mail, the person is sent the URL too.
     """
     require_may_give(ctx, body.role)
     email = body.email.strip().casefold()
@@ -140,7 +160,15 @@ async def create_invitation(ctx: Context, body: InvitationCreateInput) -> Invita
     )
     assert row is not None
     ctx.produced("invitation", row.id)
-    return InvitationCreateOutput(invitation=row, url=f"{ctx.base_url}/invitations/{token}")
+    url = f"{ctx.base_url}/invitations/{token}"
+    if ctx.services.options.mail:
+        inviting = await ctx.one("organization", sql.inviting)
+        # what only the mailbox is told shows whose it is to whoever comes with it
+        mailed = f"{url}?mailed={mailed_proof(ctx.services.keys.forms, token)}"
+        text = INVITED.format(organization=inviting["name"], role=body.role, url=mailed)
+        subject = f"Invitation to {inviting['name']}"
+        await send_mail(ctx, email, subject, text, secret=True)
+    return InvitationCreateOutput(invitation=row, url=url)
 
 
 @operation("organizations.invitations.list", scope="organizations:read", effect=Effect.READ)
@@ -177,7 +205,10 @@ async def revoke_invitation(ctx: Context, body: InvitationRevokeInput) -> Invita
     human_only=True,
 )
 async def accept_invitation(ctx: Context, body: InvitationAcceptInput) -> InvitationAcceptOutput:
-    """Join the organization of an invitation."""
+    """Join the organization of an invitation.
+
+    Where the platform sends mail, only who has confirmed their address joins (403).
+    """
     user = ctx.principal.user_id
     if user is None:
         raise Forbidden("an organization is joined by a human user")
@@ -186,6 +217,8 @@ async def accept_invitation(ctx: Context, body: InvitationAcceptInput) -> Invita
     found = await ctx.row(None, sql.find, digest=digest(body.token))
     if found is None:
         raise NotFound.of("invitation")
+    if ctx.services.options.mail and not (await ctx.one("user", sql.confirmed, user=user))["is_it"]:
+        raise Forbidden("confirm your e-mail address first: your account page sends you a mail")
     await ctx.bind(found["organization_id"])
     if found["state"] != "pending":  # also where who invited may not invite any more
         raise Gone("the invitation was used, withdrawn or has expired")

@@ -28,3 +28,9 @@ returning role;
 -- name: join_organization
 insert into organization_member (organization_id, user_id, role) values (:org, :user, :role)
 on conflict do nothing returning role;
+
+-- name: inviting
+select name from organization where organization_id = :org;
+
+-- name: confirmed
+select address_is_confirmed(:user) as is_it;

@@ -59,10 +59,17 @@ class Store:
         """A person by id."""
         return await self._row(sql.person, user=user_id)
 
-    async def add_person(self, email: str, name: str | None, hashed: str | None) -> str | None:
-        """A new person's id; None where the address is taken."""
+    async def add_person(
+        self, email: str, name: str | None, hashed: str | None, *, verified: bool
+    ) -> str | None:
+        """A new person's id; None where the address is taken.
+
+        Args:
+            verified: somebody whom we believe has said that the address is theirs.
+        """
+        who = {"email": email, "name": name, "verified": verified}
         async with self._pool.connection() as connection, connection.transaction():
-            query = await connection.execute(sql.add_person, {"email": email, "name": name})
+            query = await connection.execute(sql.add_person, who)
             row = await query.fetchone()
             if row is None:
                 return None
@@ -93,6 +100,52 @@ class Store:
         row = await self._row(sql.add_identity, issuer=issuer, subject=subject, user=user_id)
         assert row is not None
         return row["user_id"]
+
+    # ---------------------------------------------------------------- mailed links
+
+    async def add_mail_token(self, kind: str, user_id: str, email: str, seconds: int) -> str:
+        """A token for a link to this address, for one use."""
+        token = secrets.token_urlsafe(32)
+        row = {"digest": digest(token), "kind": kind, "user": user_id, "email": email}
+        await self._do((sql.add_mail_token, {**row, "seconds": seconds}))
+        return token
+
+    async def mail_token(self, kind: str, token: str) -> Row | None:
+        """Whose a token is, while it holds."""
+        return await self._row(sql.mail_token, kind=kind, digest=digest(token))
+
+    async def confirm_address(self, token: str) -> bool:
+        """Use a token up: the address is its person's. False where it does not hold."""
+        return await self._by_mail("confirm", token, sql.verify_address)
+
+    async def reset_password(self, token: str, hashed: str) -> bool:
+        """Use a token up for a new password; who was signed in is signed out everywhere, and no
+        other link to a new password holds. False where the token does not hold.
+        """
+        return await self._by_mail(
+            "reset",
+            token,
+            sql.set_password,
+            sql.end_sign_ins,
+            sql.end_sessions,
+            sql.void_resets,
+            sql.verify_address,
+            hash=hashed,
+        )
+
+    async def verify_address(self, user_id: str) -> None:
+        """The address is its person's: they came by a link that only its mailbox was sent."""
+        await self._do((sql.verify_address, {"user": user_id}))
+
+    async def _by_mail(self, kind: str, token: str, *statements: Any, **params: Any) -> bool:
+        async with self._pool.connection() as connection, connection.transaction():
+            used = {"kind": kind, "digest": digest(token)}
+            row = await (await connection.execute(sql.use_mail_token, used)).fetchone()
+            if row is None:
+                return False
+            for statement in statements:
+                await connection.execute(statement, {"user": row["user_id"], **params})
+            return True
 
     # ---------------------------------------------------------------- failures
 

@@ -1,13 +1,17 @@
 -- name: account
-select u.id::text, u.email, u.name, u.disabled_at is not null as disabled, p.hash
+select u.id::text, u.email, u.name, u.disabled_at is not null as disabled, p.hash,
+       u.email_verified_at is not null as verified
 from app_user u left join user_password p on p.user_id = u.id
 where lower(u.email) = lower(:email);
 
 -- name: person
-select u.id::text, u.email, u.name, u.disabled_at is not null as disabled from app_user u where u.id = :user;
+select u.id::text, u.email, u.name, u.disabled_at is not null as disabled,
+       u.email_verified_at is not null as verified
+from app_user u where u.id = :user;
 
 -- name: add_person
-insert into app_user (email, name) values (lower(:email), :name)
+insert into app_user (email, name, email_verified_at)
+values (lower(:email), :name, case when :verified then now() end)
 on conflict (email) do nothing returning id::text;
 
 -- name: set_password
@@ -121,7 +125,7 @@ insert into browser_session (digest, user_id, expires_at)
 values (:digest, :user, now() + make_interval(secs => :seconds));
 
 -- name: session
-select b.user_id::text, b.signed_in_at, u.email, u.name
+select b.user_id::text, b.signed_in_at, u.email, u.name, u.email_verified_at is not null as verified
 from browser_session b join app_user u on u.id = b.user_id
 where b.digest = :digest and b.expires_at > now() and u.disabled_at is null;
 
@@ -140,3 +144,26 @@ select user_id::text from user_identity where issuer = :issuer and subject = :su
 -- name: add_identity
 insert into user_identity (issuer, subject, user_id) values (:issuer, :subject, :user)
 on conflict (issuer, subject) do update set issuer = excluded.issuer returning user_id::text;
+
+-- name: add_mail_token
+insert into mail_token (digest, kind, user_id, email, expires_at)
+values (:digest, :kind, :user, :email, now() + make_interval(secs => :seconds));
+
+-- name: mail_token
+select t.user_id::text, u.email
+from mail_token t join app_user u on u.id = t.user_id
+where t.digest = :digest and t.kind = :kind and t.used_at is null and t.expires_at > now()
+  and lower(u.email) = lower(t.email) and u.disabled_at is null;
+
+-- name: use_mail_token
+-- Of several that come with one token at the same time, one gets the row.
+update mail_token t set used_at = now() from app_user u
+where t.digest = :digest and t.kind = :kind and t.used_at is null and t.expires_at > now()
+  and u.id = t.user_id and lower(u.email) = lower(t.email) and u.disabled_at is null
+returning t.user_id::text;
+
+-- name: void_resets
+update mail_token set used_at = now() where user_id = :user and kind = 'reset' and used_at is null;
+
+-- name: verify_address
+update app_user set email_verified_at = coalesce(email_verified_at, now()) where id = :user;

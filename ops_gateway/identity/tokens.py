@@ -133,4 +133,5 @@ class Tokens:
             claims["name"] = person.user["name"]
         if "email" in wanted and person.user["email"]:
             claims["email"] = person.user["email"]
+            claims["email_verified"] = bool(person.user.get("verified"))
         return sign_claims(self._keys.session(generation), claims, seconds=SESSION_SECONDS)

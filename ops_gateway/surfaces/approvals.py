@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from ops_gateway.domains.organizations_invitations import invitation_of
+from ops_gateway.domains.organizations_invitations import invitation_of, is_mailed_proof
 from ops_gateway.identity import forms
 from ops_gateway.identity.clients import Client
 from ops_gateway.identity.server import FormRequest, Reply, Server
@@ -245,7 +245,7 @@ class Approvals:
     async def _invitation(
         self, request: Request, visitor: Visitor, status: int = 200, error: str = ""
     ) -> Response:
-        token = request.path_params["token"]
+        token, proof = request.path_params["token"], request.query_params.get("mailed", "")
         found = await invitation_of(self._pipeline, token)
         if found is None or found.state != "pending":
             words = "This invitation was used, withdrawn or has expired. Ask for another one."
@@ -260,17 +260,27 @@ class Approvals:
             "Invitation",
             status=status,
             invitation=found,
-            path=f"/invitations/{token}",
+            path=f"/invitations/{token}" + (f"?mailed={proof}" if self._mailed(request) else ""),
             error=error,
         )
+
+    def _mailed(self, request: Request) -> bool:
+        """Whether somebody comes by the URL that only the invited mailbox was sent."""
+        proof, token = request.query_params.get("mailed", ""), request.path_params["token"]
+        return is_mailed_proof(self._pipeline.services.keys.forms, token, proof)
 
     async def joined(self, request: Request, visitor: Visitor, fields: dict[str, str]) -> Response:
         """Join, as the operation does."""
         if visitor.person is None:
             return sign_in_first(request)
+        token = request.path_params["token"]
+        if self._mailed(request):
+            found = await invitation_of(self._pipeline, token)
+            if found is not None and found.email == (visitor.person["email"] or "").casefold():
+                await self._store.verify_address(visitor.person["user_id"])
         principal = await self._authenticator.user(visitor.person["user_id"])
         call = Call(principal, base_url=request.scope["base_url"])
-        body = {"token": request.path_params["token"]}
+        body = {"token": token}
         try:
             await self._pipeline.run("organizations.invitations.accept", read_as(body), call)
         except OpError as error:

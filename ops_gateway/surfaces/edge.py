@@ -24,7 +24,7 @@ logger = logging.getLogger("opstac.access")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 # paths that hold what opens them; queries, where keys stand, are not logged at all
-_TOKEN = re.compile(r"(/api/v1/renders|/share)/[^/]+")
+_TOKEN = re.compile(r"(/api/v1/renders|/share|/invitations|/reset-password|/confirm-address)/[^/]+")
 CLIENT_GONE = 499  # for the log and the figures: there was nobody to answer
 EXPOSED = "Retry-After, WWW-Authenticate, X-Request-Id"
 _REALM = "/realms/public/protocol/openid-connect/"

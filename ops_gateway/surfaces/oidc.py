@@ -27,7 +27,18 @@ from ops_gateway.surfaces.limits import RateLimiter, client_address
 
 REALM = "/realms/public"
 AT = f"{REALM}/protocol/openid-connect"
-CLAIMS = ("sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "name", "email")
+CLAIMS = (
+    "sub",
+    "iss",
+    "aud",
+    "exp",
+    "iat",
+    "auth_time",
+    "nonce",
+    "name",
+    "email",
+    "email_verified",
+)
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 

@@ -1,6 +1,7 @@
 """The pages where people sign in, sign up and see to their account. They need no JavaScript.
 
 /sign-in  /sign-up  /sign-out  /account  /account/password  /account/organization
+Those of mailed links are in `mailed.py`, another provider's in `external.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from ops_gateway.domains.organizations_invitations import invitation_of
+from ops_gateway.domains.organizations_invitations import invitation_of, is_mailed_proof
 from ops_gateway.identity import forms, passwords
 from ops_gateway.identity.grants import Locked, person_by_password
 from ops_gateway.identity.server import Server
@@ -20,14 +21,17 @@ from ops_gateway.kernel.authenticate import Authenticator
 from ops_gateway.kernel.errors import OpError, RateLimited
 from ops_gateway.kernel.passwords import Busy, hash_password
 from ops_gateway.kernel.pipeline import Pipeline
+from ops_gateway.providers.openid import OpenIdProvider
 from ops_gateway.surfaces import approvals
 from ops_gateway.surfaces.browser import Browser, Visitor, go_to, set_cookie, sign_in_first
+from ops_gateway.surfaces.external import External
 from ops_gateway.surfaces.limits import RateLimiter, client_address
+from ops_gateway.surfaces.mailed import Mailed
 
 HOME = "/account"
 BUSY = "Many people are signing in just now; try again in a few seconds."
 _EMAIL = re.compile(r"[^@\s\"'<>(),:;\[\]\\]{1,64}@[A-Za-z0-9.-]{1,255}")
-_INVITATION = re.compile(r"/invitations/([A-Za-z0-9_-]{20,100})")
+_INVITATION = re.compile(r"/invitations/([A-Za-z0-9_-]{20,100})(?:\?mailed=([0-9a-f]{64}))?")
 
 
 def routes(
@@ -38,15 +42,34 @@ def routes(
     keys: forms.Forms,
     *,
     open_to_all: bool,
+    public_url: str | None = None,
+    provider: OpenIdProvider | None = None,
 ) -> list[BaseRoute]:
     """The account pages and those where something is approved.
 
     Args:
         open_to_all: anybody may make an account; else who has an invitation.
+        public_url: what mailed links begin with; without it none are mailed.
+        provider: another identity provider that people may sign in with.
     """
     browser = Browser(server.store, keys)
-    pages = Pages(browser, authenticator, pipeline, limiter, open_to_all=open_to_all)
+    mailed = Mailed(browser, pipeline, limiter, public_url=public_url)
+    elsewhere = provider.settings.shown if provider is not None else ""
+    pages = Pages(
+        browser,
+        authenticator,
+        pipeline,
+        limiter,
+        mailed,
+        open_to_all=open_to_all,
+        elsewhere=elsewhere,
+    )
+    by_provider = (
+        External(browser, pipeline.services.keys, limiter, provider).routes() if provider else []
+    )
     return [
+        *mailed.routes(),
+        *by_provider,
         Route("/sign-in", pages.sign_in, methods=["GET"]),
         Route("/sign-in", browser.form(pages.signed_in), methods=["POST"]),
         Route("/sign-up", pages.sign_up, methods=["GET"]),
@@ -68,15 +91,19 @@ class Pages:
         authenticator: Authenticator,
         pipeline: Pipeline,
         limiter: RateLimiter,
+        mailed: Mailed,
         *,
         open_to_all: bool,
+        elsewhere: str,
     ) -> None:
         self._browser = browser
         self._store = browser.store
         self._authenticator = authenticator
         self._pipeline = pipeline
         self._limiter = limiter
+        self._mailed = mailed
         self._open = open_to_all
+        self._elsewhere = elsewhere
 
     async def sign_in(self, request: Request) -> Response:
         """The form."""
@@ -93,6 +120,7 @@ class Pages:
             "Sign in",
             status=status,
             next=onward,
+            external=self._elsewhere,
             can_sign_up=self._open or bool(_INVITATION.fullmatch(onward)),
             **values,
         )
@@ -170,6 +198,11 @@ class Pages:
         found = await invitation_of(self._pipeline, match[1]) if match else None
         return found.email if found is not None and found.state == "pending" else None
 
+    def _by_mailed_invitation(self, onward: str) -> bool:
+        """Whether somebody comes by the URL that only the invited mailbox was sent."""
+        match, key = _INVITATION.fullmatch(onward), self._pipeline.services.keys.forms
+        return match is not None and is_mailed_proof(key, match[1], match[2] or "")
+
     async def signed_up(
         self, request: Request, visitor: Visitor, fields: dict[str, str]
     ) -> Response:
@@ -193,10 +226,13 @@ class Pages:
             hashed = await hash_password(password)
         except Busy:
             return self._sign_up(request, visitor, onward, 503, **again, error=BUSY)
-        user_id = await self._store.add_person(email, name or None, hashed)
+        verified = invited is not None and self._by_mailed_invitation(onward)
+        user_id = await self._store.add_person(email, name or None, hashed, verified=verified)
         if user_id is None:
             taken = "There is an account with this address; sign in with it."
             return self._sign_up(request, visitor, onward, 409, **again, error=taken)
+        if not verified:
+            await self._mailed.send_confirmation(user_id, email)
         return await self._enter(request, visitor, user_id, onward)
 
     async def sign_out(
@@ -229,6 +265,7 @@ class Pages:
             "Your account",
             status=status,
             organization=organization,
+            confirms=self._mailed.sends and not visitor.person["verified"],
             **values,
         )
 

@@ -35,6 +35,7 @@ from ops_gateway.kernel.secrets import Keys, PublicKeys
 from ops_gateway.kernel.services import ChildRefused, Options, Services
 from ops_gateway.providers.addresses import parse_allowances
 from ops_gateway.providers.delivery import Sender
+from ops_gateway.providers.openid import OpenIdProvider
 from ops_gateway.providers.payments import StripeCards
 from ops_gateway.providers.remote import RemoteFiles, parse_hosts
 from ops_gateway.surfaces import (
@@ -482,6 +483,8 @@ def identity_routes(platform: Platform) -> list[BaseRoute]:
             limiter,
             Forms(platform.keys.forms),
             open_to_all=platform.settings.sign_up == "open",
+            public_url=platform.settings.public_url,
+            provider=OpenIdProvider(platform.settings.oidc) if platform.settings.oidc else None,
         ),
     ]
 

@@ -10,11 +10,12 @@ import orjson
 
 from db.pool import Pool, make_pool
 from db.queries import queries
-from ops_gateway.domains import astra, job_callbacks, jobs, signing_secrets
+from ops_gateway.domains import astra, job_callbacks, jobs, mails, signing_secrets
 from ops_gateway.domains.event_subscriptions import disable
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import Gone
 from ops_gateway.kernel.pipeline import Pipeline
+from ops_gateway.kernel.secrets import Keys
 from ops_gateway.providers.addresses import parse_allowances
 from ops_gateway.providers.delivery import DeliveryResult, Sender
 from ops_gateway.providers.mail import Mailer
@@ -59,7 +60,9 @@ def deliveries(pipeline: Pipeline, system: Pool, settings: Settings) -> Deliveri
         sender,
         {**composers, "event": EventMessages(system, pipeline.services.keys)},
         give_up=partial(disable, pipeline),
-        couriers={"mail": by_mail(system, Mailer(settings.smtp))} if settings.smtp else None,
+        couriers={"mail": by_mail(system, Mailer(settings.smtp), pipeline.services.keys)}
+        if settings.smtp
+        else None,
     )
 
 
@@ -95,13 +98,15 @@ def of_job(pipeline: Pipeline, write: Write) -> Compose:
     return compose
 
 
-def by_mail(system: Pool, mailer: Mailer) -> Courier:
+def by_mail(system: Pool, mailer: Mailer, keys: Keys) -> Courier:
     """Sends the rows of `mail`."""
 
     async def send(due: Due) -> DeliveryResult | None:
         async with system.connection() as connection:
             row = await (await connection.execute(sql.mail, {"id": due.subject})).fetchone()
-        return await mailer.send(**row) if row is not None else None
+        if row is None:
+            return None
+        return await mailer.send(**{**row, "text": mails.opened(row["text"], keys)})
 
     return send
 

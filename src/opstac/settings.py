@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ops_gateway.kernel.services import Limits
 from ops_gateway.providers.mail import MailServer
+from ops_gateway.providers.openid_settings import ProviderSettings
 from opstac import variables as v
 
 
@@ -53,6 +54,7 @@ class Settings:
     stripe_api_base: str | None = None
     sign_up: str = v.SIGN_UP.default
     oauth_clients: str = v.OAUTH_CLIENTS.default
+    oidc: ProviderSettings | None = None
     limits: Limits = field(default_factory=lambda: read_limits({}))
 
 
@@ -103,6 +105,7 @@ def read(
         stripe_api_base=v.STRIPE_API_BASE.text(environ),
         sign_up=v.SIGN_UP.text(environ),
         oauth_clients=v.OAUTH_CLIENTS.text(environ),
+        oidc=read_provider(environ),
         limits=read_limits(environ),
     )
 
@@ -124,6 +127,24 @@ def read_limits(environ: Mapping[str, str]) -> Limits:
         reads=v.LIMIT_READS.number(environ),
         public_reads=v.LIMIT_PUBLIC_READS.number(environ),
     )
+
+
+def read_provider(environ: Mapping[str, str]) -> ProviderSettings | None:
+    """Another identity provider, or None. Raises BadVariable where what is set cannot be right."""
+    issuer = v.OIDC_ISSUER.text(environ)
+    if not issuer:
+        return None
+    provider = ProviderSettings(
+        issuer,
+        v.OIDC_CLIENT_ID.text(environ) or "",
+        v.OIDC_CLIENT_SECRET.text(environ),
+        v.OIDC_NAME.text(environ) or "",
+    )
+    try:
+        provider.check()
+    except ValueError as error:
+        raise v.BadVariable(str(error)) from None
+    return provider
 
 
 def read_smtp(environ: Mapping[str, str]) -> MailServer | None:

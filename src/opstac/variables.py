@@ -137,6 +137,19 @@ OAUTH_CLIENTS = Variable(
     "Web applications that people may sign in to with their account here, as "
     "`id=https://app.example/callback;…`; several addresses of one are separated by spaces.",
 )
+OIDC_ISSUER = Variable(
+    "OPSTAC_OIDC_ISSUER",
+    None,
+    "Another OpenID Connect provider that people may sign in with, by its issuer URL. Register "
+    "`/sign-in/external/callback` below the public URL there.",
+)
+OIDC_CLIENT_ID = Variable("OPSTAC_OIDC_CLIENT_ID", None, "As what that provider knows us.")
+OIDC_CLIENT_SECRET = Variable(
+    "OPSTAC_OIDC_CLIENT_SECRET", None, "Our secret there; without one we are a public client."
+)
+OIDC_NAME = Variable(
+    "OPSTAC_OIDC_NAME", None, "What the sign-in page calls the provider.", "its host's name"
+)
 LOG_LEVEL = Variable(
     "OPSTAC_LOG_LEVEL", "INFO", "How much is logged; `opstac demo` logs ERROR where it is not set."
 )
@@ -304,7 +317,9 @@ GROUPS: dict[str, tuple[Variable[object], ...]] = {
         HOST, PORT, SHARE_PORT, PUBLIC_URL, TRUSTED_PROXY, METRICS_PORT, POOL_SIZE, ISSUER,
         LOG_LEVEL,
     ),
-    "Signing in": (SIGN_UP, OAUTH_CLIENTS),
+    "Signing in": (
+        SIGN_UP, OAUTH_CLIENTS, OIDC_ISSUER, OIDC_CLIENT_ID, OIDC_CLIENT_SECRET, OIDC_NAME,
+    ),
     "Tiles": (
         TILE_THREADS, TILE_SECONDS, TILE_WAIT_SECONDS, TILE_MEMORY_MB, RASTER_HOSTS, RASTER_ALLOW,
     ),

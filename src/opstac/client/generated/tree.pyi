@@ -433,14 +433,16 @@ class OrganizationsInvitations:
     def accept(self, body: m.InvitationAcceptInput, /, *, idempotency_key: str | None = ...) -> m.InvitationAcceptOutput: ...
     @overload
     def accept(self, *, token: str, idempotency_key: str | None = ...) -> m.InvitationAcceptOutput:
-        """Join the organization of an invitation."""
+        """Join the organization of an invitation.
+
+Where the platform sends mail, only who has confirmed their address joins (403)."""
     @overload
     def create(self, body: m.InvitationCreateInput, /, *, idempotency_key: str | None = ...) -> m.InvitationCreateOutput: ...
     @overload
     def create(self, *, email: str, role: Literal['owner', 'admin', 'member', 'billing', 'viewer'] = ..., expires_in_days: int = ..., idempotency_key: str | None = ...) -> m.InvitationCreateOutput:
         """Invite a person to the organization; whoever opens the URL may join it once.
 
-Owners and admins invite, and nobody to more than they are themselves."""
+Owners and admins invite, and nobody to more than they are themselves. Where the platform sends mail, the person is sent the URL too."""
     @overload
     def list(self, body: m.InvitationsListInput | None = ..., /, *, idempotency_key: str | None = ...) -> m.InvitationsListOutput: ...
     @overload
@@ -1852,14 +1854,16 @@ class AsyncOrganizationsInvitations:
     async def accept(self, body: m.InvitationAcceptInput, /, *, idempotency_key: str | None = ...) -> m.InvitationAcceptOutput: ...
     @overload
     async def accept(self, *, token: str, idempotency_key: str | None = ...) -> m.InvitationAcceptOutput:
-        """Join the organization of an invitation."""
+        """Join the organization of an invitation.
+
+Where the platform sends mail, only who has confirmed their address joins (403)."""
     @overload
     async def create(self, body: m.InvitationCreateInput, /, *, idempotency_key: str | None = ...) -> m.InvitationCreateOutput: ...
     @overload
     async def create(self, *, email: str, role: Literal['owner', 'admin', 'member', 'billing', 'viewer'] = ..., expires_in_days: int = ..., idempotency_key: str | None = ...) -> m.InvitationCreateOutput:
         """Invite a person to the organization; whoever opens the URL may join it once.
 
-Owners and admins invite, and nobody to more than they are themselves."""
+Owners and admins invite, and nobody to more than they are themselves. Where the platform sends mail, the person is sent the URL too."""
     @overload
     async def list(self, body: m.InvitationsListInput | None = ..., /, *, idempotency_key: str | None = ...) -> m.InvitationsListOutput: ...
     @overload
