@@ -239,7 +239,7 @@ def given_up(w: World) -> None:
     w.sql(
         "insert into alert_due (event_id, organization_id, item_id, event_type, project_id,"
         " happened_at, attempts, error, given_up_at)"
-        " select 'evt_' || id, organization_id, id, 'item.created', project_id, now(), 31,"
+        " select replace(id, 'it_', 'evt_'), organization_id, id, 'item.created', project_id, now(), 31,"
         " 'the store is away', now() from item where id = %s"
         " on conflict (event_id) do update set given_up_at = now()",
         w.item["id"],
@@ -255,7 +255,7 @@ def _(w: World) -> Body:
 @case("alerts.given_up.replay", foreign="leaves out what is none")
 def _(w: World) -> Body:
     given_up(w)
-    return {"event_ids": [f"evt_{w.item['id']}"]}
+    return {"event_ids": [w.item["id"].replace("it_", "evt_")]}
 
 
 # ---------------------------------------------------------------- subscriptions
