@@ -239,8 +239,8 @@ def given_up(w: World) -> None:
     w.sql(
         "insert into alert_due (event_id, organization_id, item_id, event_type, project_id,"
         " happened_at, attempts, error, given_up_at)"
-        " select replace(id, 'it_', 'evt_'), organization_id, id, 'item.created', project_id, now(), 31,"
-        " 'the store is away', now() from item where id = %s"
+        " select replace(id, 'it_', 'evt_'), organization_id, id, 'item.created', project_id,"
+        " now(), 31, 'the store is away', now() from item where id = %s"
         " on conflict (event_id) do update set given_up_at = now()",
         w.item["id"],
     )
