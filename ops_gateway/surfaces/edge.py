@@ -19,6 +19,7 @@ from ops_gateway.kernel.errors import Internal, OpError, problem
 from ops_gateway.kernel.failures import translate
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.surfaces.forwarded import forwarded_address, forwarded_url
+from ops_gateway.surfaces.load import Incoming, Load
 
 logger = logging.getLogger("opstac.access")
 
@@ -82,13 +83,15 @@ class Edge:
         observe: Callable[[str, int, float], None] = lambda method, status, seconds: None,
         any_origin: Sequence[str] = (),
         challenges: Mapping[str, Callable[[str], str]] | None = None,
+        load: Load | None = None,
     ) -> None:
         """`public_url`: the base of every link, where a proxy stands in front; `trusted_proxy`:
         else that proxy's headers say it; `observe` is told of each request: method, status and
         seconds. Pages of any origin may read what is refused here below the paths of
         `any_origin`; what is answered there says so itself. `challenges`: the `WWW-Authenticate`
-        of paths that have one of their own, from the base URL.
+        of paths that have one of their own, from the base URL. `load`: what requests may hold.
         """
+        self._load = load or Load()
         self._challenges = dict(challenges or {})
         self._any_origin = tuple(any_origin)
         self._observe = observe
@@ -111,8 +114,14 @@ class Edge:
         scope["base_url"] = base_url(scope, self.public_url, trusted_proxy=self._trusted_proxy)
         status = 500
         begun = ended = False
+        incoming: Incoming | None = None
 
         async def answer(message: Message) -> None:
+            if incoming is not None and incoming.refusal and not begun:
+                return  # what an app says to a client that it takes for gone
+            await tell(message)
+
+        async def tell(message: Message) -> None:
             nonlocal status, begun, ended
             if message["type"] == "http.response.start":
                 begun = True
@@ -126,22 +135,25 @@ class Edge:
             response = problem_response(error, base_url=scope["base_url"], instance=request_id)
             response.headers.update(self._shared(scope["path"]))
             response.headers.update(self._challenge(error, scope))
-            await response(scope, receive, answer)
+            await response(scope, receive, tell)
 
         try:
             scope["principal"] = ANONYMOUS
-            token = credential(headers)
-            if token is not None and not scope["path"].startswith(OPEN_PATHS):
-                scope["principal"] = await self.authenticator.authenticate(token)
-            await self.app(scope, receive, answer)
+            with self._load.request(scope, receive) as incoming:
+                token = credential(headers)
+                if token is not None and not scope["path"].startswith(OPEN_PATHS):
+                    scope["principal"] = await self.authenticator.authenticate(token)
+                await self.app(scope, incoming.receive, answer)
+            if not begun and incoming.refusal:
+                raise incoming.refusal
             if not begun:
                 status = CLIENT_GONE
         except OpError as error:
             if begun:
                 raise
-            await refuse(error)
+            await refuse((incoming and incoming.refusal) or error)
         except Exception as error:
-            refusal = translate(error)
+            refusal = (incoming and incoming.refusal) or translate(error)
             if isinstance(refusal, Internal):
                 logger.exception("unhandled", extra={"request_id": request_id})
             if not begun:

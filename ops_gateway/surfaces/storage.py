@@ -54,6 +54,7 @@ from ops_gateway.kernel.errors import (
     TooLarge,
     Unavailable,
 )
+from ops_gateway.surfaces.load import FellSilent
 
 logger = logging.getLogger(__name__)
 
@@ -76,12 +77,6 @@ class RangeNotSatisfiable(OpError):
     """The range begins beyond the object's end."""
 
     status, title = 416, "Range Not Satisfiable"
-
-
-class FellSilent(OpError):
-    """The body stopped coming."""
-
-    status, title = 408, "Request Timeout"
 
 
 class UnsupportedEncoding(OpError):

@@ -53,6 +53,7 @@ from ops_gateway.surfaces import (
 )
 from ops_gateway.surfaces.edge import Edge
 from ops_gateway.surfaces.limits import Limited, RateLimiter
+from ops_gateway.surfaces.load import Load
 from ops_gateway.surfaces.mcp import door as mcp
 from ops_gateway.surfaces.metrics import Metrics
 from ops_gateway.worker import queue
@@ -272,6 +273,7 @@ async def tiler_alone(
             trusted_proxy=settings.trusted_proxy,
             observe=metrics.request,
             any_origin=TILE_PREFIXES,
+            load=load_of(settings),
         )
         yield Served(app, metrics)
 
@@ -334,8 +336,14 @@ async def embedded(
             observe=platform.metrics.request,
             any_origin=[prefix for prefix, _ in mounted if prefix != OGC_PREFIX],
             challenges={mcp.AT: mcp.challenge, f"{mcp.AT}/": mcp.challenge},
+            load=load_of(settings),
         )
         yield replace(platform, app=app)
+
+
+def load_of(settings: Settings) -> Load:
+    """What the requests of this process may hold at once."""
+    return Load(requests=settings.max_requests, body_bytes=settings.max_body_bytes)
 
 
 async def tiler_app(platform: Platform, stack: AsyncExitStack, pool: DrawnIn) -> ASGIApp:

@@ -55,6 +55,8 @@ class Settings:
     sign_up: str = v.SIGN_UP.default
     oauth_clients: str = v.OAUTH_CLIENTS.default
     oidc: ProviderSettings | None = None
+    max_requests: int = v.MAX_REQUESTS.default
+    max_body_bytes: int = v.MAX_BODY_BYTES.default
     limits: Limits = field(default_factory=lambda: read_limits({}))
 
 
@@ -106,6 +108,8 @@ def read(
         sign_up=v.SIGN_UP.text(environ),
         oauth_clients=v.OAUTH_CLIENTS.text(environ),
         oidc=read_provider(environ),
+        max_requests=at_least(1, v.MAX_REQUESTS, environ),
+        max_body_bytes=at_least(64 << 20, v.MAX_BODY_BYTES, environ),
         limits=read_limits(environ),
     )
 
@@ -115,6 +119,14 @@ def issuer(environ: Mapping[str, str]) -> str:
     public_url = v.PUBLIC_URL.text(environ)
     realm = f"{public_url.rstrip('/')}/realms/public" if public_url else v.ISSUER.default
     return environ.get(v.ISSUER.name) or realm
+
+
+def at_least(least: int, variable: v.Variable[int], environ: Mapping[str, str]) -> int:
+    """A number of the environment. Raises BadVariable where it is less."""
+    number = variable.number(environ)
+    if number < least:
+        raise v.BadVariable(f"{variable.name} must be at least {least}, not {number}")
+    return number
 
 
 def read_limits(environ: Mapping[str, str]) -> Limits:

@@ -173,6 +173,18 @@ LIMIT_PUBLIC_READS = Variable(
     "Searches, tiles and files a minute of one address without a credential in a header; 0: as "
     "many as it likes.",
 )
+MAX_REQUESTS = Variable(
+    "OPSTAC_MAX_REQUESTS",
+    1000,
+    "Requests that a process has under way at once; more are answered with 503 and `Retry-After`.",
+)
+MAX_BODY_BYTES = Variable(
+    "OPSTAC_MAX_BODY_BYTES",
+    256 << 20,
+    "Bytes of JSON and forms that a process holds at once for the requests under way; more are "
+    "answered with 503. Read JSON takes several times as much memory. At least 64 MiB, the largest "
+    "body there may be.",
+)
 UPLOAD_MAX_BYTES = Variable("OPSTAC_UPLOAD_MAX_BYTES", 10 << 30, "The largest file taken in.")
 CONVERT_INLINE_BYTES = Variable(
     "OPSTAC_CONVERT_INLINE_BYTES",
@@ -325,8 +337,8 @@ GROUPS: dict[str, tuple[Variable[object], ...]] = {
     ),
     "Limits": (
         LIMIT_ORGANIZATION, LIMIT_SPEND, LIMIT_PLACEMENT, LIMIT_PUBLIC, LIMIT_READS,
-        LIMIT_PUBLIC_READS, UPLOAD_MAX_BYTES, CONVERT_INLINE_BYTES, STORAGE_QUOTA_BYTES,
-        SIGNUP_CREDITS,
+        LIMIT_PUBLIC_READS, MAX_REQUESTS, MAX_BODY_BYTES, UPLOAD_MAX_BYTES, CONVERT_INLINE_BYTES,
+        STORAGE_QUOTA_BYTES, SIGNUP_CREDITS,
     ),
     "Work": (
         ORG_RUNNING, WORKER_CONCURRENCY, JOB_TIMEOUT_SECONDS, WORKER_NAME, BLOCK_THREADS,

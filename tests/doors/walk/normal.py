@@ -4,6 +4,7 @@
   secret, and an id of the card provider. A request's id is `req_0`.
 - A time, day or month that the clock of the run made is `<time>`, `<day>`, `<month>`: one from two
   months before to two years after now. What the cases send lies outside of this.
+- What a run measured of itself, how long it took and how much of a file it read, is `<measured>`.
 - In a URL, the server's own address is `https://geo.example.org`; that of a receiver of messages
   `https://receiver.example.org`; the values of `exp`, `sig`, `key`, `token` and `for` are left out.
 """
@@ -30,7 +31,12 @@ DAY = re.compile(r"\b\d{4}-\d\d-\d\d\b(?!T)")
 MONTH = re.compile(r"\b\d{4}-\d\d\b(?!-)")
 SIGNED = re.compile(r"\b(exp|sig|key|token|for)=[^&\s\"<]+")
 RECEIVED = re.compile(r"http://127\.0\.0\.1:\d+(?=/(?:hook|no)\b)")
+MEASURED = ("seconds", "processor_seconds", "duration_ms", "bytes_read")
 BEFORE, AFTER = timedelta(days=62), timedelta(days=730)
+
+
+def _measured(key: str, value: Any) -> bool:
+    return key in MEASURED and isinstance(value, int | float)
 
 
 class Names:
@@ -46,7 +52,14 @@ class Names:
     def of(self, value: Any) -> Any:
         """A JSON value without what a run made of it."""
         if isinstance(value, Mapping):
-            return {self.text(key): self.of(inner) for key, inner in value.items()}
+            # pictures are made at one moment, and come in any order
+            if isinstance(assets := value.get("assets"), Mapping):
+                for key in sorted(assets):
+                    self.of(assets[key])
+            return {
+                self.text(key): "<measured>" if _measured(key, inner) else self.of(inner)
+                for key, inner in value.items()
+            }
         if isinstance(value, list | tuple):
             return [self.of(inner) for inner in value]
         return self.text(value) if isinstance(value, str) else value
