@@ -70,6 +70,36 @@ def credential(headers: Mapping[str, str]) -> str | None:
     return headers.get("x-api-key") or None
 
 
+class _Told:
+    """What is answered to one request, by its app or in its place."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send, self._request_id = send, request_id
+        self.incoming: Incoming | None = None
+        self.status = 500
+        self.begun = self.ended = False
+
+    @property
+    def refusal(self) -> OpError | None:
+        """Why the body was not read to its end."""
+        return self.incoming.refusal if self.incoming else None
+
+    async def by_app(self, message: Message) -> None:
+        """ASGI; what an app says to a client that it takes for gone is dropped."""
+        if self.begun or self.refusal is None:
+            await self.send(message)
+
+    async def send(self, message: Message) -> None:
+        """ASGI."""
+        if message["type"] == "http.response.start":
+            self.begun = True
+            self.status = message["status"]
+            MutableHeaders(scope=message)["X-Request-Id"] = self._request_id
+        elif message["type"] == "http.response.body":
+            self.ended = not message.get("more_body", False)
+        await self._send(message)
+
+
 class Edge:
     """Wraps an ASGI app; puts `principal`, `request_id` and `base_url` into the scope."""
 
@@ -112,70 +142,56 @@ class Edge:
         scope["request_id"] = request_id
         self._believe_proxy(scope, headers)
         scope["base_url"] = base_url(scope, self.public_url, trusted_proxy=self._trusted_proxy)
-        status = 500
-        begun = ended = False
-        incoming: Incoming | None = None
-
-        async def answer(message: Message) -> None:
-            if incoming is not None and incoming.refusal and not begun:
-                return  # what an app says to a client that it takes for gone
-            await tell(message)
-
-        async def tell(message: Message) -> None:
-            nonlocal status, begun, ended
-            if message["type"] == "http.response.start":
-                begun = True
-                status = message["status"]
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
-            elif message["type"] == "http.response.body":
-                ended = not message.get("more_body", False)
-            await send(message)
+        told = _Told(send, request_id)
 
         async def refuse(error: OpError) -> None:
             response = problem_response(error, base_url=scope["base_url"], instance=request_id)
             response.headers.update(self._shared(scope["path"]))
             response.headers.update(self._challenge(error, scope))
-            await response(scope, receive, tell)
+            await response(scope, receive, told.send)
 
         try:
             scope["principal"] = ANONYMOUS
-            with self._load.request(scope, receive) as incoming:
-                token = credential(headers)
-                if token is not None and not scope["path"].startswith(OPEN_PATHS):
-                    scope["principal"] = await self.authenticator.authenticate(token)
-                await self.app(scope, incoming.receive, answer)
-            if not begun and incoming.refusal:
-                raise incoming.refusal
-            if not begun:
-                status = CLIENT_GONE
+            await self._run(scope, receive, told)
         except OpError as error:
-            if begun:
+            if told.begun:
                 raise
-            await refuse((incoming and incoming.refusal) or error)
+            await refuse(told.refusal or error)
         except Exception as error:
-            refusal = (incoming and incoming.refusal) or translate(error)
+            refusal = told.refusal or translate(error)
             if isinstance(refusal, Internal):
                 logger.exception("unhandled", extra={"request_id": request_id})
-            if not begun:
+            if not told.begun:
                 await refuse(refusal)
-            elif not ended:  # the connection must break, or half an answer would look whole
+            elif not told.ended:  # the connection must break, or half an answer would look whole
                 raise
         finally:
             principal: Any = scope.get("principal", ANONYMOUS)
             seconds = time.perf_counter() - started
-            self._observe(scope["method"], status, seconds)
+            self._observe(scope["method"], told.status, seconds)
             logger.info(
                 "request",
                 extra={
                     "request_id": request_id,
                     "method": scope["method"],
                     "path": _TOKEN.sub(r"\1/…", scope["path"]),
-                    "status": status,
+                    "status": told.status,
                     "duration_ms": round(seconds * 1000, 2),
                     "organization": principal.organization_id,
                     "principal": principal.kind,
                 },
             )
+
+    async def _run(self, scope: Scope, receive: Receive, told: _Told) -> None:
+        with self._load.request(scope, receive) as told.incoming:
+            token = credential(Headers(scope=scope))
+            if token is not None and not scope["path"].startswith(OPEN_PATHS):
+                scope["principal"] = await self.authenticator.authenticate(token)
+            await self.app(scope, told.incoming.receive, told.by_app)
+        if not told.begun:
+            if told.refusal:
+                raise told.refusal
+            told.status = CLIENT_GONE
 
     def _believe_proxy(self, scope: Scope, headers: Headers) -> None:
         """Put the address of the client, which the proxy tells, where that of the proxy is."""
