@@ -75,6 +75,7 @@ LISTS = {"collections": "collection", "deliveries": "delivery", "items": "item"}
 FREE = {
     "admin_user_id": "kept as text, never looked up",
     "billing_admin_id": "kept as text, never looked up",
+    "event_ids": "those of others are left out, which tests of given up events say",
     "job_type_id": "a process of the platform",
     "payment_method_id": "the card provider's, which says whose it is",
     "order_id": "orders do not exist yet: any is refused",
