@@ -8,9 +8,10 @@ import signal
 import pytest
 
 POINTS = [
-    "worker.before_start",
-    "worker.after_epoch",
-    "worker.mid_compute",
+    # those of tests/worker with a platform in miniature go before; soak runs them here too
+    pytest.param("worker.before_start", marks=pytest.mark.soak),
+    pytest.param("worker.after_epoch", marks=pytest.mark.soak),
+    pytest.param("worker.mid_compute", marks=pytest.mark.soak),
     "worker.mid_upload",
     "register.inside",
     "worker.after_commit",
