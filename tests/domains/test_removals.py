@@ -85,7 +85,7 @@ class Stored:
                     and e.type = 'item.deleted') as events,
                    (select count(distinct entity_id) from event e where e.organization_id = %(o)s
                     and e.type = 'item.deleted') as told
-            from (select set_config('opstac.removing', 'on', false)) s, item i
+            from (select set_config('opstac.removing', 'on', true)) s, item i
             where i.organization_id = %(o)s
             """.replace("%(o)s", f"'{self.owner.organization_id}'")
         )

@@ -152,8 +152,6 @@ async def test_those_who_let_go_of_a_file_at_once_free_it_once(store):
         await store.ok("items.delete", item_id=copies[0])
 
 
-# it failed once in a whole run, with items left in a deleted project, and in none of hundreds alone
-@pytest.mark.soak
 async def test_what_goes_while_its_project_does_is_freed_once(store, monkeypatch):
     monkeypatch.setattr(removals, "BATCH", 2)
     for _ in range(2):

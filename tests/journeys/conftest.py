@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 import pytest
 
+from ops_gateway.domains.billing_settlement import settle_all
 from opstac.journey import SAMPLES, area_inside
 from opstac.server import worker_environment
 
@@ -78,6 +79,8 @@ async def workers(api: Any) -> AsyncIterator[Workers]:
     # what earlier tests of this process left in line would be run first
     api.sql("update job set status = 'cancelled' where status in ('dispatched', 'running')")
     api.sql("delete from queue.procrastinate_jobs")
+    while (await settle_all(api.platform.pipeline, None, 500)).processed:
+        pass  # what was reserved for them is free again, as it is when jobs end in any other way
     started = Workers(api)
     yield started
     await started.stop()

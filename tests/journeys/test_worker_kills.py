@@ -8,10 +8,9 @@ import signal
 import pytest
 
 POINTS = [
-    # those of tests/worker with a platform in miniature go before; soak runs them here too
-    pytest.param("worker.before_start", marks=pytest.mark.soak),
-    pytest.param("worker.after_epoch", marks=pytest.mark.soak),
-    pytest.param("worker.mid_compute", marks=pytest.mark.soak),
+    "worker.before_start",
+    "worker.after_epoch",
+    "worker.mid_compute",
     "worker.mid_upload",
     "register.inside",
     "worker.after_commit",

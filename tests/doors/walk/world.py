@@ -391,13 +391,13 @@ class World:
                 "aoi_geometry": FIELDS, "output_name": "Corner",
             },
         )["job"]["id"]  # fmt: skip
-        body = {"operation": "ndvi", "scene_ids": [self.item["id"]], "project_id": self.project}
-        ndvi = self.ok("astra.process", body)["job_id"]
+        inputs = {"source_item_id": self.item["id"]}
+        ndvi = self.job(dispatched=True, job_type_id="ndvi", input_params=inputs)["id"]
         found = self.ended(clip, ndvi)
         return {"clip": found[clip], "ndvi": found[ndvi]}
 
     def job(self, *, dispatched: bool = False, **inputs: Any) -> BODY:
-        """A new job that nobody has begun: a clip nobody made before."""
+        """A new job that nobody has begun, never answered by an earlier one; a clip."""
         op_id = "processing.create_and_dispatch" if dispatched else "processing.create"
         return self.ok(
             op_id,
