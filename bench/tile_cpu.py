@@ -12,7 +12,7 @@ from tile_data import CASES, NDVI, tiles
 
 def cpu(folder: Path) -> list[dict[str, Any]]:
     """CPU of a warm tile against reading its window from an open file and a fast PNG."""
-    from tiler import datasets, encode, fast, grid, render
+    from tiler import datasets, encode, fast, grid, handles, render
     from tiler.locate import Request, locate
     from tiler.source import AssetSource
 
@@ -36,7 +36,7 @@ def cpu(folder: Path) -> list[dict[str, Any]]:
             request = Request(grid.tile(*address).bounds, 256, (1, 2, 3))
             found = locate(header, request)
             level = fast.choose_level(header, found.scale)
-            handle = datasets.dataset(header, level)
+            handle = handles.dataset(header, level)
             factor = header.width / handle.width
             span = max(256, math.ceil(found.scale / factor * 256))
             column = max(0, min(int(found.columns.min() / factor), handle.width - span))

@@ -7,7 +7,7 @@ as the documents they are shown by.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -158,15 +158,26 @@ def _meets(document: Document, wanted: Sequence[Box]) -> bool:
     )
 
 
-def _boxes_of(polygons: Mapping[str, Any]) -> tuple[Box, ...]:
-    """The rectangles of what `geometry.box` makes: one, or two at the antimeridian."""
-    coordinates = polygons["coordinates"]
-    rings = [coordinates[0]] if polygons["type"] == "Polygon" else [p[0] for p in coordinates]
+def _boxes_of(shape: Mapping[str, Any]) -> tuple[Box, ...]:
+    """The rectangles of what `geometry.box` makes: one, or two at the antimeridian; they may be
+    as narrow as a line or a point.
+    """
+    parts = shape["coordinates"] if shape["type"].startswith("Multi") else [shape["coordinates"]]
     boxes: list[Box] = []
-    for ring in rings:
-        xs, ys = [point[0] for point in ring], [point[1] for point in ring]
+    for part in parts:
+        positions = list(_positions(part))
+        xs, ys = [x for x, _ in positions], [y for _, y in positions]
         boxes.append((min(xs), min(ys), max(xs), max(ys)))
     return tuple(boxes)
+
+
+def _positions(part: Any) -> Iterator[tuple[float, float]]:
+    """The positions of a point, a line or a polygon."""
+    if isinstance(part[0], list):
+        for inner in part:
+            yield from _positions(inner)
+    else:
+        yield part[0], part[1]
 
 
 def _during(document: Document, wanted: Span) -> bool:

@@ -6,9 +6,13 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from stac_api.errors import BadRequest
 
 MAX_STEPS = 1_000
+MAX_COPIED_BYTES = 2 * 1024**2
+"""What the steps `copy` and `move` of a patch may take along in all: each could double the rest."""
 
 
 def apply(document: Any, change: Any) -> Any:
@@ -22,7 +26,12 @@ def apply(document: Any, change: Any) -> Any:
     if len(change) > MAX_STEPS:
         raise BadRequest(f"a patch has at most {MAX_STEPS} steps")
     document = copy.deepcopy(document)
+    copied = 0
     for step in change:
+        if isinstance(step, Mapping) and step.get("op") in ("copy", "move"):
+            copied += _size(_found(document, _source(step)))
+            if copied > MAX_COPIED_BYTES:
+                raise BadRequest(f"a patch copies and moves at most {MAX_COPIED_BYTES} bytes")
         document = _step(document, step)
     return document
 
@@ -56,13 +65,26 @@ def _step(document: Any, step: Any) -> Any:
         if _found(document, path) != step["value"]:
             raise BadRequest(f"the patch's test of {step['path'][:100]} fails")
         return document
-    if operator in ("copy", "move") and isinstance(step.get("from"), str):
-        source = _path(step["from"])
+    if operator in ("copy", "move"):
+        source = _source(step)
         value = copy.deepcopy(_found(document, source))
         if operator == "move":
             document = _removed(document, source)
         return _added(document, path, value)
     raise BadRequest("a patch step has an unknown op")
+
+
+def _source(step: Mapping[str, Any]) -> list[str]:
+    if not isinstance(step.get("from"), str):
+        raise BadRequest(f"a patch step {step['op']} needs a from")
+    return _path(step["from"])
+
+
+def _size(value: Any) -> int:
+    try:
+        return len(orjson.dumps(value))
+    except orjson.JSONEncodeError:
+        raise BadRequest("the patch makes a document that is nested too deep") from None
 
 
 def _path(pointer: str) -> list[str]:
@@ -75,11 +97,16 @@ def _found(document: Any, path: list[str]) -> Any:
     for name in path:
         if isinstance(document, Mapping) and name in document:
             document = document[name]
-        elif isinstance(document, list) and name.isdecimal() and int(name) < len(document):
+        elif isinstance(document, list) and _is_place(name, len(document) - 1):
             document = document[int(name)]
         else:
             raise BadRequest(f"the patch names {'/'.join(path)[:100]}, which is not there")
     return document
+
+
+def _is_place(name: str, last: int) -> bool:
+    """Whether it is the number of an entry, 0 to `last`."""
+    return name.isascii() and name.isdecimal() and len(name) < 10 and int(name) <= last
 
 
 def _added(document: Any, path: list[str], value: Any) -> Any:
@@ -90,7 +117,7 @@ def _added(document: Any, path: list[str], value: Any) -> Any:
         parent[last] = value
     elif isinstance(parent, list) and last == "-":
         parent.append(value)
-    elif isinstance(parent, list) and last.isdecimal() and int(last) <= len(parent):
+    elif isinstance(parent, list) and _is_place(last, len(parent)):
         parent.insert(int(last), value)
     else:
         raise BadRequest(f"the patch cannot add at {'/'.join(path)[:100]}")

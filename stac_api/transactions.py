@@ -15,6 +15,7 @@ from stac_pydantic import Collection, Item
 from starlette.requests import Request
 
 from stac_api import geometry, patch
+from stac_api.checked import clean
 from stac_api.document import PRIVATE, Document
 from stac_api.errors import BadRequest, Invalid
 
@@ -230,6 +231,7 @@ def patched(document: Document, change: Any) -> Document:
     made = patch.apply(document, change)
     if not isinstance(made, Mapping) or made.get("id") != document["id"]:
         raise BadRequest("a patch cannot change the id")
+    clean(made)  # steps that are shallow each may nest deep together
     return dict(made)
 
 

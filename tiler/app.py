@@ -28,6 +28,7 @@ from tiler.routes import (
     parts,
     renders,
     tiles,
+    tilesets,
     viewer,
     wmts,
 )
@@ -54,6 +55,7 @@ FAMILIES: tuple[Callable[[Service], list[Route]], ...] = (
     mosaic_wmts.routes,
     legends.routes,
     renders.routes,
+    tilesets.routes,  # `{tms}` would take the names of the others
 )
 
 DOCUMENT = "/api/v1/openapi.json"

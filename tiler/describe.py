@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from raster import reader
-from tiler import datasets, sample
+from tiler import datasets, handles, sample
 from tiler.datasets import Header
 from tiler.errors import InvalidParameter
 from tiler.source import AssetSource
@@ -20,7 +20,7 @@ from tiler.work import lane
 def info(source: AssetSource) -> dict[str, Any]:
     """What the file is, in the words of rio-tiler's `Info`, and which zoom levels suit it."""
     header = datasets.header_of(source)
-    handle = datasets.dataset(header, 0)
+    handle = handles.dataset(header, 0)
     names = names_of(source.band_names, header)
     code = header.crs.to_epsg()
     labels = [f"b{index}" for index in range(1, header.count + 1)]
@@ -108,7 +108,7 @@ def point(
     column, row = _pixel(header, x, y, crs)
     values: list[float | None] = [None] * len(labels)
     if 0 <= column < header.width and 0 <= row < header.height:
-        handle = datasets.dataset(header, 0)
+        handle = handles.dataset(header, 0)
         layout = sample.layout_of(handle, source)
         window = reader.pixels(int(column), int(row), 1, 1)
         read = sample.read(handle, layout, indexes, window, scaled=unscale or formula is not None)

@@ -9,7 +9,6 @@ weighted mean of those of its four neighbours that have one.
 
 import math
 
-import cv2
 import numpy as np
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
@@ -18,14 +17,13 @@ from rasterio.windows import Window
 
 from raster import reflectance
 from raster.formula import Formula
-from tiler import datasets
+from tiler import datasets, handles
 from tiler.datasets import Header
 from tiler.errors import TileError
 from tiler.locate import Located, NotCovered, Request, locate, spread
 from tiler.pixels import Pixels
+from tiler.remap import interleaved, remap
 from tiler.work import checkpoint
-
-cv2.setNumThreads(0)  # threads of its own would fight with those of the tile pool
 
 MAX_SOURCE_PIXELS = 10**8
 MAX_DECODED_BYTES = 2 << 30
@@ -35,8 +33,6 @@ _MAX_REMAP_SIDE = 32000  # cv2.remap addresses its source with 16-bit numbers
 _PAD = 2
 # what cv2.remap interpolates exactly; of others (int16, float64) it rounds positions to 1/32 pixel
 _EXACT = frozenset(("uint8", "uint16", "float32"))
-# and of how many channels: with others it rounds positions likewise
-_EXACT_CHANNELS = (1, 3, 4)
 
 
 def read(header: Header, request: Request) -> Pixels | None:
@@ -54,7 +50,7 @@ def read(header: Header, request: Request) -> Pixels | None:
     if right <= 0 or bottom <= 0 or left >= header.width or top >= header.height:
         return None
     level = choose_level(header, found.scale)
-    handle = datasets.dataset(header, level)
+    handle = handles.dataset(header, level)
     fx, fy = header.width / handle.width, header.height / handle.height
     try:
         aligned = _aligned(header, request, handle, found, (left / fx, top / fy), (fx, fy))
@@ -62,7 +58,7 @@ def read(header: Header, request: Request) -> Pixels | None:
             return aligned
         return _warped(header, request, handle, found, (left, top, right, bottom), (fx, fy))
     except RasterioError:
-        datasets.forget(header)
+        handles.forget(header)
         raise datasets.unreadable("the asset's pixels cannot be read") from None
 
 
@@ -107,7 +103,7 @@ def _aligned(
         return None
     window = Window(column, row, size, size)  # type: ignore[call-arg]
     planes, masked, alpha = _window(header, request, handle, window, None)
-    return Pixels(_interleaved(planes), masked, alpha)
+    return Pixels(interleaved(planes), masked, alpha)
 
 
 def _warped(
@@ -146,7 +142,7 @@ def _warped(
     if box[0] < 0 or box[1] < 0 or box[2] > header.width or box[3] > header.height:
         inside = (map_x >= -0.5) & (map_x < read_width - 0.5)
         inside &= (map_y >= -0.5) & (map_y < read_height - 0.5)
-    pixels = _remap(planes, masked, alpha, map_x, map_y, request.resampling == "nearest")
+    pixels = remap(planes, masked, alpha, map_x, map_y, request.resampling == "nearest")
     if inside is not None and not inside.all():
         if pixels.alpha is None:
             pixels.alpha = inside.astype(np.uint8) * 255
@@ -157,7 +153,7 @@ def _warped(
 
 def _affordable(handle: DatasetReader, window: Window, bands: int) -> None:
     """Refuse a read that decodes far more than it shows: strips, or bands by the hundred."""
-    if datasets.decoded_bytes(handle, window, bands) > MAX_DECODED_BYTES:
+    if handles.decoded_bytes(handle, window, bands) > MAX_DECODED_BYTES:
         raise TileError(
             422,
             "Unprocessable Content",
@@ -206,12 +202,6 @@ def _window(
     return stacked, masked, alpha
 
 
-def _interleaved(planes: np.ndarray, *more: np.ndarray) -> np.ndarray:
-    """(bands, rows, columns) → (rows, columns, bands), many times faster than a transposed copy."""
-    out = cv2.merge([*planes, *more])
-    return out if out.ndim == 3 else out[..., None]
-
-
 def to_byte(alpha: np.ndarray) -> np.ndarray:
     """An alpha band as 0 to 255; wider types use their whole range."""
     if alpha.dtype == np.uint8:
@@ -240,125 +230,6 @@ def _missing(header: Header, request: Request, stacked: np.ndarray) -> np.ndarra
     return missing
 
 
-# -- resampling ---------------------------------------------------------------------------------
-
-
-def _remap(
-    planes: np.ndarray,
-    masked: np.ndarray | None,
-    alpha: np.ndarray | None,
-    map_x: np.ndarray,
-    map_y: np.ndarray,
-    nearest: bool,
-) -> Pixels:
-    flag = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
-    if masked is None and alpha is None:
-        return Pixels(_cv_planes(planes, map_x, map_y, flag))
-    if nearest:
-        return Pixels(
-            _cv_planes(planes, map_x, map_y, flag),
-            None if masked is None else _cv(masked.astype(np.uint8), map_x, map_y, flag) > 0,
-            None if alpha is None else _cv(alpha, map_x, map_y, flag)[..., 0],
-        )
-    return _remap_weighted(planes, masked, alpha, map_x, map_y)
-
-
-def _remap_weighted(
-    planes: np.ndarray,
-    masked: np.ndarray | None,
-    alpha: np.ndarray | None,
-    map_x: np.ndarray,
-    map_y: np.ndarray,
-) -> Pixels:
-    """Bilinear among the pixels that have a value and show.
-
-    As GDAL does: what shows at all counts whole, however thin; alpha is interpolated by itself.
-    """
-    shared = _shared(masked)
-    if masked is None or shared is not None:
-        # one weight for all bands: it is carried along as one more of them
-        shape = planes.shape[1:]
-        weight = np.ones(shape, np.float32) if alpha is None else (alpha > 0).astype(np.float32)
-        if shared is not None:
-            weight[shared] = 0
-        values = planes.astype(np.float32)
-        if planes.dtype.kind == "f":
-            values[:, weight == 0] = 0  # nan * 0 is nan
-        values *= weight
-        found = _cv(_interleaved(values, weight), map_x, map_y, cv2.INTER_LINEAR)
-        total = found[..., -1:].copy()
-        three = found.shape[2] == 4
-        mixed = (
-            cv2.cvtColor(found, cv2.COLOR_BGRA2BGR)
-            if three
-            else np.ascontiguousarray(found[..., :-1])
-        )
-        # where nothing shows the values are zero as well
-        mixed /= np.maximum(total, np.float32(1e-6))
-    else:
-        weights = (~masked).astype(np.float32)
-        if alpha is not None:
-            weights *= (alpha > 0)[..., None]
-        values = _interleaved(planes).astype(np.float32)
-        values[weights == 0] = 0
-        total = _cv(weights, map_x, map_y, cv2.INTER_LINEAR)
-        mixed = _cv(values * weights, map_x, map_y, cv2.INTER_LINEAR)
-        np.divide(mixed, total, out=mixed, where=total > 1e-6)
-    out_masked = None
-    if masked is not None:
-        layers = masked if shared is None else shared[..., None]
-        out_masked = _cv(layers.astype(np.uint8), map_x, map_y, cv2.INTER_NEAREST) > 0
-        out_masked = out_masked | (total <= 1e-6)
-        if not out_masked.any():
-            out_masked = None
-        elif shared is not None:
-            out_masked = np.broadcast_to(out_masked, mixed.shape)
-    out_alpha = None
-    if alpha is not None:
-        out_alpha = _cv(alpha, map_x, map_y, cv2.INTER_LINEAR)[..., 0]
-        # as GDAL: nothing is painted where the nearest pixel does not show at all
-        out_alpha[_cv(alpha, map_x, map_y, cv2.INTER_NEAREST)[..., 0] == 0] = 0
-    if planes.dtype.kind in "ui":
-        np.rint(mixed, out=mixed)  # a mean lies between its values: nothing to clip
-    return Pixels(mixed.astype(planes.dtype, copy=False), out_masked, out_alpha)
-
-
-def _shared(masked: np.ndarray | None) -> np.ndarray | None:
-    """The mask (rows, columns) that all bands have in common; None where they differ."""
-    if masked is None:
-        return None
-    first = masked[..., 0]
-    same = all(np.array_equal(first, masked[..., band]) for band in range(1, masked.shape[2]))
-    return first if same else None
-
-
-def _cv_planes(planes: np.ndarray, map_x: np.ndarray, map_y: np.ndarray, flag: int) -> np.ndarray:
-    if len(planes) != 3:
-        return _cv(_interleaved(planes), map_x, map_y, flag)
-    # four channels fill a vector register, three do not: half the time, the same numbers
-    four = _cv(_interleaved(planes, planes[0]), map_x, map_y, flag)
-    return cv2.cvtColor(four, cv2.COLOR_BGRA2BGR)
-
-
-def _cv(array: np.ndarray, map_x: np.ndarray, map_y: np.ndarray, flag: int) -> np.ndarray:
-    channels = array.shape[2] if array.ndim == 3 else 1
-    if flag == cv2.INTER_LINEAR and channels not in _EXACT_CHANNELS:
-        return _cv_in_fours(array, map_x, map_y)
-    out = cv2.remap(array, map_x, map_y, flag, borderMode=cv2.BORDER_REPLICATE)
-    return out if out.ndim == 3 else out[..., None]
-
-
-def _cv_in_fours(array: np.ndarray, map_x: np.ndarray, map_y: np.ndarray) -> np.ndarray:
-    """Any number of channels, four at a time; what is missing of the last four is padding."""
-    channels = array.shape[2]
-    parts = []
-    for start in range(0, channels, 4):
-        four = array[..., start : start + 4]
-        four = np.pad(four, ((0, 0), (0, 0), (0, 4 - four.shape[2])))
-        parts.append(_cv(four, map_x, map_y, cv2.INTER_LINEAR))
-    return np.concatenate(parts, axis=2)[..., :channels]
-
-
 # -- whole rasters ------------------------------------------------------------------------------
 
 
@@ -381,7 +252,7 @@ def overview(
     """
     longest = max(header.width, header.height)
     level = choose_level(header, max(1.0, longest / side))
-    handle = datasets.dataset(header, level)
+    handle = handles.dataset(header, level)
     if handle.width * handle.height > MAX_SOURCE_PIXELS:
         raise TileError(422, "Unprocessable Content", "the raster is large and has no overviews")
     if shape is None:
@@ -392,9 +263,9 @@ def overview(
         window = Window(0, 0, handle.width, handle.height)  # type: ignore[call-arg]
         _affordable(handle, window, len(bidx))
         planes, masked, alpha = _window(header, request, handle, window, shape)
-        return Pixels(_interleaved(planes), masked, alpha)
+        return Pixels(interleaved(planes), masked, alpha)
     except RasterioError:
-        datasets.forget(header)
+        handles.forget(header)
         raise datasets.unreadable("the asset's pixels cannot be read") from None
 
 

@@ -16,7 +16,7 @@ from rio_tiler.errors import RioTilerError
 from rio_tiler.models import ImageData
 from rio_tiler.reader import read as rio_tiler_read
 
-from tiler import datasets
+from tiler import datasets, handles
 from tiler import target as targets
 from tiler.datasets import Header
 from tiler.errors import TileError
@@ -54,7 +54,7 @@ def warp(
     Raises: Unreadable, TileError (422: too many pixels for one picture).
     """
     scale = _scale(header, target)
-    handle = datasets.dataset(header, choose_level(header, scale))
+    handle = handles.dataset(header, choose_level(header, scale))
     ratio = max(1.0, scale * handle.width / header.width)
     read = min(handle.width, ratio * target.width) * min(handle.height, ratio * target.height)
     if read > MAX_SOURCE_PIXELS:
@@ -78,7 +78,7 @@ def warp(
             reproject_method=resampling,  # type: ignore[arg-type]
         )
     except (RasterioError, RioTilerError):
-        datasets.forget(header)
+        handles.forget(header)
         raise datasets.unreadable("the asset's pixels cannot be read") from None
     data = np.ascontiguousarray(image.array.data.transpose(1, 2, 0))
     if alpha_bidx is not None:

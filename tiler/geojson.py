@@ -12,7 +12,8 @@ MAX_FEATURES = 64
 
 
 def polygon(found: Any, *loc: str) -> dict[str, Any]:
-    """A Polygon or MultiPolygon, from one, from a Feature of one, or from its text.
+    """A Polygon or MultiPolygon, from one, from a Feature of one, or from its text, in the plane:
+    heights are left out.
 
     Args:
         loc: where it came from, for the refusal.
@@ -36,9 +37,12 @@ def polygon(found: Any, *loc: str) -> dict[str, Any]:
         count = sum(len(ring) for ring in rings)
         if count > MAX_POSITIONS:
             raise _wrong(loc, f"has {count} positions; at most {MAX_POSITIONS} are taken")
-        sound = bool(rings) and all(len(ring) >= 4 for ring in rings)
+        sound = bool(rings) and all(polygons) and all(len(ring) >= 4 for ring in rings)
         sound = sound and all(
-            len(p) >= 2 and math.isfinite(p[0]) and abs(p[0]) <= 540 and abs(p[1]) <= 90
+            isinstance(p, list | tuple)
+            and math.isfinite(p[0])
+            and abs(p[0]) <= 540
+            and abs(p[1]) <= 90
             for ring in rings
             for p in ring
         )
@@ -46,7 +50,8 @@ def polygon(found: Any, *loc: str) -> dict[str, Any]:
         sound = False
     if not sound:
         raise _wrong(loc, "has coordinates that are not those of a polygon")
-    return {"type": found["type"], "coordinates": found["coordinates"]}
+    flat = [[[[float(p[0]), float(p[1])] for p in ring] for ring in one] for one in polygons]
+    return {"type": found["type"], "coordinates": flat[0] if found["type"] == "Polygon" else flat}
 
 
 def features(found: Any) -> list[dict[str, Any]]:

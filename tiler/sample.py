@@ -16,7 +16,7 @@ from rasterio.windows import Window
 from raster import reader, reflectance
 from raster.errors import RasterError
 from raster.formula import Formula
-from tiler import datasets
+from tiler import datasets, handles
 from tiler.datasets import Header
 from tiler.errors import InvalidParameter, TileError
 from tiler.source import AssetSource
@@ -62,7 +62,7 @@ def sample(
 
     Raises: InvalidParameter, Unreadable, TileError (422: the polygon misses the raster).
     """
-    handle = datasets.dataset(header, 0)
+    handle = handles.dataset(header, 0)
     area = _area(handle, header, geometry)
     layout = layout_of(handle, source)
     exact = area.window.width * area.window.height * len(indexes) <= MAX_VALUES
@@ -105,7 +105,7 @@ def wanted(
         formula = parse_expression(expression, names, header)
         labels = [text.strip() for text in expression.split(";")][: len(formula.blocks)]
         return formula.bands, formula, labels
-    layout = layout_of(datasets.dataset(header, 0), source)
+    layout = layout_of(handles.dataset(header, 0), source)
     indexes = layout.data[:MAX_BANDS]
     if bands:
         wanted = [part.strip() for part in bands.split(",")]

@@ -66,7 +66,7 @@ from opstac.stac import PREFIXES as STAC_PREFIXES
 from opstac.stac import searching, stac_app
 from opstac.usage import EGRESS, FILES, SEARCHES, Counted, counting
 from raster.child import ChildFailed, run_child
-from tiler import datasets
+from tiler import handles
 from tiler.app import PREFIXES as TILE_PREFIXES
 from tiler.app import create_app as create_tiler
 from tiler.drawing import DrawingPool
@@ -378,7 +378,7 @@ async def tiler_app(platform: Platform, stack: AsyncExitStack, pool: DrawnIn) ->
 
 def make_tile_pool(settings: Settings) -> TilePool:
     """Where rasters are drawn, and how much memory that may take."""
-    datasets.bound(settings.tile_memory_mb << 20)
+    handles.bound(settings.tile_memory_mb << 20)
     return TilePool(
         settings.tile_threads or None,
         timeout_seconds=settings.tile_seconds,

@@ -1,4 +1,4 @@
-"""WMTS of mosaics, as its readers read it: GDAL's own driver over HTTP."""
+"""WMTS and tilesets of mosaics, as their readers read them: GDAL's own driver over HTTP."""
 
 import asyncio
 import io
@@ -103,3 +103,29 @@ async def test_the_document_and_its_tiles(scenes):
         assert (await get(f"{path}/wmts")).status_code == 401
         other = {"Authorization": f"Bearer {stranger.token}"}
         assert (await get(f"{path}/wmts", headers=other)).status_code == 404
+
+
+async def test_tilesets_lead_to_the_tiles(scenes):
+    await scenes.add((200, 100, 50))
+    z, x, y, _, _ = scenes.place(128)
+    get = scenes.api.client.get
+    owner = {"Authorization": f"Bearer {scenes.owner.token}"}
+    stranger = await scenes.api.organization("Other")
+    for path in await mosaic_paths(scenes):
+        answer = await get(f"{path}/tiles", params={"selection": "median"}, headers=owner)
+        assert answer.status_code == 200, answer.text
+        listed = answer.json()["tilesets"]
+        mercator = next(t for t in listed if t["tileMatrixSetURI"].endswith("/WebMercatorQuad"))
+        self_ = next(link["href"] for link in mercator["links"] if link["rel"] == "self")
+        document = (await get(self_, headers=owner)).json()
+        (href,) = (t["href"] for t in document["links"] if t.get("type") == "image/png")
+        assert "rescale=" in href and "key=tt_" in href and "selection=median" in href
+        for name, value in (("tileMatrix", z), ("tileCol", x), ("tileRow", y)):
+            href = href.replace(f"{{{name}}}", str(value))
+        tile = await get(href)  # the token opens it
+        assert tile.status_code == 200
+        assert np.asarray(Image.open(io.BytesIO(tile.content)).convert("RGBA"))[..., 3].any()
+        other = {"Authorization": f"Bearer {stranger.token}"}
+        for place in ("tiles", "tiles/WebMercatorQuad"):
+            assert (await get(f"{path}/{place}")).status_code == 401
+            assert (await get(f"{path}/{place}", headers=other)).status_code == 404

@@ -60,6 +60,9 @@ def names(response: httpx.Response) -> list[str]:
         ({"bbox": "170,-1,-60,1"}, "bc"),
         ({"bbox": "5,5,0,6,6,10"}, "a"),
         ({"bbox": "10.5,40.5,10.6,40.6"}, "d"),
+        ({"bbox": "5,5,5,5"}, "a"),
+        ({"bbox": "5,5,5,6"}, "a"),
+        ({"bbox": "179,1,-179,1"}, "b"),
         ({"datetime": "2020-06-01T00:00:00Z"}, "a"),
         ({"datetime": "../2018-01-01T00:00:00Z"}, "c"),
         ({"datetime": "2022-01-01T00:00:00Z/.."}, "bd"),
@@ -149,6 +152,44 @@ def test_sortables_are_listed(http: httpx.Client) -> None:
         assert schema.json()["$id"].endswith(path)
     assert http.get("/collections/none/sortables").status_code == 404
     assert http.get("/_mgmt/health").json()["pgstac"]["status"] == "UP"
+
+
+def test_a_collection_of_one_place_is_found_there_and_nowhere_else(
+    server: Any, organization: Any
+) -> None:
+    owner = organization()
+    owner.new_collection("point", extent={"spatial": {"bbox": [[7.5, 50, 7.5, 50]]}})
+    owner.new_collection("line", extent={"spatial": {"bbox": [[7, 51, 8, 51]]}})
+    headers = server.caller(owner.visibility)
+    with httpx.Client(base_url=server.url + "/assets/stac", headers=headers) as client:
+        for box, expected in (
+            ("7,49,8,50", ["point"]),
+            ("7.5,50,7.5,50", ["point"]),
+            ("7.5,50,7.5,51", ["point", "line"]),
+            ("100,0,110,10", []),
+        ):
+            assert names(client.get("/collections", params={"bbox": box})) == expected, box
+
+
+def test_any_filter_of_collections_is_answered_or_refused(http: httpx.Client) -> None:
+    for text in (
+        '{"op":"s_intersects","args":[{"property":"geometry"},{"type":"Point","coordinates":[5,5]}]}',
+        '{"op":"s_within","args":[{"property":"geometry"},{"bbox":[0,0,0,180,90,1]}]}',
+        '{"op":"t_after","args":[{"property":"created"},{"interval":["..","2024-01-01"]}]}',
+        '{"op":"a_overlaps","args":[{"property":"keywords"},[1,"a"]]}',
+        '{"op":"=","args":[{"op":"/","args":[{"property":"x"},0]},1]}',
+        '{"op":"in","args":[{"property":"id"},[]]}',
+        '{"op":"like","args":[{"property":"title"},"%\\\\"]}',
+        '{"op":"=","args":[{"op":"^","args":[9,{"property":"n"}]},{"date":"2024-01-01"}]}',
+        '{"op":"=","args":[{"op":"casei","args":[{"property":"id"}]},{"op":"accenti","args":["A"]}]}',
+        '{"op":"between","args":[{"property":"extent"},"a",{"timestamp":"2024-01-01T00:00:00Z"}]}',
+        '{"op":"isNull","args":[{"property":"a.b.c"}]}',
+        '{"op":"=","args":[null,{"property":"id"}]}',
+        "true",
+        "title LIKE '" + "%a" * 2000 + "'",
+    ):
+        answer = http.get("/collections", params={"filter": text})
+        assert answer.status_code in (200, 400), (text, answer.text)
 
 
 async def test_an_extent_is_of_the_items_seen(organization: Any, server: Any) -> None:

@@ -147,6 +147,34 @@ def test_changing_an_item_is_items_update(http: httpx.Client, server: Any, acme:
     assert patched["name"] == "mine" and patched["clear"] == []
 
 
+NINES = "9" * 5_000  # more digits than Python makes a number of
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        # each copies the item into itself, so that twenty would make a million of it
+        [{"op": "copy", "from": "/properties", "path": f"/properties/p{n}"} for n in range(60)],
+        [{"op": "copy", "from": "", "path": "/properties/whole"}] * 40,
+        [{"op": "copy", "path": "/properties/a"}],
+        [{"op": "add", "path": f"/links/{NINES}", "value": {}}],
+        [{"op": "test", "path": f"/links/{NINES}/href", "value": 1}],
+        [{"op": "remove", "path": f"/links/{NINES}"}],
+        [{"op": "add", "path": "/properties" + "/a" * n, "value": {}} for n in range(1, 400)],
+        [
+            {"op": "add", "path": "/properties" + "/a" * n, "value": {}} for n in range(1, 400)
+        ] + [{"op": "copy", "from": "/properties", "path": "/properties/b"}],
+    ],
+)  # fmt: skip
+def test_a_patch_that_would_fill_the_memory_is_refused(
+    http: httpx.Client, server: Any, steps: list[dict[str, Any]]
+) -> None:
+    response = http.patch("/collections/scenes/items/mine", json=steps)
+    assert response.status_code == 400, response.text[:300]
+    assert response.headers["content-type"] == "application/problem+json"
+    assert server.calls == []
+
+
 def test_deleting_an_item_is_items_delete(http: httpx.Client, server: Any, acme: Any) -> None:
     response = http.delete("/collections/scenes/items/mine")
     assert response.status_code == 204 and "content-type" not in response.headers

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tiler import cache, datasets, fast, render, rescale, work
+from tiler import cache, fast, handles, render, rescale, work
 from tiler.cache import Cache
 from tiler.errors import TileError, Unreadable
 from tiler.source import AssetSource
@@ -17,9 +17,9 @@ from tiler.source import AssetSource
 
 @pytest.fixture
 def bounded():
-    """datasets.bound, put back afterwards."""
-    yield datasets.bound
-    datasets.bound(cache.MEMORY_BYTES)
+    """handles.bound, put back afterwards."""
+    yield handles.bound
+    handles.bound(cache.MEMORY_BYTES)
 
 
 def test_the_least_used_leave_first_and_the_bound_holds():
@@ -119,7 +119,7 @@ def test_pixels_of_a_replaced_file_are_never_shown_again(tmp_path, write_cog, te
     after = render.render_tile(replace(source, version="2"), *address, **look)
     assert after != before
     assert after == render.render_tile(AssetSource(path=str(dark), version="1"), *address, **look)
-    held = [key for key in datasets._handles.open if key[0] == str(path)]
+    held = [key for key in handles._handles.open if key[0] == str(path)]
     assert {version for _, version, _ in held} == {"2"}
 
 
@@ -136,7 +136,7 @@ def test_memory_is_bounded_over_many_files(write_cog, texture, source_of, tile_a
 
     draw(0, 60)
     assert cache.known.used_bytes <= 2 << 20
-    assert datasets._handles.used <= 2 << 20
+    assert handles._handles.used <= 2 << 20
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     draw(60, 260)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before

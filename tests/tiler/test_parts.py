@@ -225,6 +225,9 @@ async def test_what_cannot_be_answered_says_why(client, path, status):
      '{"type":"Polygon","coordinates":[[[1,2],[1,2],[1,2],[1,2]]]}',
      '{"type":"Polygon","coordinates":[[[1e400,2],[1,2],[1,2],[1,2]]]}',
      '{"type":"Polygon","coordinates":[[[NaN,2],[1,2],[1,2],[1,2]]]}',
+     '{"type":"MultiPolygon","coordinates":[[],[[[1,2],[3,4],[5,6],[1,2]]]]}',
+     '{"type":"Polygon","coordinates":[["1234","1234","1234","1234"]]}',
+     '{"type":"Polygon","coordinates":[[{"0":1},{"0":1},{"0":1},{"0":1}]]}',
      '{"type":"FeatureCollection","features":[]}', "[" * 100_000],
 )  # fmt: skip
 async def test_a_body_that_is_no_polygon_is_refused(client, body):
@@ -234,6 +237,20 @@ async def test_a_body_that_is_no_polygon_is_refused(client, body):
         assert all("loc" in fault for fault in answer.json()["detail"])
     long = await client.post(ITEM + "/feature.png", content=b" " * (5 << 20))
     assert long.status_code == 413
+
+
+async def test_heights_of_a_polygon_are_left_out(client, square):
+    """Whatever stands in their place: some positions have one and others not."""
+    odd = {**square, "coordinates": [[[*p, z] for p, z in zip(ring, [1, "x", [2], None, {}],
+                                                             strict=False)]
+                                     for ring in square["coordinates"]]}  # fmt: skip
+    odd["coordinates"][0].append(square["coordinates"][0][0])
+    for path in ("/feature.npy", "/statistics"):
+        plain = await client.post(ITEM + path, json=square)
+        answer = await client.post(ITEM + path, json=odd)
+        assert answer.status_code == 200, answer.text
+        if path == "/feature.npy":
+            assert answer.content == plain.content
 
 
 def test_an_antimeridian_box_is_one_box(write_cog, source_of, texture):

@@ -5,7 +5,7 @@ import pytest
 import rasterio
 from rasterio.transform import from_origin
 
-from tiler import datasets, render
+from tiler import handles, render
 from tiler.errors import TileError
 from tiler.pool import TilePool
 from tiler.source import AssetSource
@@ -76,6 +76,6 @@ async def test_a_poisoned_file_is_refused_and_the_next_tile_is_drawn(poison, tmp
         assert str(tmp_path) not in refused.value.detail
     good = AssetSource(path=str(tmp_path / "sound.tif"), version="1")
     assert await pool.run(render.render_tile, good, *TILE, rescale="0,255")
-    held = {key[0] for key in datasets._handles.open}
+    held = {key[0] for key in handles._handles.open}
     assert bad.path not in held
     pool.close()

@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from raster.remote import Mounts, RangeFile
-from tiler import datasets, work
+from tiler import handles, work
 from tiler.drawing.wire import (
     BadFrame,
     Kind,
@@ -145,7 +145,7 @@ def main(address: str, options: str) -> None:
     """Connect to the socket at `address` and draw.
 
     Args:
-        options: JSON; `memory_bytes` of `datasets.bound`, the rest of `TilePool`.
+        options: JSON; `memory_bytes` of `handles.bound`, the rest of `TilePool`.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
     logging.getLogger("rasterio").setLevel(logging.ERROR)  # names drivers that are not built in
@@ -159,6 +159,6 @@ async def _main(address: str, options: dict[str, Any]) -> None:
     from tiler import parts, render  # noqa: F401  (before the first call, which would wait)
     from tiler.mosaic import finish  # noqa: F401
 
-    datasets.bound(options.pop("memory_bytes"))
+    handles.bound(options.pop("memory_bytes"))
     reader, writer = await asyncio.open_unix_connection(address, limit=1 << 22)
     await Drawing(reader, writer, TilePool(**options)).run()
