@@ -44,6 +44,10 @@ PROPERTIES: dict[str, tuple[str, list[float] | None]] = {
     "off_nadir": ("view:off_nadir", [0, 5, 10, 15, 20, 25, 30, 45, 60, 90]),
 }
 VALUES = {"total_count": "integer", "datetime_min": "datetime", "datetime_max": "datetime"}
+# members of an item that are beside its properties
+_NO_PROPERTIES = frozenset(
+    ("geometry", "assets", "links", "bbox", "stac_version", "stac_extensions")
+)
 _GRID = re.compile(r"(centroid|geometry)_(geohash|geotile)_grid_frequency")
 _NUMBER = {"geohash": 3, "geotile": 5}
 
@@ -127,7 +131,7 @@ def _query(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     while subject.startswith("properties."):
         subject = subject.removeprefix("properties.")
     known, edges = PROPERTIES.get(subject, (subject, None))
-    if not known.strip(" .") or known.split(".")[0] in ("geometry", "assets", "links", "bbox"):
+    if not known.strip(" .") or known.split(".")[0] in _NO_PROPERTIES:
         raise BadRequest(f"there is no aggregation {name[:60]!r}; /aggregations lists them")
     query["property"] = {"id": "opstac:stac_id"}.get(known, known)
     given = parameters.get(f"{name}_ranges")

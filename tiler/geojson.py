@@ -5,15 +5,23 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import shapely
+
 from tiler.errors import InvalidParameter
 
 MAX_POSITIONS = 100_000
+MAX_NEAR = 1_000_000
+"""Pairs of edges whose boxes meet, of a polygon that is repaired; a sound one has about three an
+edge."""
+
+_AT_ONCE = 32  # edges that are looked for at a time: each may meet all others
 MAX_FEATURES = 64
 
 
 def polygon(found: Any, *loc: str) -> dict[str, Any]:
     """A Polygon or MultiPolygon, from one, from a Feature of one, or from its text, in the plane:
-    heights are left out.
+    heights are left out, and one that crosses itself is the area it means.
 
     Args:
         loc: where it came from, for the refusal.
@@ -50,8 +58,32 @@ def polygon(found: Any, *loc: str) -> dict[str, Any]:
         sound = False
     if not sound:
         raise _wrong(loc, "has coordinates that are not those of a polygon")
-    flat = [[[[float(p[0]), float(p[1])] for p in ring] for ring in one] for one in polygons]
-    return {"type": found["type"], "coordinates": flat[0] if found["type"] == "Polygon" else flat}
+    rings_of = [[[(float(p[0]), float(p[1])) for p in ring] for ring in one] for one in polygons]
+    made = shapely.MultiPolygon([(one[0], one[1:]) for one in rings_of])
+    if len(made.geoms) == 1:
+        made = made.geoms[0]
+    if not made.is_valid:
+        made = _repaired(made, loc)
+    return dict(shapely.geometry.mapping(made))
+
+
+def _repaired(made: Any, loc: tuple[str, ...]) -> Any:
+    """The area of rings that cross themselves or each other; one without any stays as it is.
+
+    Raises: InvalidParameter: there are so many crossings that finding them all takes too long.
+    """
+    segments = []
+    for ring in shapely.get_rings(made):
+        places = shapely.get_coordinates(ring)
+        segments.append(np.stack([places[:-1], places[1:]], axis=1))
+    lines = shapely.linestrings(np.concatenate(segments))
+    tree, near = shapely.STRtree(lines), 0
+    for start in range(0, len(lines), _AT_ONCE):
+        near += tree.query(lines[start : start + _AT_ONCE]).shape[1]
+        if near > MAX_NEAR:
+            raise _wrong(loc, "crosses itself too often")
+    whole = shapely.make_valid(made, method="structure", keep_collapsed=False)
+    return whole if whole.geom_type in ("Polygon", "MultiPolygon") and not whole.is_empty else made
 
 
 def features(found: Any) -> list[dict[str, Any]]:

@@ -88,6 +88,8 @@ def _area(handle: DatasetReader, header: Header, geometry: Mapping[str, Any] | N
         return reader.Area(whole, shapely.box(0, 0, header.width, header.height))
     try:
         return reader.area(handle, geometry)
+    except shapely.errors.GEOSException:
+        raise TileError(422, "Unprocessable Content", "the polygon crosses itself") from None
     except RasterError as error:
         if error.code == "no_overlap":
             raise TileError(422, "Unprocessable Content", error.message) from None

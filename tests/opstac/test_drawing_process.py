@@ -126,3 +126,28 @@ async def test_operations_draw_there_too_and_are_refused_alike(served: Any) -> N
         "/v1/op/items.tile.statistics", json={"item_id": item, "expression": "b1 +"}
     )
     assert wrong.status_code == 422
+
+
+async def test_mosaics_are_drawn_there_too(served: Any) -> None:
+    client, place, _ = served
+    await until_drawn(client, f"{place}/info")
+    [child] = children()
+    body = {"name": "everything", "search": {}}
+    search = (await client.post("/v1/op/saved_searches.create", json=body)).json()["id"]
+    mosaic = f"/api/v1/searches/{search}"
+    described = await client.get(f"{mosaic}/tiles/tilejson.json")
+    assert described.status_code == 200, described.text
+    zoom = described.json()["maxzoom"]
+    item = (await client.get(f"{place}/tiles/WebMercatorQuad")).json()
+    at = next(one for one in item["tileMatrixSetLimits"] if one["tileMatrix"] == str(zoom))
+    tile = f"{zoom}/{at['minTileCol']}/{at['minTileRow']}"
+    for path in (
+        *(f"tiles/{tile}.png?selection={how}" for how in ("newest", "least_cloudy", "median")),
+        f"tiles/{tile}.tif",
+        f"tiles/{tile}.png?expression=b1*2",
+        f"tiles/{tile}.png?algorithm=hillshade&bands=1",
+        *("legend.png", "tiles", "tiles/WorldCRS84Quad", "wmts"),
+    ):
+        answer = await client.get(f"{mosaic}/{path}")
+        assert answer.status_code == 200, (path, answer.text)
+    assert children() == [child]

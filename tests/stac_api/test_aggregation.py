@@ -142,6 +142,8 @@ def test_what_is_in_no_bucket_is_the_overflow(client: Any, monkeypatch: pytest.M
         {"aggregations": ["nonsense"]},
         {"aggregations": ["_frequency"]},
         {"aggregations": ["geometry_frequency"]},
+        {"aggregations": ["stac_version_frequency"]},
+        {"aggregations": ["properties.stac_extensions.x_frequency"]},
         {"aggregations": [f"p{n}_frequency" for n in range(21)]},
         {"aggregations": ["x" * 300 + "_frequency"]},
         {"aggregations": ["datetime_frequency"], "datetime_frequency_interval": "fortnight"},

@@ -12,7 +12,7 @@ from rasterio.features import geometry_mask
 from rasterio.io import MemoryFile
 from rasterio.warp import transform_geom
 
-from tiler import datasets, describe, encode, parts, render
+from tiler import datasets, describe, encode, geojson, parts, render
 from tiler.draw import Output
 from tiler.errors import InvalidParameter, TileError
 
@@ -251,6 +251,28 @@ async def test_heights_of_a_polygon_are_left_out(client, square):
         assert answer.status_code == 200, answer.text
         if path == "/feature.npy":
             assert answer.content == plain.content
+
+
+async def test_a_polygon_that_crosses_itself_is_the_area_it_means(client, square):
+    (a, b, c, d, _) = square["coordinates"][0]
+    bow = {"type": "Polygon", "coordinates": [[a, c, b, d, a]]}
+    middle = [(a[0] + c[0]) / 2, (a[1] + c[1]) / 2]
+    halves = {
+        "type": "MultiPolygon",
+        "coordinates": [[[a, middle, d, a]], [[middle, b, c, middle]]],
+    }
+    counted = []
+    for shape in (bow, halves):
+        answer = await client.post(f"{ITEM}/statistics?bands=1", json=shape)
+        assert answer.status_code == 200, answer.text
+        counted.append(answer.json()["properties"]["statistics"]["b1"]["count"])
+    assert 0 < counted[0] == pytest.approx(counted[1], rel=0.02)
+
+
+def test_a_polygon_of_endless_crossings_is_refused():
+    ring = [[n * 104_729 % 5_003 / 5_003, n * 7919 % 5_009 / 5_009] for n in range(5_000)]
+    with pytest.raises(InvalidParameter, match="crosses itself too often"):
+        geojson.polygon({"type": "Polygon", "coordinates": [[*ring, ring[0]]]}, "body")
 
 
 def test_an_antimeridian_box_is_one_box(write_cog, source_of, texture):

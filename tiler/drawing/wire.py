@@ -134,6 +134,7 @@ _CLASSES = {
     ("numpy.ma.core", "MaskedArray"),
     ("affine", "Affine"),
     ("rasterio.crs", "CRS"),
+    ("pyproj.crs.crs", "CRS"),
     ("collections", "OrderedDict"),
     ("datetime", "datetime"),
     ("datetime", "timezone"),
