@@ -76,7 +76,7 @@ def _repaired(made: Any, loc: tuple[str, ...]) -> Any:
     for ring in shapely.get_rings(made):
         places = shapely.get_coordinates(ring)
         segments.append(np.stack([places[:-1], places[1:]], axis=1))
-    lines = shapely.linestrings(np.concatenate(segments))
+    lines: Any = shapely.linestrings(np.concatenate(segments))
     tree, near = shapely.STRtree(lines), 0
     for start in range(0, len(lines), _AT_ONCE):
         near += tree.query(lines[start : start + _AT_ONCE]).shape[1]
