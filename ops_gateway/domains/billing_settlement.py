@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from pydantic import Field
 
 from db.queries import queries
 from ops_gateway.kernel.context import Context, Principal
-from ops_gateway.kernel.errors import NotFound
+from ops_gateway.kernel.errors import Conflict, NotFound
 from ops_gateway.kernel.operation import Effect, Input, Output, Phases, operation
 from ops_gateway.kernel.pipeline import Pipeline
 
@@ -94,9 +96,10 @@ async def settle_all(pipeline: Pipeline, only: str | None, limit: int) -> Settle
         async def end(ctx: Context, hold_id: str = hold_id) -> Settled | None:
             return await finish(ctx, hold_id)
 
-        ended = await pipeline.act("billing.jobs.settle", owner, end)
-        if ended is not None:
-            done.append(ended)
+        with suppress(Conflict):  # ended by another since it was looked at
+            ended = await pipeline.act("billing.jobs.settle", owner, end)
+            if ended is not None:
+                done.append(ended)
     settled = sum(one.action == "settled" for one in done)
     return SettleOutput(processed=len(done), settled=settled, voided=len(done) - settled, jobs=done)
 
