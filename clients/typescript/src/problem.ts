@@ -80,12 +80,22 @@ export class NoAnswer extends Error {
   }
 }
 
+/** What of a job says how it ended. */
+interface Ended {
+  id: string;
+  status: string;
+  error: { code: string; message: string } | null;
+}
+
 /** A job that was waited for ended without success. */
-export class JobFailed<Job extends { id: string; status: string }> extends Error {
+export class JobFailed<Job extends Ended> extends Error {
   override readonly name = "JobFailed";
+  /** Why, for a program: of a failed job a code such as `no_overlap`, else `cancelled`. */
+  readonly code: string;
 
   constructor(readonly job: Job) {
-    const told = (job as { error_message?: unknown }).error_message;
-    super(`job ${job.id} ${job.status}${typeof told === "string" && told ? `: ${told}` : ""}`);
+    const { id, status, error } = job;
+    super(`job ${id} ${status}${error ? `: ${error.code}, ${error.message}` : ""}`);
+    this.code = error?.code ?? status;
   }
 }

@@ -9,7 +9,8 @@ import { clientOf, refuse, serve } from "./servers.mjs";
 async function job(t, ...statuses) {
   const server = await serve(t, (_, __, before) => {
     const status = statuses[Math.min(before, statuses.length - 1)];
-    return { job: { id: "job_1", status, error_message: "no band" } };
+    const error = status === "failed" ? { code: "bad_formula", message: "no band" } : null;
+    return { job: { id: "job_1", status, error } };
   });
   return { server, client: clientOf(server) };
 }
@@ -24,11 +25,14 @@ test("a job is waited for", async (t) => {
 });
 
 test("a job that fails is an error that has it", async (t) => {
-  for (const status of ["failed", "cancelled"]) {
+  for (const [status, code, message] of [
+    ["failed", "bad_formula", "job job_1 failed: bad_formula, no band"],
+    ["cancelled", "cancelled", "job job_1 cancelled"],
+  ]) {
     const { client } = await job(t, status);
     await assert.rejects(client.wait("job_1"), (error) => {
       assert.ok(error instanceof JobFailed && error.job.status === status);
-      assert.equal(error.message, `job job_1 ${status}: no band`);
+      assert.deepEqual([error.code, error.message], [code, message]);
       return true;
     });
   }
