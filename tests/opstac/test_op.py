@@ -117,6 +117,22 @@ def test_nobody_there_is_said_in_a_line(monkeypatch, capfd):
     assert capfd.readouterr().err.startswith("opstac: http://127.0.0.1:9 does not answer")
 
 
+async def test_what_is_no_token_and_no_address_is_said_in_a_line(shell, monkeypatch):
+    for name, value in (
+        ("OPSTAC_TOKEN", "two words"),
+        ("OPSTAC_TOKEN", "naïve"),
+        ("OPSTAC_URL", "http://a\u200bb.example"),
+        ("OPSTAC_URL", "http://xn--.example"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setenv("OPSTAC_URL", "http://127.0.0.1:9")
+            patch.setenv(name, value)
+            given = type("Caller", (), {"token": value}) if name == "OPSTAC_TOKEN" else None
+            status, out, err = await shell("projects", "list", as_=given)
+        assert (status, out, err.count("\n")) == (1, "", 1) and err.startswith("opstac: "), err
+        assert "words" not in err and "naïve" not in err
+
+
 def test_every_operation_has_a_flag_for_every_field():
     domains.load()
     of_server = known.published(document())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -14,7 +13,7 @@ import httpx
 from opstac import __version__
 from opstac.client.errors import OperationError
 from opstac.client.retry import Policy, retry_after
-from opstac.client.values import decode
+from opstac.client.values import decode, is_token
 
 LOCAL = "http://127.0.0.1:8080"
 PORTS = {"http": 80, "https": 443}
@@ -124,7 +123,7 @@ def checked_url(address: str) -> str:
 def checked_token(token: str | None) -> str | None:
     """The token without the blanks around it, such as the line's end of the file it was in."""
     token = token.strip() if token else None
-    if token and not re.fullmatch(r"[\x21-\x7e]+", token):
+    if token and not is_token(token):
         raise ValueError("the token holds characters that no token has")
     return token or None
 

@@ -50,7 +50,7 @@ class OperationError(Exception):
         detail = self.problem.get("detail") or self.problem.get("title") or ""
         if not isinstance(detail, list):
             return str(detail)
-        return "; ".join(_fault(part) for part in detail)  # pyright: ignore[reportUnknownVariableType]
+        return "; ".join(fault_line(part) for part in detail)  # pyright: ignore[reportUnknownVariableType]
 
 
 class JobFailed(Exception):
@@ -99,7 +99,8 @@ def _again(kind: type[OperationError], *parts: Any) -> OperationError:
     return kind(operation, problem, status=status, retry_after=retry_after)
 
 
-def _fault(part: Any) -> str:
+def fault_line(part: Any) -> str:
+    """One fault of a wrong input: `body.name: Field required`."""
     if not isinstance(part, Mapping):
         return str(part)
     fault: Mapping[str, Any] = part  # pyright: ignore[reportUnknownVariableType]

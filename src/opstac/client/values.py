@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 from enum import Enum
@@ -100,6 +101,11 @@ def _line(line: bytes) -> Iterator[Any]:
     text = line.strip(b"\x1e \t\r")
     if text:
         yield decode(text)
+
+
+def is_token(text: str) -> bool:
+    """Whether a header can carry it as a credential: letters and signs of ASCII, and no blank."""
+    return bool(re.fullmatch(r"[\x21-\x7e]+", text))
 
 
 def printable(text: str) -> str:

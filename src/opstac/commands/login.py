@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """Sign in."""
     import sys
 
+    from opstac.client.values import is_token
     from opstac.shell import sign_in
     from opstac.shell.credentials import Credential
     from opstac.shell.server import Server
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     server = Server(args.server)
     if args.with_token:
         token = sys.stdin.readline().strip() if sys.stdin else ""
-        if not token or not (token.isascii() and token.isprintable()):
+        if not is_token(token):
             raise CommandError("standard input holds no token", REFUSED)
         made = Credential(token)
     else:

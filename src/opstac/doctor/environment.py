@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping
 
 from opstac import variables
+from opstac.client.values import is_token
 from opstac.doctor.findings import Finding
 from opstac.shell.credentials import platform
 from opstac.shell.status import CommandError
@@ -79,8 +80,8 @@ def wrong_value(variable: variables.Variable[object], value: str) -> str | None:
         return "must begin with postgresql://"
     if name == "OPSTAC_STORAGE" and "://" in value and not value.startswith("s3://"):
         return "is a folder or s3://bucket/prefix"
-    if name in ("OPSTAC_TOKEN", "GEOPERA_API_TOKEN") and not value.isprintable():
-        return "holds a blank or a line's end"
+    if name in ("OPSTAC_TOKEN", "GEOPERA_API_TOKEN") and not is_token(value):
+        return "holds what no token has: a blank, a line's end, or no ASCII"
     if name == "OPSTAC_LOG_LEVEL":
         levels = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
         return None if value.upper() in levels else f"must be one of {', '.join(levels)}"

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from opstac import variables
+from opstac.client.errors import fault_line
+from opstac.client.values import is_token
 from opstac.shell.credentials import Credential, Store, platform
 from opstac.shell.status import LATER, MEND, REFUSED, CommandError
 from opstac.shell.tables import clean
@@ -46,7 +48,7 @@ class Server:
         if given is not None and named is not None and platform(named) != self.url:
             given = None  # made for another one
         self.from_environment = given is not None
-        if given is not None and not (given.isascii() and given.isprintable()):
+        if given is not None and not is_token(given):
             raise CommandError("OPSTAC_TOKEN holds what no token has: a blank, or no ASCII")
         self._given = given
 
@@ -81,7 +83,11 @@ class Server:
         """A client with the credential."""
         from opstac.client import Geopera
 
-        return Geopera(self.token, self.url, timeout_seconds=TIMEOUT_SECONDS, retries=RETRIES)
+        token = self.token
+        try:
+            return Geopera(token, self.url, timeout_seconds=TIMEOUT_SECONDS, retries=RETRIES)
+        except ValueError as error:
+            raise CommandError(f"{self.url}: {error}; see OPSTAC_URL and OPSTAC_TOKEN") from None
 
     def calling(self, work: Callable[[Geopera], T]) -> T:
         """What `work` gives with a client; once more with a new token where the old one ended.
@@ -132,7 +138,7 @@ class Server:
             lines = [f"[{error.status}] {clean(str(detail or title))}"]
         else:
             lines = [f"[{error.status}] {clean(str(title))}"]
-            lines += [f"  {fault_line(fault)}" for fault in detail]
+            lines += [f"  {clean(fault_line(fault))}" for fault in detail]
         if error.status == 401:
             lines.append(self.advice())
         return Refusal("\n".join(lines), status)
@@ -151,14 +157,6 @@ def status_of(http_status: int) -> int:
     if http_status in (429, 503):
         return LATER
     return MEND if http_status >= 500 else REFUSED
-
-
-def fault_line(fault: Any) -> str:
-    """`body.name: Field required`."""
-    if not isinstance(fault, Mapping):
-        return clean(str(fault))
-    place = ".".join(str(part) for part in fault.get("loc") or ())
-    return clean(f"{place}: {fault.get('msg')}")
 
 
 def no_answer(url: str, error: Exception) -> CommandError:
