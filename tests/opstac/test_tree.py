@@ -120,3 +120,9 @@ async def test_an_operation_of_a_newer_server_is_called_by_what_that_publishes(
     assert status == 0 and [one["id"] for one in json.loads(out)["projects"]] == [project]
     status, out, _ = await of_live("op", "projects.list", "--help")
     assert status == 0 and "--limit N" in out
+    # it is asked of the platform that is named
+    url = str(live.client.base_url).rstrip("/")
+    monkeypatch.setenv("OPSTAC_URL", "http://127.0.0.1:9")
+    for named in (["--server", url], [f"--server={url}"]):
+        status, out, _ = await of_live("projects", "list", *named, "--help")
+        assert status == 0 and "--limit N" in out

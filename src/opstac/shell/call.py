@@ -80,9 +80,8 @@ def is_page(content: bytes) -> bool:
 def of_server(words: Sequence[str], server: str | None) -> int:
     """An operation that the table does not have: a server of a newer version may."""
     names = named(words)
-    asked = [w for at, w in enumerate(words) if at and words[at - 1] == "--server"]
     try:
-        platform = Server(asked[-1] if asked else server)
+        platform = Server(server_of(words) or server)
         there = known.published(platform.calling(lambda client: client.get("/openapi.json")))
     except (CommandError, ImportError):
         return unknown(names, None)
@@ -90,6 +89,17 @@ def of_server(words: Sequence[str], server: str | None) -> int:
     if found is not None and found.is_operation and not (found.rest and is_name(found.rest[0])):
         return call(there[found.name], found.rest, server)
     return unknown(names, there)
+
+
+def server_of(words: Sequence[str]) -> str | None:
+    """The platform that is named among flags of which no more is known yet."""
+    asked = None
+    for word, behind in zip(words, [*words[1:], None], strict=True):
+        if word == "--server":
+            asked = behind
+        elif word.startswith("--server="):
+            asked = word.partition("=")[2]
+    return asked
 
 
 def unknown(names: Sequence[str], there: Mapping[str, Described] | None) -> int:
