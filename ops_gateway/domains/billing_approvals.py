@@ -18,6 +18,7 @@ from ops_gateway.kernel.errors import CardDeclined, Conflict, Forbidden, Gone, I
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.operation import Effect, Empty, Input, Output, Phases, operation
 from ops_gateway.kernel.pipeline import Pipeline
+from ops_gateway.kernel.rounds import each_due
 
 sql = queries(__file__)
 
@@ -251,20 +252,18 @@ async def expire_overdue(pipeline: Pipeline, system: Pool, *, limit: int = 100) 
     Args:
         system: a pool of role opstac_system.
     """
-    async with system.connection() as connection:
-        cursor = await connection.execute(sql.overdue, {"limit": limit})
-        overdue = await cursor.fetchall()
-    for due in overdue:
 
-        async def expire(ctx: Context, approval_id: str = due["id"]) -> None:
-            row = await ctx.row(None, sql.expire, id=approval_id)
+    async def end(due: dict[str, Any]) -> None:
+        async def expire(ctx: Context) -> None:
+            row = await ctx.row(None, sql.expire, id=due["id"])
             if row is not None:
-                ctx.produced("approval", approval_id)
+                ctx.produced("approval", due["id"])
                 ctx.emit(payments.decided(row))
 
         principal = payments.platform_for(due["organization_id"])
         await pipeline.act("billing.approvals.expire", principal, expire)
-    return len(overdue)
+
+    return len(await each_due(system, sql.overdue, end, "an approval does not expire", limit=limit))
 
 
 # ---------------------------------------------------------------- the policy

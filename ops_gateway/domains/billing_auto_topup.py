@@ -6,7 +6,6 @@ without an approval, and off after three refusals in a row or while it owes what
 
 from __future__ import annotations
 
-import logging
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -28,8 +27,8 @@ from ops_gateway.kernel.errors import (
 )
 from ops_gateway.kernel.operation import Effect, Empty, Input, Output, operation
 from ops_gateway.kernel.pipeline import Pipeline
+from ops_gateway.kernel.rounds import each_due
 
-logger = logging.getLogger(__name__)
 sql = queries(__file__)
 
 HIGHEST_THRESHOLD = 10**12
@@ -207,18 +206,13 @@ async def disable(ctx: Context, reason: str) -> None:
 
 
 async def run_due(pipeline: Pipeline, system: Pool, *, limit: int = 20) -> int:
-    """Top up whoever is below; how many were seen to. One that fails does not stop the rest.
+    """Top up whoever is below; how many were seen to.
 
     Args:
         system: a pool of role opstac_system.
     """
-    async with system.connection() as connection:
-        cursor = await connection.execute(sql.due, {"limit": limit})
-        due = await cursor.fetchall()
-    for row in due:
-        try:
-            await run(pipeline, row["organization_id"])
-        except Exception:
-            organization = row["organization_id"]
-            logger.exception("a top-up waits", extra={"organization": organization})
-    return len(due)
+
+    async def top_up(row: dict[str, Any]) -> bool:
+        return await run(pipeline, row["organization_id"])
+
+    return len(await each_due(system, sql.due, top_up, "a top-up waits", limit=limit))

@@ -5,7 +5,6 @@ doors share; there is one job record whatever the door.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +18,7 @@ from ops_gateway.kernel.context import Context, Event, Principal
 from ops_gateway.kernel.errors import BadRequest, Conflict
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.pipeline import Pipeline
+from ops_gateway.kernel.rounds import each_due
 
 sql = queries(__file__)
 
@@ -222,18 +222,19 @@ async def expire(pipeline: Pipeline, system: Pool, *, limit: int = 100) -> int:
     Args:
         system: a pool of role opstac_system, which sees every tenant.
     """
-    async with system.connection() as connection:
-        rows = await (await connection.execute(sql.expired, {"limit": limit})).fetchall()
-    ended = 0
-    for row in rows:
-        message = f"the job did not end within {LIFETIME.days} days"
-        with suppress(StaleRun):
+    message = f"the job did not end within {LIFETIME.days} days"
+
+    async def give_up(row: Mapping[str, Any]) -> bool:
+        try:
             await end(
                 pipeline, row["organization_id"], row["id"], row["epoch"], code="timeout",
                 message=message,
             )  # fmt: skip
-            ended += 1
-    return ended
+        except StaleRun:
+            return False
+        return True
+
+    return sum(await each_due(system, sql.expired, give_up, "a job does not expire", limit=limit))
 
 
 async def ask_dispatch(ctx: Context, job_id: str) -> None:
@@ -269,10 +270,9 @@ async def dispatch_waiting(
     Args:
         system: a pool of role opstac_system, which sees every tenant.
     """
-    async with system.connection() as connection:
-        cursor = await connection.execute(
-            sql.undispatched, {"seconds": after_seconds, "limit": limit}
-        )
-        rows = await cursor.fetchall()
-    done = [await dispatch_pending(pipeline, row["organization_id"], row["id"]) for row in rows]
-    return sum(done)
+
+    async def send_out(row: Mapping[str, Any]) -> bool:
+        return await dispatch_pending(pipeline, row["organization_id"], row["id"])
+
+    given = {"seconds": after_seconds, "limit": limit}
+    return sum(await each_due(system, sql.undispatched, send_out, "a job waits", **given))

@@ -37,6 +37,7 @@ from ops_gateway.kernel.errors import (
 from ops_gateway.kernel.fault import fault
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.pipeline import Pipeline
+from ops_gateway.kernel.rounds import each_due
 
 logger = logging.getLogger(__name__)
 sql = queries(__file__)
@@ -441,17 +442,13 @@ async def _find_out(cards: Cards, payment: Row) -> Charged:
 
 
 async def sweep(pipeline: Pipeline, system: Pool, *, limit: int = 20) -> int:
-    """Pursue what is due; how many payments were seen to. One that fails does not stop the rest.
+    """Pursue what is due; how many payments were seen to.
 
     Args:
         system: a pool of role opstac_system.
     """
-    async with system.connection() as connection:
-        cursor = await connection.execute(sql.due, {"limit": limit})
-        due = await cursor.fetchall()
-    for row in due:
-        try:
-            await pursue(pipeline, row["organization_id"], row["id"])
-        except Exception:
-            logger.exception("a payment waits", extra={"payment": row["id"]})
-    return len(due)
+
+    async def carry_on(row: Row) -> None:
+        await pursue(pipeline, row["organization_id"], row["id"])
+
+    return len(await each_due(system, sql.due, carry_on, "a payment waits", limit=limit))

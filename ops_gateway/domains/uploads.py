@@ -5,7 +5,6 @@ initiate → (signed_url → PUT)* → [progress]* → complete | fail
 
 from __future__ import annotations
 
-import logging
 import time
 import unicodedata
 from datetime import datetime
@@ -23,9 +22,9 @@ from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.operation import Effect, Input, Output, operation
 from ops_gateway.kernel.pipeline import Pipeline
 from ops_gateway.kernel.removal import remove_objects
+from ops_gateway.kernel.rounds import each_due
 
 sql = queries(__file__)
-logger = logging.getLogger(__name__)
 
 URL_SECONDS = 15 * 60
 SUFFIXES = (".tif", ".tiff", ".gtif", ".gtiff", ".geotiff")
@@ -315,24 +314,19 @@ async def expire(pipeline: Pipeline, system: Pool, *, limit: int = 500) -> int:
     Args:
         system: a pool of role opstac_system, which sees every tenant.
     """
-    async with system.connection() as connection:
-        rows = await (await connection.execute(sql.expired, {"limit": limit})).fetchall()
-    ended = 0
-    for row in rows:
 
-        async def work(ctx: Context, upload_id: str = row["id"]) -> bool:
+    async def end(row: dict[str, Any]) -> bool:
+        async def work(ctx: Context) -> bool:
             # whoever has it now touches it
-            upload = await ctx.row(None, sql.expired_for_update, id=upload_id)
+            upload = await ctx.row(None, sql.expired_for_update, id=row["id"])
             if upload is not None:
                 await _give_up(ctx, upload, "expired", EXPIRED)
             return upload is not None
 
         owner = Principal(kind="service", id="uploads", organization_id=row["organization_id"])
-        try:
-            ended += await pipeline.act("uploads.expire", owner, work)
-        except Exception:  # the others go on; this one is tried again
-            logger.exception("an upload did not expire", extra={"upload": row["id"]})
-    return ended
+        return await pipeline.act("uploads.expire", owner, work)
+
+    return sum(await each_due(system, sql.expired, end, "an upload does not expire", limit=limit))
 
 
 @operation("uploads.get", scope="uploads:read", effect=Effect.READ)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from db.pool import Pool
 from db.queries import queries
@@ -13,6 +13,7 @@ from ops_gateway.kernel.chain import export_heads
 from ops_gateway.kernel.context import Context, Principal
 from ops_gateway.kernel.event_message import DEAD_FOR_HOURS, MOST_DEAD
 from ops_gateway.kernel.removal import sweep_objects
+from ops_gateway.kernel.rounds import each_due
 from ops_gateway.worker.reaper import Chore
 from opstac import removing
 from stac_api.writes import keep_slots
@@ -34,32 +35,32 @@ async def rebuild_batch(ctx: Context) -> None:
 
 async def rebuild_documents(platform: Platform, system: Pool) -> None:
     """Write a batch of every organization's documents anew that an earlier version wrote."""
-    async with system.connection() as connection:
-        cursor = await connection.execute(sql.earlier_documents.encode())
-        owners = [row["organization_id"] for row in await cursor.fetchall()]
-    for organization_id in owners:
-        owner = Principal(kind="service", id="documents", organization_id=organization_id)
+
+    async def rebuild(row: dict[str, Any]) -> None:
+        owner = Principal(kind="service", id="documents", organization_id=row["organization_id"])
         await platform.pipeline.act("items.rebuild", owner, rebuild_batch)
+
+    await each_due(system, sql.earlier_documents, rebuild, "documents wait to be written anew")
 
 
 async def draw_pictures(platform: Platform, system: Pool, *, limit: int = PICTURES_AT_ONCE) -> int:
     """Draw the pictures that are asked for, oldest first; how many items were seen to."""
-    async with system.connection() as connection:
-        cursor = await connection.execute(sql.due_pictures, {"limit": limit})
-        due = await cursor.fetchall()
-    for row in due:
-        await pictures.refresh(platform.pipeline, row["organization_id"], row["item_id"])
-    return len(due)
+
+    async def draw(row: dict[str, Any]) -> bool:
+        return await pictures.refresh(platform.pipeline, row["organization_id"], row["item_id"])
+
+    return len(await each_due(system, sql.due_pictures, draw, "a picture waits", limit=limit))
 
 
 async def disable_hopeless(platform: Platform, system: Pool) -> None:
     """Disable the subscriptions that a dispatcher noted as hopeless, and died."""
     given = {"dead": MOST_DEAD, "hours": DEAD_FOR_HOURS}
-    async with system.connection() as connection:
-        cursor = await connection.execute(sql.hopeless_subscriptions, given)
-        rows = await cursor.fetchall()
-    for row in rows:
+
+    async def disable(row: dict[str, Any]) -> None:
         await event_subscriptions.disable(platform.pipeline, row["organization_id"], row["id"])
+
+    failed = "a subscription is not disabled"
+    await each_due(system, sql.hopeless_subscriptions, disable, failed, **given)
 
 
 def all_of(platform: Platform, system: Pool) -> list[Chore]:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from db.pool import make_pool
-from ops_gateway.domains import billing_auto_topup
+from ops_gateway.domains import billing_auto_topup, payments
 from ops_gateway.domains.payments import platform_for
 from opstac.paying import pay
 from opstac.rehearsal import CHARGES
@@ -224,6 +224,31 @@ async def spend(api, owner, credits):
 
 
 AUTO = {"enabled": True, "threshold_credits": 500, "topup_amount_credits": 300}
+
+
+async def test_an_approval_that_cannot_end_keeps_nobodys_payments_waiting(paid, monkeypatch):
+    stuck = await ask(paid, await paid.organization())
+    owner = await with_card(paid)
+    late = await ask(paid, owner)
+    paid.sql("update approval set expires_at = now() where id = any(%s)", [stuck["id"], late["id"]])
+    await paid.ok("billing.set_auto_topup", AUTO, as_=owner)
+    await spend(paid, owner, 1000)
+    decided = payments.decided
+
+    def broken(row):
+        if row["id"] == stuck["id"]:
+            raise RuntimeError("broken")
+        return decided(row)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(payments, "decided", broken)
+        await round_of_the_worker(paid)
+    left = "select id from approval where id = any(%s) and status = 'pending'"
+    ids = [stuck["id"], late["id"]]
+    assert paid.sql(left, ids) == [{"id": stuck["id"]}]
+    assert await available(paid, owner) == 300
+    await round_of_the_worker(paid)
+    assert paid.sql(left, ids) == []
 
 
 async def test_falling_below_tops_up_once_however_many_look(paid):
