@@ -91,15 +91,15 @@ async function generated(document) {
   const ids = operations.map((post) => post.operationId).sort();
   const wrong = ids.find((id) => !/^[a-z0-9_]+(\.[a-z0-9_]+)*$/.test(id));
   if (wrong !== undefined) throw new Error(`${wrong} is no operation's id`);
-  const reads = operations
-    .filter((post) => post["x-side-effect"] === "read")
-    .map((post) => post.operationId)
-    .sort();
+  const those = (holds) => operations.filter(holds).map((post) => post.operationId).sort();
+  const reads = those((post) => post["x-side-effect"] === "read");
+  const keyless = those((post) => !post.parameters?.some(({ name }) => name === "idempotency-key"));
   return {
     "schema.ts": `// Made by openapi-typescript.\n\n${astToString(wanted)}`,
     "ids.ts":
       `export const operationIds = ${JSON.stringify(ids, null, 1)} as const;\n` +
-      `export const readIds = ${JSON.stringify(reads, null, 1)} as const;\n`,
+      `export const readIds = ${JSON.stringify(reads, null, 1)} as const;\n` +
+      `export const keylessIds = ${JSON.stringify(keyless, null, 1)} as const;\n`,
   };
 }
 

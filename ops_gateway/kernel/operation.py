@@ -145,6 +145,11 @@ class Operation:
         """True where it changes nothing and may be asked for with GET."""
         return self.effect is Effect.READ
 
+    @property
+    def takes_key(self) -> bool:
+        """True where an `Idempotency-Key` makes a call repeatable; bytes are not kept for it."""
+        return not self.is_read and self.adapter is not None
+
 
 REGISTRY: dict[str, Operation] = {}
 

@@ -116,10 +116,7 @@ class Endpoint:
 
         call = Call(
             principal,
-            # an answer of bytes is not kept for a replay
-            key=None
-            if op.is_read or op.adapter is None
-            else request.headers.get("idempotency-key"),
+            key=request.headers.get("idempotency-key") if op.takes_key else None,
             request_id=request.scope["request_id"],
             base_url=request.scope["base_url"],
         )

@@ -242,7 +242,7 @@ def _path(op: Operation, schemas: dict[tuple[str, str], dict[str, Any]]) -> dict
         described["x-event-stream"] = STREAMS[op.id]
     if op.description:
         described["description"] = op.description
-    if not op.is_read:
+    if op.takes_key:
         described["parameters"].append(_header("idempotency-key", "Idempotency-Key"))
     if op.effect is Effect.READ and op.output is Blob:
         described["x-raw-response"] = True

@@ -11,7 +11,7 @@ import {
   type ClientOptions,
   type Request,
 } from "./connection.js";
-import { readIds } from "./generated/ids.js";
+import { keylessIds, readIds } from "./generated/ids.js";
 import { parseLines } from "./lines.js";
 import type { Answer, Arguments, BytesId, OperationId } from "./names.js";
 import { JobFailed, NoAnswer } from "./problem.js";
@@ -38,6 +38,7 @@ export interface WaitOptions {
 const ID = /^[a-z0-9_]+(\.[a-z0-9_]+)*$/i;
 const REPEATABLE = ["GET", "HEAD", "PUT", "DELETE"];
 const READS: ReadonlySet<string> = new Set(readIds);
+const KEYLESS: ReadonlySet<string> = new Set(keylessIds);
 const ENDED = ["completed", "failed", "cancelled"];
 
 /** JSON would silently make null of the numbers that it has not: no value, for the server. */
@@ -189,7 +190,8 @@ export class Geopera {
     const request = this.#path(`/v1/op/${id}`, body ?? {}, options);
     request.name = id;
     request.repeatable = READS.has(id);
-    if (request.repeatable) delete request.idempotencyKey;
+    // the server keeps no answer of bytes: what gives them would be done again, key or not
+    if (KEYLESS.has(id)) delete request.idempotencyKey;
     else request.idempotencyKey ??= newKey();
     return request;
   }

@@ -80,6 +80,14 @@ test("a call has the key that it is given, two calls have two, and a read has no
   assert.equal(keys[3], undefined);
 });
 
+test("what gives bytes and is no read has no key, and is not done twice", async (t) => {
+  const server = await serve(t, (_, response) => response.destroy() && undefined);
+  const body = { jobId: "job_1", mosaicType: "x" };
+  const failed = clientOf(server).op("clip.job.download", body, { idempotencyKey: "mine" });
+  await assert.rejects(failed, NoAnswer);
+  assert.deepEqual(server.seen.map(({ headers }) => headers["idempotency-key"]), [undefined]);
+});
+
 test("a 409 is tried again only where it says when", async (t) => {
   const server = await serve(t, (_, response, before) => {
     if (before === 0) refuse(response, 409, soon);

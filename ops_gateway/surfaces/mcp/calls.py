@@ -128,7 +128,7 @@ class Tools:
 
         call = Call(
             asked.principal,
-            key=None if op.is_read or op.adapter is None else key,
+            key=key if op.takes_key else None,
             request_id=asked.request_id,
             base_url=asked.base_url,
             at_most=at_most,

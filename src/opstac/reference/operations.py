@@ -22,7 +22,7 @@ the command line with `opstac op ID`. A `read` also answers `GET` with its input
 - **Effect**: `read` changes nothing; `compute` changes rows of ours; `external_spend` reserves or
   spends credits; `share_export` lets something out; `destructive` takes something away.
 - Every other operation than a read takes an `Idempotency-Key`: the same call again gives the first
-  answer and does nothing.
+  answer and does nothing. One that answers bytes takes none.
 - Any operation may be refused with one of the [errors](errors.md); 402 where credits are spent.
 - Inputs may be written in camelCase. Unknown ones are ignored.
 """
