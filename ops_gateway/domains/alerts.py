@@ -227,7 +227,7 @@ async def create_rule(ctx: Context, body: CreateAlertRuleInput) -> AlertRuleOutp
     rule = body.model_dump()
     alerts_rule.check_fields(ctx, rule)
     alerts_rule.check_rule(rule)
-    await ctx.execute(sql.lock_count)
+    await access.count_alone(ctx, "alerts")
     row = await ctx.row(
         None,
         sql.insert_rule,

@@ -1,7 +1,3 @@
--- name: lock_count
--- One at a time counts and adds, until its transaction ends; so that many at once do not all find room.
-select pg_advisory_xact_lock(hashtextextended('alerts ' || :org, 0));
-
 -- name: insert_rule
 -- No row comes back where the organization has as many as it may.
 insert into alert_rule (id, organization_id, name, description, collection_id, event_types, expression, comparison,

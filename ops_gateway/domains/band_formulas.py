@@ -174,6 +174,7 @@ async def get_formula(ctx: Context, body: BandFormulaGetInput) -> BandFormulaDet
 async def create_formula(ctx: Context, body: BandFormulaCreateInput) -> BandFormulaOutput:
     """Create a custom band-math formula for the caller's organization (write scope)."""
     columns = checked(body.model_dump())
+    await access.count_alone(ctx, "band_formulas")
     if (await ctx.one("organization", sql.how_many))["count"] >= MAX_FORMULAS:
         raise Conflict(f"an organization has at most {MAX_FORMULAS} formulas; delete one first")
     row = await ctx.row(None, sql.insert_formula, id=new_id("bf"), by=access.human(ctx), **columns)

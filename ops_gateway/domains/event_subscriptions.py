@@ -254,7 +254,7 @@ async def create_subscription(
     Events from now on are sent to the address; the secret that signs them is shown this once. Who
     sees some of the organization's projects only is told of events in those.
     """
-    await ctx.execute(sql.lock_count)
+    await access.count_alone(ctx, "event_subscriptions")
     if (await ctx.one("organization", sql.count_all))["total"] >= MOST_SUBSCRIPTIONS:
         raise Conflict(f"an organization has at most {MOST_SUBSCRIPTIONS} subscriptions")
     secret = new_secret()

@@ -1,7 +1,3 @@
--- name: lock_count
--- One at a time counts and adds, until its transaction ends; so that many at once do not all find room.
-select pg_advisory_xact_lock(hashtextextended('event_subscriptions ' || :org, 0));
-
 -- name: count_all
 select count(*) as total from event_subscription where organization_id = :org;
 

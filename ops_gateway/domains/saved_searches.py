@@ -240,7 +240,7 @@ async def create_saved_search(
     From then on its feed tells what comes to match it, and `saved_search.matched` is published.
     """
     await require_may_write(ctx, body.project_id)
-    await ctx.execute(sql.lock_count)
+    await access.count_alone(ctx, "saved_searches")
     if (await ctx.one("organization", sql.count_all))["total"] >= MOST_SEARCHES:
         raise Conflict(f"an organization has at most {MOST_SEARCHES} saved searches")
     row = await ctx.row(

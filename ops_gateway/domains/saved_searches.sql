@@ -9,10 +9,6 @@ where s.organization_id = :org and s.id = :id and s.deleted_at is null and p.del
 -- name: lock
 select id from saved_search where organization_id = :org and id = :id and deleted_at is null for update;
 
--- name: lock_count
--- One at a time counts and adds, until its transaction ends; so that many at once do not all find room.
-select pg_advisory_xact_lock(hashtextextended('saved_searches ' || :org, 0));
-
 -- name: count_all
 select count(*) as total from saved_search where organization_id = :org and deleted_at is null;
 

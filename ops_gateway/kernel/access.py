@@ -102,3 +102,10 @@ def require_human(ctx: Context) -> str:
     if ctx.principal.user_id is None:
         raise Forbidden("this needs a human user")
     return ctx.principal.user_id
+
+
+async def count_alone(ctx: Context, what: str) -> None:
+    """Be the only one of the organization, until this transaction ends, to count `what` and add to
+    it; so that many at once do not all find room.
+    """
+    await ctx.execute(sql.count_alone, what=what)

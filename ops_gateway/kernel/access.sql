@@ -1,3 +1,6 @@
+-- name: count_alone
+select pg_advisory_xact_lock(hashtextextended(:what || ' ' || :org, 0));
+
 -- name: project
 select id, organization_id, name, description, gcs_region, is_archived, created_by, created_at, updated_at
 from project where organization_id = :org and id = :id and deleted_at is null;

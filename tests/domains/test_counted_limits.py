@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from ops_gateway.domains import alerts, event_subscriptions, saved_searches
+from ops_gateway.domains import alerts, band_formulas, event_subscriptions, saved_searches
 
 ASKED = {
     "event_subscriptions.create": {"event_type": "*", "endpoint_url": "https://93.184.216.34/hook"},
@@ -15,6 +15,7 @@ ASKED = {
         "event_types": ["item.created"], "expression": "b1", "comparison": "gt", "threshold": 1,
         "asset_key": "data", "notification_channels": ["in_app"],
     },
+    "band_formulas.create": {"formula": "b1 + b2"},
 }  # fmt: skip
 
 
@@ -24,6 +25,7 @@ async def test_of_many_at_once_no_more_are_made_than_there_may_be(api, monkeypat
         (event_subscriptions, "MOST_SUBSCRIPTIONS"),
         (saved_searches, "MOST_SEARCHES"),
         (alerts, "MOST_RULES"),
+        (band_formulas, "MAX_FORMULAS"),
     ):
         monkeypatch.setattr(module, name, 2)
     owner = await api.organization()
