@@ -16,6 +16,7 @@ from starlette.responses import RedirectResponse, Response
 
 from ops_gateway.identity import forms
 from ops_gateway.identity.store import SESSION_SECONDS, Row, Store
+from ops_gateway.kernel.errors import BadRequest, OpError
 from ops_gateway.surfaces.json_body import read_body
 
 FRESH = timedelta(hours=1)  # how long ago somebody signed in who may approve for others
@@ -58,23 +59,28 @@ class Browser:
 
     def form(self, answer: FormHandler) -> Callable[[Request], Awaitable[Response]]:
         """An endpoint that answers a form of our own with `answer(request, visitor, fields)`, and
-        any other with a refusal.
+        any other with a refusal. Whoever sees a form sees a refusal as a page.
         """
 
         async def endpoint(request: Request) -> Response:
             visitor = await self.visitor(request)
             try:
                 fields = await self._fields(request, visitor)
+                return await answer(request, visitor, fields)
             except forms.BadForm as error:
-                return self.page(
-                    request,
-                    visitor,
-                    "message.html",
-                    "That did not work",
-                    status=400,
-                    error=str(error),
-                )
-            return await answer(request, visitor, fields)
+                refusal: OpError = BadRequest(str(error))
+            except OpError as error:
+                refusal = error
+            response = self.page(
+                request,
+                visitor,
+                "message.html",
+                "That did not work",
+                status=refusal.status,
+                error=refusal.detail,
+            )
+            response.headers.update(refusal.headers)
+            return response
 
         return endpoint
 

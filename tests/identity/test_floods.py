@@ -234,6 +234,19 @@ async def test_passwords_are_counted_by_address(limited: Somebody) -> None:
     assert (await limited.tries(PASSWORD, "2001:db8:0:2::9")).status_code == 200
 
 
+async def test_a_form_that_is_sent_too_often_is_answered_by_a_page(limited: Somebody) -> None:
+    async with limited.at("192.0.2.50") as client:
+        page = await client.get("/sign-in")
+        csrf = re.search(r'name="csrf" value="([^"]+)"', page.text)
+        assert csrf
+        form = {"csrf": csrf[1], "email": f"{secrets.token_hex(6)}@example.org"}
+        for _ in range(7):
+            page = await client.post("/sign-up", data=form)
+    assert page.status_code == 429 and "try again in" in page.text
+    assert page.headers["content-type"].startswith("text/html")
+    assert 0 < int(page.headers["retry-after"]) <= 60
+
+
 # ---------------------------------------------------------------- whose failures are counted
 
 
