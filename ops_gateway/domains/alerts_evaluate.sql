@@ -1,12 +1,19 @@
 -- name: matching
 -- The rules that an event about an item is for, but for those whose cooldown runs and of who may not see the item.
+-- Many rules have few watchers: each of these is asked about once.
+with watching as materialized (
+  select w.watcher
+  from (select distinct watcher from alert_rule
+        where organization_id = :org and active and deleted_at is null and watcher is not null) w
+  where sees_project(w.watcher, :project)
+)
 select *
 from alert_rule
 where organization_id = :org and active and deleted_at is null
   and :event_type = any (event_types)
   and (collection_id is null or collection_id = :collection)
   and created_at <= :happened_at
-  and (watcher is null or sees_project(watcher, :project))
+  and (watcher is null or watcher in (select w.watcher from watching w))
   and (cooldown_minutes = 0 or last_triggered_at is null
        or last_triggered_at <= now() - make_interval(mins => cooldown_minutes))
 order by created_at, id;
