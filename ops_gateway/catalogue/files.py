@@ -38,5 +38,10 @@ async def let_go(ctx: Context, asset_ids: Sequence[str], project_id: str) -> int
     sizes = {row["object_path"]: row["size_bytes"] for row in gone if row["object_path"]}
     freed = sum(sizes[path] or 0 for path in await remove_objects(ctx, list(sizes)))
     if freed:
-        await ctx.execute(sql.free_storage, bytes=freed)
+        await free(ctx, freed)
     return freed
+
+
+async def free(ctx: Context, used: int, reserved: int = 0) -> None:
+    """Take bytes off the count of what is stored, and of what is reserved."""
+    await ctx.execute(sql.free_storage, used=used, reserved=reserved)

@@ -18,5 +18,7 @@ where organization_id = :org and id = any (:ids) and deleted_at is null
 returning object_path, size_bytes;
 
 -- name: free_storage
-update organization set storage_used_bytes = greatest(storage_used_bytes - :bytes, 0), updated_at = now()
+update organization
+set storage_used_bytes = greatest(0, storage_used_bytes - :used),
+    storage_reserved_bytes = greatest(0, storage_reserved_bytes - :reserved), updated_at = now()
 where organization_id = :org;

@@ -43,11 +43,6 @@ async def freed_bytes(ctx: Context, project_id: str, collection_id: str | None =
     return int(row["bytes"])
 
 
-async def free(ctx: Context, freed: int, reserved: int = 0) -> None:
-    """Take bytes off the count of what is stored, and of what is reserved."""
-    await ctx.execute(sql.free_storage, used=freed, reserved=reserved)
-
-
 async def begin(
     ctx: Context,
     project_id: str,

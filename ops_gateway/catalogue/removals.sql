@@ -29,12 +29,6 @@ where not exists (
   where b.organization_id = :org and b.object_path = o.object_path and b.deleted_at is null
     and (j.project_id <> :project or (:collection::text is not null and j.collection_id is distinct from :collection)));
 
--- name: free_storage
-update organization
-set storage_used_bytes = greatest(0, storage_used_bytes - :used),
-    storage_reserved_bytes = greatest(0, storage_reserved_bytes - :reserved), updated_at = now()
-where organization_id = :org;
-
 -- name: begin
 insert into removal (id, organization_id, project_id, collection_id, items, passed)
 values (:id, :org, :project, :collection, :items, :passed)

@@ -8,7 +8,7 @@ from psycopg.types.json import Jsonb
 from pydantic import Field
 
 from db.queries import queries
-from ops_gateway.catalogue import checks, removals
+from ops_gateway.catalogue import checks, files, removals
 from ops_gateway.catalogue.models import CollectionResponse
 from ops_gateway.kernel import access
 from ops_gateway.kernel.context import Context
@@ -178,7 +178,7 @@ async def delete_collection(ctx: Context, body: CollectionDeleteInput) -> Collec
     await ctx.one("collection", sql.lock_collection, id=row["id"])
     await ctx.execute(sql.delete_collection, id=row["id"])
     if body.items == "delete":
-        await removals.free(ctx, await removals.freed_bytes(ctx, row["project_id"], row["id"]))
+        await files.free(ctx, await removals.freed_bytes(ctx, row["project_id"], row["id"]))
         await removals.begin(ctx, row["project_id"], row["id"])
     else:
         await refuse_clash(ctx, row["id"])

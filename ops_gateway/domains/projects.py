@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import Field
 
 from db.queries import queries
-from ops_gateway.catalogue import removals
+from ops_gateway.catalogue import files, removals
 from ops_gateway.domains import departures, jobs, uploads
 from ops_gateway.kernel import access
 from ops_gateway.kernel.context import ROLE_RANK, Context
@@ -319,7 +319,7 @@ async def delete_project(ctx: Context, body: ProjectDeleteInput) -> ProjectDelet
         ctx.emit(uploads.failed(upload["id"], project_id, DELETED))
     reserved = sum(upload["reserved_bytes"] for upload in ended)
     freed = await removals.freed_bytes(ctx, project_id)
-    await removals.free(ctx, freed, reserved)
+    await files.free(ctx, freed, reserved)
     await ctx.execute(sql.delete_collections, id=project_id)
     await ctx.execute(sql.delete_project, id=project_id)
     await removals.begin(ctx, project_id)
