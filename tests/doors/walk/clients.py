@@ -11,6 +11,7 @@ import os
 import pkgutil
 import subprocess
 import typing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,10 @@ def holds(whole: Any, part: Any) -> bool:
     if isinstance(whole, list) and isinstance(part, list):
         return len(whole) == len(part) and all(map(holds, whole, part))
     if isinstance(whole, str) and isinstance(part, str) and whole != part:
-        return whole[:19] == part[:19]
+        try:
+            return datetime.fromisoformat(whole) == datetime.fromisoformat(part)
+        except ValueError:
+            return False
     return whole == part
 
 

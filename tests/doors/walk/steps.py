@@ -196,7 +196,7 @@ def unlike(first: Seen, other: Seen) -> str | None:
 
 def where(first: Any, other: Any, at: str) -> str | None:
     """The first place in which two values differ."""
-    if isinstance(first, int | float) and isinstance(other, int | float):
+    if is_number(first) and is_number(other):
         # 10.0 is written 10 by JavaScript
         return None if first == other else f"{at} is {other}, not {first}"
     if type(first) is not type(other):
@@ -210,6 +210,11 @@ def where(first: Any, other: Any, at: str) -> str | None:
         found = (where(a, b, f"{at}[{n}]") for n, (a, b) in enumerate(zip(first, other)))  # noqa: B905
         return next((place for place in found if place), None)
     return None if first == other else f"{at} is {str(other)[:200]!r}, not {str(first)[:200]!r}"
+
+
+def is_number(value: Any) -> bool:
+    """A number of JSON, which true is not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def nothing_in(content: Any) -> bool:

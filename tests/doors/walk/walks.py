@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from ops_gateway.kernel.operation import REGISTRY
+from walk import steps
+from walk.world import World
 
 DOMAINS: dict[str, tuple[str, ...]] = {
     "catalogue": (
@@ -21,7 +25,18 @@ DOMAINS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def operations(name: str) -> pytest.MarkDecorator:
-    """The operations of a file, as a test's parameter `op_id`."""
+def walk_through(name: str) -> tuple[Callable[..., None], Callable[..., None]]:
+    """The tests of a file: of each operation the answers by every door, and the refusals."""
     found = sorted(op.id for op in REGISTRY.values() if op.domain in DOMAINS[name])
-    return pytest.mark.parametrize("op_id", found)
+
+    @pytest.mark.parametrize("op_id", found)
+    def test_answer(world: World, recording: bool, op_id: str) -> None:
+        differences = steps.walk(world, op_id, recording=recording)
+        assert not differences, "\n".join(differences)
+
+    @pytest.mark.parametrize("op_id", found)
+    def test_refusal(world: World, op_id: str) -> None:
+        differences = steps.refuse(world, op_id)
+        assert not differences, "\n".join(differences)
+
+    return test_answer, test_refusal
