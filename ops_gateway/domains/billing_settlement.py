@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from pydantic import Field
 
 from db.queries import queries
 from ops_gateway.kernel.context import Context, Principal
-from ops_gateway.kernel.errors import Conflict, NotFound
+from ops_gateway.kernel.errors import NotFound
 from ops_gateway.kernel.operation import Effect, Input, Output, Phases, operation
 from ops_gateway.kernel.pipeline import Pipeline
 
@@ -51,9 +49,12 @@ async def finish(ctx: Context, hold_id: str) -> Settled | None:
     row = await ctx.row(None, sql.hold, id=hold_id)
     if row is None:
         return None
+    # whoever else would end it waits, and then finds that it has ended
     if row["job_id"] is not None:
         await ctx.row(None, sql.lock_job, job=row["job_id"])
-        row = await ctx.one("hold", sql.hold, id=hold_id)
+    else:
+        await ctx.execute(sql.lock_reservation, id=hold_id)
+    row = await ctx.one("hold", sql.hold, id=hold_id)
     if row["state"] != "open" or row["status"] in ("pending", "dispatched", "running"):
         return None
     charged = 0
@@ -96,10 +97,9 @@ async def settle_all(pipeline: Pipeline, only: str | None, limit: int) -> Settle
         async def end(ctx: Context, hold_id: str = hold_id) -> Settled | None:
             return await finish(ctx, hold_id)
 
-        with suppress(Conflict):  # ended by another since it was looked at
-            ended = await pipeline.act("billing.jobs.settle", owner, end)
-            if ended is not None:
-                done.append(ended)
+        ended = await pipeline.act("billing.jobs.settle", owner, end)
+        if ended is not None:
+            done.append(ended)
     settled = sum(one.action == "settled" for one in done)
     return SettleOutput(processed=len(done), settled=settled, voided=len(done) - settled, jobs=done)
 

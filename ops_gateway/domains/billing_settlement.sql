@@ -8,3 +8,6 @@ where h.organization_id = :org and h.id = :id;
 
 -- name: lock_job
 select id from job where organization_id = :org and id = :job for update;
+
+-- name: lock_reservation
+select pg_advisory_xact_lock(hashtextextended('hold ' || :id, 0));
