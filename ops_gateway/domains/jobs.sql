@@ -165,9 +165,6 @@ where o.organization_id = :org;
 update organization set storage_used_bytes = storage_used_bytes + :bytes, updated_at = now()
 where organization_id = :org;
 
--- name: project_exists
-select id from project where organization_id = :org and id = :id and deleted_at is null;
-
 -- name: keep_answer
 update job set outputs = :outputs where organization_id = :org and id = :id;
 

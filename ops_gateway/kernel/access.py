@@ -97,13 +97,6 @@ def human(ctx: Context) -> str | None:
     return ctx.principal.user_id
 
 
-def require_human(ctx: Context) -> str:
-    """The caller's user id; raises Forbidden where no human calls."""
-    if ctx.principal.user_id is None:
-        raise Forbidden("this needs a human user")
-    return ctx.principal.user_id
-
-
 async def count_alone(ctx: Context, what: str) -> None:
     """Be the only one of the organization, until this transaction ends, to count `what` and add to
     it; so that many at once do not all find room.
