@@ -22,6 +22,9 @@ ROOT = Path(__file__).resolve().parents[2]
 NODE = """
 declare const process: { env: Record<string, string> };
 declare module "node:fs" { export function openAsBlob(path: string): Promise<Blob>; }
+declare module "node:fs/promises" {
+  export function writeFile(path: string, bytes: AsyncIterable<Uint8Array>): Promise<void>;
+}
 """
 
 

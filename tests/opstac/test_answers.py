@@ -8,6 +8,7 @@ import os
 import pty
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,42 @@ async def test_pipes_get_json_and_lines(live, of_live, tmp_path: Path):
     status, out, _ = await of_live("projects", "get", "--project-id", "no", "--output", str(kept),
                                    as_=owner)  # fmt: skip
     assert (status, out, kept.read_text()) == (2, "", "before")
+
+
+async def test_a_file_is_written_as_it_comes(shell, tmp_path: Path):
+    """64 MiB through the command, which never holds more than some pieces of them."""
+    mib = 1 << 20
+
+    async def serve(reader, writer):
+        asked = await reader.readuntil(b"\r\n\r\n")
+        whole = b"broken" not in asked
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: image/tiff\r\nConnection: close\r\n"
+                     b"Content-Length: %d\r\n\r\n" % (64 * mib))  # fmt: skip
+        for _ in range(64 if whole else 1):
+            writer.write(bytes(mib))
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    target = tmp_path / "clip.tif"
+    words = ["clip", "job", "download", "--job-id", "job_1", "--mosaic-type", "data"]
+    async with server:
+        tracemalloc.start()
+        try:
+            status, out, err = await shell(*words, "-o", str(target), "--server", url)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert (status, out) == (0, "") and f"{target}: {64 * mib} bytes" in err
+        assert target.stat().st_size == 64 * mib and peak < 24 * mib
+        # one that breaks off leaves what was there
+        small = tmp_path / "small.tif"
+        small.write_text("before")
+        broken = [*words, "--user-agent", "broken", "-o", str(small), "--server"]
+        status, _, err = await shell(*broken, f"{url}/broken")
+        assert status == 1 and "does not answer" in err and small.read_text() == "before"
+        assert sorted(path.name for path in tmp_path.glob("*.tif*")) == ["clip.tif", "small.tif"]
 
 
 async def test_a_closed_or_full_output_is_said(live, tmp_path: Path):

@@ -49,7 +49,7 @@ def login(live, of_live, monkeypatch):
     return run
 
 
-async def test_a_person_signs_in_works_and_signs_out(live, of_live, login):
+async def test_a_person_signs_in_works_and_signs_out(live, of_live, login, monkeypatch):
     owner = await live.organization()
     url = str(live.client.base_url).rstrip("/")
     status, out, err = await login(owner)
@@ -77,6 +77,19 @@ async def test_a_person_signs_in_works_and_signs_out(live, of_live, login):
     store.put(url, replace(newer, token="eyJ.no.token"))
     status, _, err = await of_live("projects", "list")
     assert (status, err) == (0, "")
+    # nor does a list end with the token: here each page finds one that has ended
+    names = sorted([await live.project(owner, name) for name in ("a", "b", "c")])
+    renewals: list[str | None] = []
+    with monkeypatch.context() as patch:
+        renewed = sign_in.renewed
+        patch.setattr(Credential, "is_stale", lambda *_: True)
+        patch.setattr(
+            sign_in, "renewed", lambda *given: renewals.append(given[1].refresh) or renewed(*given)
+        )
+        status, out, err = await of_live("projects", "list", "--all", "--limit", "1")
+    assert (status, err) == (0, "")
+    assert sorted(json.loads(line)["id"] for line in out.splitlines()) == names
+    assert len(renewals) == len(set(renewals)) >= 3
 
     status, _, err = await of_live("logout")
     assert status == 0 and f"signed out of {url}" in err

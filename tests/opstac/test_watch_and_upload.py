@@ -26,8 +26,9 @@ async def job(live):
 
 async def test_a_job_that_does_not_end_in_time_goes_on(live, of_live, job):
     job_id, owner = job
+    live.sql("update job set progress = 37 where id = %s", job_id)  # of a hundred
     status, out, err = await of_live("watch", job_id, "--timeout", "0.5", as_=owner)
-    assert (status, out) == (124, "") and "it goes on" in err and "pending" in err
+    assert (status, out) == (124, "") and "it goes on" in err and " 37%  pending" in err
     status, _, err = await of_live("watch", "job_no", as_=owner)
     assert status == 2 and "[404]" in err
 
@@ -60,8 +61,8 @@ async def test_a_job_that_is_deleted_meanwhile_is_said(live, of_live, job):
 async def test_the_status_is_the_job_s(shell, monkeypatch, ended: str, wanted: int):
     error = {"code": "no_overlap", "message": "no\x1b pixels"} if ended == "failed" else None
     records = [
-        {"id": "job_1", "status": "running", "progress": 0.4},
-        {"id": "job_1", "status": ended, "progress": 1.0, "error": error},
+        {"id": "job_1", "status": "running", "progress": 40.0},
+        {"id": "job_1", "status": ended, "progress": 100.0, "error": error},
     ]
     monkeypatch.setattr(Server, "calling", lambda _self, _work: {"job": records.pop(0)})
     status, out, err = await shell("watch", "job_1", "--server", "http://127.0.0.1:1")
@@ -74,9 +75,9 @@ def test_a_follower_waits_for_a_platform_that_is_away(monkeypatch):
     from opstac.shell.status import CommandError
 
     said = [
-        {"job": {"status": "running", "progress": 0.5, "stage": "reads"}},
+        {"job": {"status": "running", "progress": 50.0, "stage": "reads"}},
         CommandError("away"),
-        {"job": {"status": "completed", "progress": 1.0}},
+        {"job": {"status": "completed", "progress": 100.0}},
     ]
 
     def calling(_self: Server, _work: object) -> object:

@@ -101,6 +101,39 @@ export class Geopera {
   }
 
   /**
+   * The bytes of an answer as they come, so that it may be of any size. Leaving the loop ends the
+   * request. In node they go to a file so:
+   *
+   *     await writeFile("clip.tif", client.pieces("clip.job.download", { jobId, mosaicType }));
+   *
+   * @param target an operation's id; or a path of the platform, or a link that it gave, which is
+   *     fetched with GET and without a body
+   */
+  async *pieces(
+    target: string,
+    body?: object | null,
+    options: CallOptions = {},
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const isPlace = target.startsWith("/") || target.includes("://");
+    const request = isPlace
+      ? this.#path(target, null, options)
+      : this.#operation(target, body, options);
+    request.name = request.name.split("?")[0]!; // what is signed is told in no error
+    request.streams = true;
+    const stream = await this.#connection.send(request, async (response, silence) =>
+      pieces(response, silence),
+    );
+    try {
+      yield* stream;
+    } catch (error) {
+      if (options.signal?.aborted) throw options.signal.reason;
+      throw new NoAnswer(request.name, "the answer broke off", request.idempotencyKey, {
+        cause: error,
+      });
+    }
+  }
+
+  /**
    * The lines of an NDJSON answer, each parsed as it comes. Leaving the loop ends the request.
    *
    *     for await (const item of client.stream("/assets/stac/search", { limit: 10000 })) …

@@ -2,7 +2,10 @@
 
 import assert from "node:assert/strict";
 import { getEventListeners, once } from "node:events";
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { inspect } from "node:util";
 import { Geopera, NoAnswer, Problem, operationIds } from "../dist/index.js";
@@ -232,6 +235,45 @@ test("a token may be fetched for each request", async (t) => {
   const wrong = clientOf(server, { token: () => "a b" });
   await assert.rejects(wrong.projects.list(), TypeError);
   assert.equal(server.seen.length, 2);
+});
+
+test("bytes come as they are read, and go to a file of any size", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "opstac-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const piece = Buffer.alloc(1 << 20, 7);
+  const server = await serve(t, async (request, response, before) => {
+    if (!before) return refuse(response, 503, soon);
+    response.writeHead(200, { "Content-Type": "image/tiff" });
+    for (let count = 0; count < (request.url.includes("cut") ? 1 : 256); count++) {
+      if (!response.write(piece)) await once(response, "drain");
+    }
+    if (request.url.includes("cut")) return void response.destroy();
+    response.end();
+  });
+  const client = clientOf(server);
+  const rest = process.memoryUsage.rss();
+  let peak = 0;
+  const watch = setInterval(() => (peak = Math.max(peak, process.memoryUsage.rss())), 5);
+  const path = join(folder, "a.tif");
+  await writeFile(path, client.pieces("items.tile.render", { itemId: "it_1", z: 0, x: 0, y: 0 }));
+  clearInterval(watch);
+  assert.equal((await stat(path)).size, 256 << 20);
+  assert.ok(peak - rest < 160 << 20, `${(peak - rest) >> 20} MiB more`);
+  assert.equal(server.seen.length, 2);
+  // a link elsewhere gets no credential; leaving early ends it; what breaks off is no end
+  const other = new Geopera({ token: "gpra_secret", baseUrl: "http://127.0.0.1:1" });
+  for await (const some of other.pieces(`${server.url}/a?sig=S`)) {
+    assert.ok(some.length);
+    break;
+  }
+  assert.deepEqual([server.seen[2].method, server.seen[2].headers.authorization], ["GET", undefined]);
+  const cut = async () => {
+    for await (const some of client.pieces("/cut?sig=S")) assert.ok(some.length);
+  };
+  await assert.rejects(cut(), (error) => {
+    assert.ok(error instanceof NoAnswer && !error.message.includes("sig"), error);
+    return true;
+  });
 });
 
 test("a signal that lasts is not held on to", async (t) => {

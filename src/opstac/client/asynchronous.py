@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, closing
+from inspect import isawaitable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 import anyio
 import anyio.to_thread
 import httpx
 
-from opstac.client import calls, tree, uploads
-from opstac.client.connection import SENDING, Connection, patience, settings, told
+from opstac.client import calls, downloads, tree, uploads
+from opstac.client.connection import SENDING, Connection, Source, patience, settings, signed, told
 from opstac.client.errors import UploadFailed
-from opstac.client.steps import Emit, Flow, Send, SendFile, Sleep, Step, T
+from opstac.client.steps import Emit, Flow, Progress, Save, Send, SendFile, Sleep, Step, T
 from opstac.client.uploads import Options, Paths
 from opstac.client.values import Lines
 
@@ -38,15 +39,18 @@ class AsyncClient(Tree):
 
     def __init__(
         self,
-        token: str | None = None,
+        token: str | Source | Callable[[str | None], Awaitable[str | None]] | None = None,
         base_url: str | None = None,
         *,
         timeout_seconds: float = 60,
         retries: int = 4,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """Connect to nothing yet; raises ValueError where address or token cannot be one."""
-        self._at = Connection.to(base_url, token, retries)
+        """Connect to nothing yet; raises ValueError where address or token cannot be one.
+
+        A function that gives the token may be a coroutine's.
+        """
+        self._at = Connection.to(base_url, cast("str | Source | None", token), retries)
         self._http = httpx.AsyncClient(transport=transport, **settings(timeout_seconds))
 
     def __repr__(self) -> str:
@@ -120,6 +124,42 @@ class AsyncClient(Tree):
         finally:
             await response.aclose()
 
+    async def open(
+        self,
+        what: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> httpx.Response:
+        """An answer whose body is not read yet: for its headers. Close it."""
+        return await self._run(calls.opened(self._at, what, body, key=idempotency_key))
+
+    async def pieces(
+        self, what: str, body: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[bytes]:
+        """The bytes of an answer as they come, so that it may be of any size."""
+        async with aclosing(await self.open(what, body)) as response:
+            failure = None
+            try:
+                async for piece in response.aiter_bytes():
+                    yield piece
+            except httpx.TransportError as error:
+                failure = told(error)
+            if failure is not None:
+                raise failure
+
+    async def download(
+        self,
+        what: str,
+        path: str | Path,
+        body: Mapping[str, Any] | None = None,
+        *,
+        progress: Progress | bool | None = None,
+    ) -> int:
+        """Write a file of any size as it comes; how many bytes it has."""
+        with downloads.begun(path, what, progress) as (file, tell):
+            return await self._run(downloads.saved(self._at, what, body, file, tell))
+
     async def entries(
         self, operation: str, body: Mapping[str, Any] | None = None
     ) -> AsyncIterator[Any]:
@@ -188,25 +228,69 @@ class AsyncClient(Tree):
             await self._sleep(step.seconds)
             return None
         if isinstance(step, Send):
-            request = self._http.build_request(
-                step.method,
-                step.url,
-                headers=step.headers,
-                content=step.content,
-                timeout=patience(step.timeout),
-            )
-            response = await self._http.send(request, stream=True)
-            if not (step.stream and response.is_success):
-                async with aclosing(response):
-                    await response.aread()
-            return response
+            return await self._send(step)
+        if isinstance(step, Save):
+            async with aclosing(step.response):
+                await _save(step)
+            return None
         assert isinstance(step, SendFile)
         headers = {**step.headers, "Content-Length": str(step.size - step.offset)}
         return await self._http.put(
             step.url, headers=headers, content=_pieces(step), timeout=SENDING
         )
 
+    async def _send(self, step: Send) -> httpx.Response:
+        source = self._at.source(step.headers)
+        if source is None:
+            return await self._sent(step, step.headers)
+        token = await _given(source(None))
+        response = await self._sent(step, signed(step.headers, token))
+        if response.status_code == 401 and token:
+            other = await _given(source(token))
+            if other and other != token:
+                return await self._sent(step, signed(step.headers, other))
+        return response
+
+    async def _sent(self, step: Send, headers: Mapping[str, str]) -> httpx.Response:
+        request = self._http.build_request(
+            step.method,
+            step.url,
+            headers=headers,
+            content=step.content,
+            timeout=patience(step.timeout),
+        )
+        response = await self._http.send(request, stream=True)
+        if not (step.stream and response.is_success):
+            async with aclosing(response):
+                await response.aread()
+        return response
+
     _sleep = staticmethod(anyio.sleep)
+
+
+async def _save(step: Save) -> None:
+    """Write in a thread, some pieces at a time; what came before a break is written too."""
+    held: list[bytes] = []
+
+    async def write() -> None:
+        size = await anyio.to_thread.run_sync(step.file.write, b"".join(held))
+        held.clear()
+        step.told(size)
+
+    try:
+        async for piece in step.response.aiter_bytes():
+            held.append(piece)
+            if sum(map(len, held)) >= PIECE_BYTES:
+                await write()
+    except httpx.TransportError:
+        await write()
+        raise
+    await write()
+
+
+async def _given(token: Any) -> str | None:
+    """What a source gave, which may have to be waited for."""
+    return await token if isawaitable(token) else token
 
 
 async def _pieces(step: SendFile) -> AsyncGenerator[bytes]:

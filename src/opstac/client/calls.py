@@ -126,8 +126,52 @@ def lines(at: Connection, what: str, body: Body | None) -> Flow[httpx.Response]:
     repeatable = entry is not None and entry.is_read
     response = yield from repeated(_name(what), send, at.policy, repeatable)
     if not response.is_success:
-        raise refusal(_name(what), response, media_type(response).endswith("json"))
+        raise refusal(_name(what), response)
     return response
+
+
+def opened(
+    at: Connection,
+    what: str,
+    body: Body | None = None,
+    *,
+    key: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Flow[httpx.Response]:
+    """The beginning of any answer: its response, whose body is not read yet.
+
+    Args:
+        at: where.
+        what: an operation; or a path or an address, which is asked with GET.
+        body: the operation's input.
+        key: the idempotency key.
+        headers: more of the request's.
+
+    Raises:
+        OperationError: it was refused.
+    """
+    if is_place(what):
+        url = at.url(what)
+        send = Send("GET", url, at.headers(url, **(headers or {})), stream=True)
+        repeatable = True
+    else:
+        entry = table.entries().get(what)
+        if key is None and entry is not None and entry.takes_key:
+            key = f"py-{uuid.uuid4()}"
+        repeatable = key is not None or (entry is not None and entry.is_read)
+        url = at.url(f"/v1/op/{segment(what)}")
+        more = {"Content-Type": "application/json", **(headers or {})}
+        more |= {"Idempotency-Key": key} if key else {}
+        send = Send("POST", url, at.headers(url, **more), encode(body), stream=True)
+    response = yield from repeated(_name(what), send, at.policy, repeatable)
+    if not response.is_success:
+        raise refusal(_name(what), response)
+    return response
+
+
+def is_place(what: str) -> bool:
+    """Whether it is a path or an address, and no operation's id."""
+    return what.startswith("/") or "://" in what
 
 
 def check_lines(name: str, response: httpx.Response) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import ssl
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
@@ -20,6 +23,12 @@ PORTS = {"http": 80, "https": 443}
 CONNECT_SECONDS = 15
 # a server that takes the last byte of a large file writes for a while before it answers
 SENDING = httpx.Timeout(60, read=600, connect=CONNECT_SECONDS)
+Source = Callable[[str | None], str | None]
+"""Gives the token to send with a request, and another one where it is told of one that was
+refused; None where there is none (any more)."""
+CREDENTIAL = "Authorization"
+ASKED_FOR = "Bearer"
+"""In a request's headers: the source is asked for the credential when it is sent."""
 SECRETS = frozenset({"sig", "key", "token", "access_token"})
 """Names of query parameters that are credentials."""
 
@@ -34,16 +43,16 @@ class Connection:
 
     Attributes:
         base_url: of the platform, without a slash at its end.
-        token: the credential; sent to that origin and to no other.
+        token: the credential, or what gives it; sent to that origin and to no other.
         policy: of repeating calls.
     """
 
     base_url: str
-    token: str | None = field(repr=False)
+    token: str | Source | None = field(repr=False)
     policy: Policy = field(default_factory=Policy)
 
     @classmethod
-    def to(cls, base_url: str | None, token: str | None, retries: int) -> Connection:
+    def to(cls, base_url: str | None, token: str | Source | None, retries: int) -> Connection:
         """A checked one.
 
         Raises:
@@ -51,7 +60,8 @@ class Connection:
         """
         address = base_url or os.environ.get("GEOPERA_API_URL") or LOCAL
         hide_queries_in_logs()
-        return cls(checked_url(address), checked_token(token), Policy(retries))
+        known = token if callable(token) else checked_token(token)
+        return cls(checked_url(address), known, Policy(retries))
 
     @property
     def origin(self) -> tuple[str, str, int | None]:
@@ -71,8 +81,12 @@ class Connection:
         """Headers for a request; the credential is among them at the platform's own origin only."""
         made = self.headers_without_credential(**more)
         if self.token and origin_of(httpx.URL(url)) == self.origin:
-            made["Authorization"] = f"Bearer {self.token}"
+            made[CREDENTIAL] = ASKED_FOR if callable(self.token) else f"Bearer {self.token}"
         return made
+
+    def source(self, headers: Mapping[str, str]) -> Source | None:
+        """What gives the credential of a request with these headers, where it is not in them."""
+        return self.token if callable(self.token) and CREDENTIAL in headers else None
 
     def headers_without_credential(self, **more: str) -> dict[str, str]:
         """Headers for an address that carries its own right."""
@@ -98,9 +112,18 @@ def settings(timeout_seconds: float) -> dict[str, Any]:
     """
     return {
         "timeout": httpx.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds)),
+        "verify": certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
         "follow_redirects": False,
         "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     }
+
+
+@cache
+def certificates(file: str | None, folder: str | None) -> ssl.SSLContext:
+    """Whose certificates hold, by what the environment says; reading them takes as long as some
+    calls, so that all clients of a process share them.
+    """
+    return httpx.create_ssl_context()
 
 
 def patience(seconds: float | None) -> Any:
@@ -118,6 +141,14 @@ def checked_url(address: str) -> str:
     if url.userinfo or url.query or url.fragment:
         raise ValueError("base_url has no user, query or fragment; the credential is the token")
     return str(url).rstrip("/")
+
+
+def signed(headers: Mapping[str, str], token: str | None) -> dict[str, str]:
+    """The headers with the credential that a source gave, or without one."""
+    made = {name: value for name, value in headers.items() if name != CREDENTIAL}
+    if token := checked_token(token):
+        made[CREDENTIAL] = f"Bearer {token}"
+    return made
 
 
 def checked_token(token: str | None) -> str | None:
@@ -147,22 +178,25 @@ def read(name: str, response: httpx.Response) -> Any:
     Raises:
         OperationError: the server refused, or sent something else than it said.
     """
-    kind = media_type(response)
-    # application/geo+json too, but not the lines of application/x-ndjson
-    is_json = kind == "application/json" or kind.endswith("+json")
     if response.is_success:
-        if not is_json or not response.content:
+        if not is_json(response) or not response.content:
             return response.content
         try:
             return decode(response.content)
         except ValueError as error:
-            detail = f"the answer is not the {kind} that it is said to be: {error}"
+            detail = f"the answer is not the {media_type(response)} that it is said to be: {error}"
             problem = {"title": "Bad Answer", "status": response.status_code, "detail": detail}
             raise OperationError(name, problem) from None
-    raise refusal(name, response, is_json)
+    raise refusal(name, response)
 
 
-def refusal(name: str, response: httpx.Response, is_json: bool) -> OperationError:
+def is_json(response: httpx.Response) -> bool:
+    """Whether it is one JSON document, as application/geo+json is, and no lines of JSON."""
+    kind = media_type(response)
+    return kind == "application/json" or kind.endswith("+json")
+
+
+def refusal(name: str, response: httpx.Response) -> OperationError:
     """What the server said against it."""
     status = response.status_code
     problem: dict[str, Any] = {"title": response.reason_phrase or "Error", "status": status}
@@ -173,7 +207,7 @@ def refusal(name: str, response: httpx.Response, is_json: bool) -> OperationErro
     else:
         problem["detail"] = response.text[:200]
     try:
-        told = decode(response.content) if is_json else None
+        told = decode(response.content) if is_json(response) else None
     except ValueError:
         told = None
     if isinstance(told, dict):

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+
+if TYPE_CHECKING:
+    import httpx
 
 T = TypeVar("T")
 
 Progress = Callable[[int, int], None]
-"""Told how many bytes were sent so far, and how many there are."""
+"""Told how many bytes went so far, and how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,15 @@ class SendFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Save:
+    """Write the body of a response to a file as it comes, and close the response."""
+
+    response: httpx.Response
+    file: BinaryIO
+    told: Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Sleep:
     """Wait."""
 
@@ -64,5 +76,5 @@ class Emit:
     value: Any
 
 
-Step = Send | SendFile | Sleep | Emit
+Step = Send | SendFile | Save | Sleep | Emit
 Flow = Generator[Step, Any, T]

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import httpx
 
-from opstac.client import calls, tree, uploads
-from opstac.client.connection import SENDING, Connection, patience, settings, told
+from opstac.client import calls, downloads, tree, uploads
+from opstac.client.connection import SENDING, Connection, Source, patience, settings, signed, told
 from opstac.client.errors import UploadFailed
-from opstac.client.steps import Emit, Flow, Send, SendFile, Sleep, Step, T
+from opstac.client.steps import Emit, Flow, Progress, Save, Send, SendFile, Sleep, Step, T
 from opstac.client.uploads import Options, Paths
 from opstac.client.values import Lines
 
@@ -36,7 +36,7 @@ class Client(Tree):
 
     def __init__(
         self,
-        token: str | None = None,
+        token: str | Source | None = None,
         base_url: str | None = None,
         *,
         timeout_seconds: float = 60,
@@ -46,7 +46,9 @@ class Client(Tree):
         """Connect to nothing yet.
 
         Args:
-            token: an API key or a session token; None calls what is public.
+            token: an API key or a session token; None calls what is public. A function gives it
+                for each request: it is called with None, and after a 401 once more with the token
+                that was refused.
             base_url: of the platform; default GEOPERA_API_URL, else this machine's.
             timeout_seconds: without a byte of the answer, until a call is given up.
             retries: after 429, 503 and lost connections, of calls that can be repeated.
@@ -144,6 +146,68 @@ class Client(Tree):
                 failure = calls.bad_line(operation, error)
             raise failure
 
+    def open(
+        self,
+        what: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> httpx.Response:
+        """An answer whose body is not read yet: for its headers. Close it.
+
+        Args:
+            what: an operation's id; or a path or an address, which is asked with GET.
+            body: the operation's input.
+            idempotency_key: as for `op`.
+
+        Raises:
+            OperationError: it was refused.
+        """
+        return self._run(calls.opened(self._at, what, body, key=idempotency_key))
+
+    def pieces(self, what: str, body: Mapping[str, Any] | None = None) -> Iterator[bytes]:
+        """The bytes of an answer as they come, so that it may be of any size; see `open`.
+
+        Raises:
+            httpx.TransportError: the connection broke before the end.
+        """
+        with closing(self.open(what, body)) as response:
+            failure = None
+            try:
+                yield from response.iter_bytes()
+            except httpx.TransportError as error:
+                failure = told(error)
+            if failure is not None:
+                raise failure
+
+    def download(
+        self,
+        what: str,
+        path: str | Path,
+        body: Mapping[str, Any] | None = None,
+        *,
+        progress: Progress | bool | None = None,
+    ) -> int:
+        """Write a file of any size as it comes; how many bytes it has.
+
+        It is there whole under its name, or not at all. Of a path or an address, a broken
+        connection is taken up where it broke; an operation that reads is asked anew.
+
+        Args:
+            what: an operation's id; or a path, or an address such as a signed link.
+            path: the file.
+            body: the operation's input.
+            progress: told (bytes so far, bytes in all); by default a bar where standard error is a
+                terminal; False is nothing.
+
+        Raises:
+            OperationError: it was refused.
+            OSError: the file cannot be written.
+            httpx.TransportError: the server is gone for long.
+        """
+        with downloads.begun(path, what, progress) as (file, tell):
+            return self._run(downloads.saved(self._at, what, body, file, tell))
+
     def entries(self, operation: str, body: Mapping[str, Any] | None = None) -> Iterator[Any]:
         """Every entry of a list that pages with `limit` and `offset`, page after page.
 
@@ -232,21 +296,42 @@ class Client(Tree):
             self._sleep(step.seconds)
             return None
         if isinstance(step, Send):
-            request = self._http.build_request(
-                step.method,
-                step.url,
-                headers=step.headers,
-                content=step.content,
-                timeout=patience(step.timeout),
-            )
-            response = self._http.send(request, stream=True)
-            if not (step.stream and response.is_success):
-                with closing(response):
-                    response.read()
-            return response
+            return self._send(step)
+        if isinstance(step, Save):
+            with closing(step.response):
+                for piece in step.response.iter_bytes():
+                    step.file.write(piece)
+                    step.told(len(piece))
+            return None
         assert isinstance(step, SendFile)
         headers = {**step.headers, "Content-Length": str(step.size - step.offset)}
         return self._http.put(step.url, headers=headers, content=_pieces(step), timeout=SENDING)
+
+    def _send(self, step: Send) -> httpx.Response:
+        source = self._at.source(step.headers)
+        if source is None:
+            return self._sent(step, step.headers)
+        token = source(None)
+        response = self._sent(step, signed(step.headers, token))
+        if response.status_code == 401 and token:
+            other = source(token)
+            if other and other != token:
+                return self._sent(step, signed(step.headers, other))
+        return response
+
+    def _sent(self, step: Send, headers: Mapping[str, str]) -> httpx.Response:
+        request = self._http.build_request(
+            step.method,
+            step.url,
+            headers=headers,
+            content=step.content,
+            timeout=patience(step.timeout),
+        )
+        response = self._http.send(request, stream=True)
+        if not (step.stream and response.is_success):
+            with closing(response):
+                response.read()
+        return response
 
     _sleep = staticmethod(time.sleep)
 

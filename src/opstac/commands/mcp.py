@@ -38,14 +38,5 @@ def run(args: argparse.Namespace) -> int:
     if args.domains:
         query["domains"] = args.domains
     server = Server(args.server)
-
-    def token(refused: str | None) -> str | None:
-        """The credential; where one did not hold, another."""
-        kept = server.store.get(server.url) if refused and not server.from_environment else None
-        if kept is None:
-            return server.token
-        new = kept if kept.token != refused else server.renew(kept)
-        return new.token if new is not None else None
-
-    asyncio.run(bridge.serve(bridge.Platform(server.url, token, query)))
+    asyncio.run(bridge.serve(bridge.Platform(server.url, server.credential, query)))
     return 0

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, BinaryIO
 
+from opstac.client.files import replaced
 from opstac.shell import tables
 from opstac.shell.status import CommandError
 
@@ -93,11 +92,12 @@ def save_or_write(parts: Iterable[bytes], output: str | None, *, plain: bool = F
 
 def text_only(parts: Iterable[bytes]) -> Iterator[bytes]:
     """The parts, as long as a terminal can show them."""
+    decoder = codecs.getincrementaldecoder("utf-8")()  # a letter may be cut in two
     for part in parts:
         try:
             steering = any(
                 tables.unicodedata.category(c) in tables.STEERING and c not in "\n\r\t"
-                for c in part.decode()
+                for c in decoder.decode(part)
             )
         except UnicodeDecodeError:
             steering = True
@@ -126,24 +126,3 @@ def save(parts: Iterable[bytes], output: str) -> None:
         said = getattr(error, "strerror", None) or error
         raise CommandError(f"{tables.clean(output)}: {said}") from None
     print(f"{tables.clean(output)}: {size} bytes", file=sys.stderr)
-
-
-@contextmanager
-def replaced(output: str) -> Iterator[BinaryIO]:
-    """A file beside `output` that takes its place in the end; a device is written itself."""
-    target = Path(output)
-    if target.exists() and not target.is_file():
-        with target.open("wb") as file:
-            yield file
-        return
-    target = target.resolve()  # a link stays a link
-    part = target.with_name(f".{target.name[:200]}.{os.getpid()}.part")
-    try:
-        with part.open("xb") as file:
-            yield file
-        if target.exists():
-            with suppress(OSError):
-                part.chmod(target.stat().st_mode & 0o777)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)

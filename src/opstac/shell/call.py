@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING
 
 from opstac.client import table
 from opstac.shell import answers, flags, known, tree
 from opstac.shell.known import Described
 from opstac.shell.server import Server, no_platform
 from opstac.shell.status import DONE, REFUSED, CommandError
+
+if TYPE_CHECKING:
+    import httpx
 
 HELP = ("-h", "--help")
 
@@ -55,10 +60,12 @@ def call(op: Described, line: Sequence[str], server: str | None = None) -> int:
     platform = Server(given.server or server)
     if given.every or op.answer == "ndjson":
         return lines(op, given, platform)
+    if op.answer == "bytes":
+        return file(op, given, platform)
     answer = platform.calling(
         lambda client: client.op(op.id, given.body, idempotency_key=given.key)
     )
-    if isinstance(answer, bytes) and ((op.answer == "json" and answer) or is_page(answer)):
+    if isinstance(answer, bytes) and answer:
         raise no_platform(platform.url)
     answers.show(answer, given.form, given.output)
     return DONE
@@ -72,9 +79,44 @@ def lines(op: Described, given: flags.Given, platform: Server) -> int:
     return DONE
 
 
-def is_page(content: bytes) -> bool:
-    """Whether it is a web page, which no operation answers."""
-    return content[:200].lstrip().lower().startswith((b"<!doctype html", b"<html"))
+def file(op: Described, given: flags.Given, platform: Server) -> int:
+    """Write the bytes of an answer as they come, or show it where it is JSON."""
+    from opstac.client.connection import is_json, media_type
+
+    with (
+        platform.failures(),
+        platform.client() as client,
+        closing(client.open(op.id, given.body, idempotency_key=given.key)) as response,
+    ):
+        if media_type(response) == "text/html":  # a page, which no operation answers
+            raise no_platform(platform.url)
+        if is_json(response):
+            response.read()
+            answers.show(response.json(), given.form, given.output)
+        elif given.form is not None:
+            raise CommandError(f"the answer is not JSON; leave --{given.form} out")
+        else:
+            answers.save_or_write(watched(response, given.output), given.output)
+    return DONE
+
+
+def watched(response: httpx.Response, output: str | None) -> Iterator[bytes]:
+    """The bytes of an answer as they come; with a bar where they go to a file and it is seen."""
+    from opstac.client.progress import Bar, chosen
+
+    length = response.headers.get("content-length", "")
+    known = length.isdigit() and "content-encoding" not in response.headers
+    bar = chosen(None if output and known else False, output or "")
+    done = 0
+    try:
+        for piece in response.iter_bytes():
+            yield piece
+            done += len(piece)
+            if bar is not None:
+                bar(done, int(length))
+    finally:
+        if isinstance(bar, Bar):
+            bar.close()
 
 
 def of_server(words: Sequence[str], server: str | None) -> int:

@@ -97,7 +97,12 @@ def make_parser(op: Described) -> argparse.ArgumentParser:
             help="page after page of the list until its end, a line of JSON for each",
         )
     shown.add_argument(
-        "--output", "--out", dest="=output", metavar="FILE", help="write the answer to this file"
+        "-o",
+        "--output",
+        "--out",
+        dest="=output",
+        metavar="FILE",
+        help="write the answer to this file",
     )
     return parser
 

@@ -88,8 +88,8 @@ class Follower:
                 self._sleep(1)
 
     def _tell(self, job: dict[str, Any]) -> None:
-        share = job.get("progress")
-        share = min(1.0, max(0.0, share)) if isinstance(share, int | float) else 0.0
+        percent = job.get("progress")
+        share = min(100.0, max(0.0, percent)) / 100 if isinstance(percent, int | float) else 0.0
         stage = clean(str(job.get("stage") or ""))[:40]
         said = f"{share:4.0%}  {clean(str(job['status']))}  {stage}".rstrip()
         if self._bar:

@@ -79,35 +79,43 @@ class Server:
                 self.store.put(self.url, found)
             return found
 
+    def credential(self, refused: str | None = None) -> str | None:
+        """The token to call with; where one was refused, another, if there is one."""
+        from opstac.client.connection import checked_token
+
+        kept = None
+        if refused is not None and not self.from_environment:
+            kept = self.store.get(self.url)
+        if kept is None:
+            token = self.token
+        else:
+            new = kept if kept.token != refused else self.renew(kept)
+            token = new.token if new is not None else None
+        try:
+            return checked_token(token)
+        except ValueError as error:
+            raise CommandError(f"{self.url}: {error}; see OPSTAC_TOKEN") from None
+
     def client(self) -> Geopera:
-        """A client with the credential."""
+        """A client with the credential, renewed at whichever request it has ended."""
         from opstac.client import Geopera
 
-        token = self.token
         try:
-            return Geopera(token, self.url, timeout_seconds=TIMEOUT_SECONDS, retries=RETRIES)
+            return Geopera(
+                self.credential, self.url, timeout_seconds=TIMEOUT_SECONDS, retries=RETRIES
+            )
         except ValueError as error:
             raise CommandError(f"{self.url}: {error}; see OPSTAC_URL and OPSTAC_TOKEN") from None
 
     def calling(self, work: Callable[[Geopera], T]) -> T:
-        """What `work` gives with a client; once more with a new token where the old one ended.
+        """What `work` gives with a client.
 
         Raises:
             Refusal: the platform refused.
             CommandError: it does not answer, or not as a platform does.
         """
-        from opstac.client import OperationError
-
-        with self.failures():
-            try:
-                with self.client() as client:
-                    return work(client)
-            except OperationError as error:
-                kept = None if self.from_environment else self.store.get(self.url)
-                if error.status != 401 or kept is None or self.renew(kept) is None:
-                    raise
-                with self.client() as client:
-                    return work(client)
+        with self.failures(), self.client() as client:
+            return work(client)
 
     @contextmanager
     def failures(self) -> Iterator[None]:
