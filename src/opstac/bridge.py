@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import httpx
@@ -18,13 +19,14 @@ from opstac.cli import CommandError
 HEADERS = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-11-25"}
 SECONDS = 600
 """How long a tool may take."""
-STEP_SECONDS = 5
-"""Between two words about how far a job is."""
-MOST_SECONDS = 50
 REFUSED = -32000
 # what results of the protocol of 2026-07-28 say besides; those of earlier ones are sent without
 WHOLE = {"resultType": "complete"}
 LISTED = {**WHOLE, "ttlMs": 60_000, "cacheScope": "private"}
+
+
+Heard = Callable[[Mapping[str, Any]], Awaitable[None]]
+"""Is told the `params` of each `notifications/progress` before the result."""
 
 
 class Refused(Exception):
@@ -66,21 +68,19 @@ class Platform:
         """Close the connections."""
         await self._http.aclose()
 
-    async def ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    async def ask(
+        self, method: str, params: Mapping[str, Any], heard: Heard | None = None
+    ) -> dict[str, Any]:
         """The result of a request; raises Refused, Failed or httpx.HTTPError."""
         token = await asyncio.to_thread(self._token, None)
-        response = await self._post(method, params, token)
-        if response.status_code == 401 and token is not None:
+        status, answer = await self._post(method, params, token, heard)
+        if status == 401 and token is not None:
             other = await asyncio.to_thread(self._token, token)
             if other is not None and other != token:
-                response = await self._post(method, params, other)
-        try:
-            answer = response.json()
-            if not isinstance(answer, dict):
-                raise ValueError
-        except ValueError:
-            said = {"status": response.status_code, "title": "Error"}
-            raise Refused({**said, "detail": f"{self.url} answers, but not by MCP"}) from None
+                status, answer = await self._post(method, params, other, heard)
+        if not isinstance(answer, dict):
+            said = {"status": status, "title": "Error"}
+            raise Refused({**said, "detail": f"{self.url} answers, but not by MCP"})
         if "result" in answer:
             return answer["result"]
         if isinstance(answer.get("error"), dict):
@@ -88,18 +88,30 @@ class Platform:
         raise Refused(answer)
 
     async def _post(
-        self, method: str, params: Mapping[str, Any], token: str | None
-    ) -> httpx.Response:
-        message = {
-            "jsonrpc": "2.0",
-            "id": next(self._numbers),
-            "method": method,
-            "params": dict(params),
-        }
+        self, method: str, params: Mapping[str, Any], token: str | None, heard: Heard | None
+    ) -> tuple[int, Any]:
+        """(status, the answer's JSON; None where it is none)."""
+        number = next(self._numbers)
+        given = dict(params) | ({"_meta": {"progressToken": number}} if heard else {})
+        message = {"jsonrpc": "2.0", "id": number, "method": method, "params": given}
         headers = HEADERS | ({"Authorization": f"Bearer {token}"} if token else {})
-        return await self._http.post(
-            f"{self.url}/mcp", params=self._query, json=message, headers=headers
-        )
+        async with self._http.stream(
+            "POST", f"{self.url}/mcp", params=self._query, json=message, headers=headers
+        ) as response:
+            kind = response.headers.get("content-type", "")
+            try:
+                if heard is None or not kind.startswith("text/event-stream"):
+                    return response.status_code, json.loads(await response.aread())
+                async for line in response.aiter_lines():
+                    if not line.startswith("data:"):
+                        continue
+                    event = json.loads(line.removeprefix("data:"))
+                    if event.get("method") != "notifications/progress":
+                        return response.status_code, event
+                    await heard(event["params"])
+            except (ValueError, AttributeError, KeyError, RecursionError):
+                pass
+            return response.status_code, None
 
 
 async def serve(platform: Platform) -> None:
@@ -146,10 +158,16 @@ def make_server(platform: Platform, hello: Mapping[str, Any]) -> Any:
 
     async def call_tool(context: Any, params: Any) -> Any:
         given = {"name": params.name, "arguments": params.arguments or {}}
+
+        async def heard(told: Mapping[str, Any]) -> None:
+            # to who gave no progressToken the SDK sends nothing
+            await context.session.report_progress(
+                told["progress"], told.get("total"), told.get("message")
+            )
+
         try:
-            if params.name == "wait_for_job":
-                return {**await told(platform, given["arguments"], context), **WHOLE}
-            return {**await platform.ask("tools/call", given), **WHOLE}
+            waits = heard if params.name == "wait_for_job" else None
+            return {**await platform.ask("tools/call", given, waits), **WHOLE}
         except Failed as error:
             raise MCPError(code=error.error["code"], message=str(error)) from None
         except Refused as error:
@@ -171,27 +189,6 @@ def make_server(platform: Platform, hello: Mapping[str, Any]) -> Any:
         on_list_tools=list_tools,
         on_call_tool=call_tool,
     )
-
-
-async def told(platform: Platform, arguments: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    """`wait_for_job` in short steps, with a word to a host that asked for it when it is further."""
-    left = arguments.get("seconds", 30)
-    if isinstance(left, bool) or not isinstance(left, int | float) or not 0 <= left <= MOST_SECONDS:
-        left = STEP_SECONDS  # the platform says what is wrong
-        step = dict(arguments)
-    else:
-        step = {**arguments, "seconds": min(left, STEP_SECONDS)}
-    shown = -1.0
-    while True:
-        result = await platform.ask("tools/call", {"name": "wait_for_job", "arguments": step})
-        left -= STEP_SECONDS
-        job = result.get("structuredContent") or {}
-        if result.get("isError") or job.get("done") or left <= 0:
-            return result
-        if job["progress"] > shown:
-            shown = job["progress"]
-            await context.session.report_progress(shown, 100, job["status"])
-        step = {**arguments, "seconds": min(left, STEP_SECONDS)}
 
 
 def _no_answer(platform: Platform, error: Exception) -> str:

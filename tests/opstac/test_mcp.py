@@ -17,6 +17,7 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
 from ops_gateway.kernel.operation import REGISTRY, Effect
+from ops_gateway.surfaces.mcp import waiting
 from opstac import bridge
 
 
@@ -105,6 +106,83 @@ async def test_both_eras_of_the_protocol(live, mode):
         assert all(tool.annotations.read_only_hint for tool in tools if "-" in tool.name)
         balance = await client.call_tool("billing-credits-balance", {})
         assert balance.structured_content == await live.ok("billing.credits.balance", as_=owner)
+
+
+@pytest.mark.parametrize("way", [by_http, by_stdio])
+async def test_a_host_hears_how_far_a_job_is(live, way, monkeypatch):
+    """By the protocol's own notifications, of which each tells more than the one before."""
+    monkeypatch.setattr(waiting, "FIRST_SECONDS", 0.02)
+    monkeypatch.setattr(waiting, "LONGEST_SECONDS", 0.02)
+    owner = await live.organization()
+    body = {"project_id": await live.project(owner), "job_type_id": "external", "input_params": {}}
+    job = (await live.ok("processing.create", body, as_=owner))["job"]["id"]
+    told: list[tuple[float, float | None, str | None]] = []
+
+    async def heard(progress: float, total: float | None, message: str | None) -> None:
+        told.append((progress, total, message))
+        # the next step is made when this one has been heard of
+        status = {0.0: "pending", 30.0: "running"}.get(progress, "cancelled")
+        after = {0.0: 30, 30.0: 80}.get(progress, progress)
+        live.sql(
+            "update job set progress = %s, status = %s where id = %s",
+            after, "running" if status == "pending" else status, job,
+        )  # fmt: skip
+
+    async with way(live, owner) as client:
+        waited = await client.call_tool(
+            "wait_for_job", {"job_id": job, "seconds": 30}, progress_callback=heard
+        )
+        assert waited.structured_content["done"] is True
+        assert [one[:2] for one in told] == [(0, 100), (30, 100), (80, 100)]
+        assert told[1][2] == "running"
+        # a refusal comes as it does without
+        missing = await client.call_tool("wait_for_job", {"job_id": "x"}, progress_callback=heard)
+        assert missing.is_error and missing.structured_content["status"] == 404
+        # and who does not ask hears nothing
+        await client.call_tool("wait_for_job", {"job_id": job})
+        assert len(told) == 3
+
+
+async def test_the_files_of_a_job_are_links_that_open_until_the_key_is_revoked(live, live_scenes):
+    owner = live_scenes.owner
+    item = await live_scenes.add([1, 2, 3])
+    assets = (await live.ok("items.list_assets", {"item_id": item}, as_=owner))["assets"]
+    body = {"project_id": live_scenes.project, "job_type_id": "external", "input_params": {}}
+    job = (await live.ok("processing.create", body, as_=owner))["job"]["id"]
+    live.sql(
+        "update job set status = 'completed', progress = 100, output_item_ids = %s where id = %s",
+        [item, "it_deleted"], job,
+    )  # fmt: skip
+    key = await live.key(owner, "items:read", "processing:read")
+    blind = await live.key(owner, "processing:read")
+    fetched = {"item_id": item, "asset_id": assets[0]["id"]}
+    links = []
+    for way, person, flags in (
+        (by_http, key, ()),
+        (by_stdio, key, ()),
+        (by_http, blind, ()),
+        (by_stdio, key, ("--read-only",)),
+    ):
+        async with way(live, person, *flags) as client:
+            waited = await client.call_tool("wait_for_job", {"job_id": job})
+            found = [block for block in waited.content if block.type == "resource_link"]
+            assert len(found) == (0 if person is blind or flags else 1)
+            links += found
+            if way is by_http and person is key:
+                got = await client.call_tool("items-asset-download", fetched)
+                links += [block for block in got.content if block.type == "resource_link"]
+    async with httpx2.AsyncClient() as http:  # as a host fetches them: without a credential
+        for link in links:
+            content = await http.get(str(link.uri))
+            assert content.status_code == 200 and content.content[:2] == b"II"
+            assert (link.size, link.mime_type) == (len(content.content), assets[0]["media_type"])
+        [row] = [
+            one
+            for one in (await live.ok("api_keys.list", as_=owner))["api_keys"]
+            if "items:read" in one["permissions"]
+        ]
+        await live.ok("api_keys.revoke", {"key_id": row["id"]}, as_=owner)
+        assert {(await http.get(str(link.uri))).status_code for link in links} == {403}
 
 
 async def test_a_host_is_told_before_it_starts_where_it_may_not_come_in(live):

@@ -129,6 +129,13 @@ def test_a_signed_link_is_one_that_a_host_fetches():
         "size": 9,
     }
     assert len(result("items.get", json.dumps(answer).encode())["content"]) == 1
+    several = {"downloads": [answer, {**answer, "url": "http://x/g", "media_type": None}]}
+    made = result("clip.job.downloads", json.dumps(several).encode())
+    assert [link["uri"] for link in made["content"][1:]] == ["http://x/f", "http://x/g"]
+    assert made["structuredContent"] == several
+    # what a user wrote into an answer is no file of ours
+    written = {"item": {"properties": answer, "assets": [answer]}, **answer}
+    assert len(result("items.get", json.dumps(written).encode())["content"]) == 1
 
 
 # ---------------------------------------------------------------- limits and waiting

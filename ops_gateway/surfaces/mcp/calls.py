@@ -15,10 +15,10 @@ from ops_gateway.kernel.operation import REGISTRY, Effect, Operation
 from ops_gateway.kernel.pipeline import Pipeline
 from ops_gateway.surfaces.json_body import check
 from ops_gateway.surfaces.limits import RateLimiter
-from ops_gateway.surfaces.mcp import confirm, content, search, tools
+from ops_gateway.surfaces.mcp import confirm, content, files, search, tools
 from ops_gateway.surfaces.mcp.content import Result
 from ops_gateway.surfaces.mcp.tools import TOKEN, View
-from ops_gateway.surfaces.mcp.waiting import Waiting
+from ops_gateway.surfaces.mcp.waiting import Report, Waiting
 
 MOST_FOUND = 50
 MOST_WORDS = 500
@@ -32,7 +32,11 @@ class UnknownTool(LookupError):
 
 @dataclass(frozen=True)
 class Asked:
-    """Who asks, and from where."""
+    """Who asks, and from where.
+
+    Attributes:
+        report: is told how far a job is that is waited for, where the caller wants to know.
+    """
 
     principal: Principal
     view: View
@@ -40,6 +44,7 @@ class Asked:
     base_url: str
     address: str
     key: str | None = None
+    report: Report | None = None
 
 
 class Tools:
@@ -215,7 +220,12 @@ class Tools:
             raise Invalid.at("seconds", "must be a number")
         self._limiter.count(self._waiting.operation, asked.principal, asked.address)
         call = Call(asked.principal, request_id=asked.request_id, base_url=asked.base_url)
-        return content.of_value(await self._waiting.wait(job, seconds, call))
+        told = await self._waiting.wait(job, seconds, call, asked.report)
+        result = content.of_value(told)
+        # in a read-only session nothing is handed out, as items.asset.download is not
+        if told["status"] == "completed" and not asked.view.read_only:
+            result["content"] += await files.outputs(self._pipeline, told["job"], call)
+        return result
 
 
 def _text(arguments: Arguments, name: str, most: int) -> str:

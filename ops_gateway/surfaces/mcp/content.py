@@ -10,8 +10,8 @@ import orjson
 
 from ops_gateway.kernel.answers import Answer
 from ops_gateway.kernel.errors import OpError, TooLarge, problem
-from ops_gateway.kernel.operation import Effect, Operation
-from ops_gateway.surfaces.mcp import tools
+from ops_gateway.kernel.operation import Operation
+from ops_gateway.surfaces.mcp import files, tools
 
 TEXT_LIMIT = 32 << 10
 """Characters of one text."""
@@ -104,22 +104,8 @@ def _json(op: Operation, content: bytes, meta: dict[str, Any]) -> Result:
         result["structuredContent"] = {tools.WRAPPED: value}
     elif isinstance(value, dict):
         result["structuredContent"] = value
-        if (link := _link(op, value)) is not None:
-            result["content"].append(link)
+        result["content"] += files.links_in(op, value)
     return result
-
-
-def _link(op: Operation, value: dict[str, Any]) -> dict[str, Any] | None:
-    """The file that the answer is a link to, as a host fetches one."""
-    url = value.get("url")
-    if op.effect is not Effect.SHARE or not isinstance(url, str) or "file_name" not in value:
-        return None
-    link = {"type": "resource_link", "uri": url, "name": value["file_name"]}
-    if value.get("media_type"):
-        link["mimeType"] = value["media_type"]
-    if value.get("size_bytes") is not None:
-        link["size"] = value["size_bytes"]
-    return link
 
 
 def _file(op: Operation, content: bytes, kind: str, base_url: str) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import asyncio
 import ipaddress
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import orjson
@@ -70,7 +71,10 @@ class Door:
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI; raises OpError."""
+        """ASGI; raises OpError.
+
+        A call that is to report its progress is answered with events, any other with JSON.
+        """
         request = Request(scope, receive)
         self._admit(request)
         view = View.parse(request.query_params)
@@ -179,31 +183,34 @@ class _Sdk:
         self._tools = tools
         self._version = version
         self._lock = asyncio.Lock()
-        self._manager: StreamableHTTPSessionManager | None = None
+        self._managers: Managers | None = None
         self._task: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if self._manager is None:
+        if self._managers is None:
             async with self._lock:
-                if self._manager is None:
-                    self._manager = await self._start()
-        await self._manager.handle_request(scope, receive, send)
+                if self._managers is None:
+                    self._managers = await self._start()
+        manager = self._managers.streaming if wants_progress(scope) else self._managers.plain
+        await manager.handle_request(scope, receive, send)
 
-    async def _start(self) -> StreamableHTTPSessionManager:
-        manager = await asyncio.to_thread(make_manager, self._tools, self._version)
+    async def _start(self) -> Managers:
+        managers = await asyncio.to_thread(make_managers, self._tools, self._version)
         ready = asyncio.Event()
 
         async def live() -> None:
-            # its task group must be left by the task that entered it
-            async with manager.run():
+            # their task groups must be left by the task that entered them
+            async with AsyncExitStack() as stack:
+                for manager in managers:
+                    await stack.enter_async_context(manager.run())
                 ready.set()
                 await self._stop.wait()
 
         self._task = asyncio.create_task(live())
         await ready.wait()
-        return manager
+        return managers
 
     async def close(self) -> None:
         self._stop.set()
@@ -212,17 +219,48 @@ class _Sdk:
                 await self._task
 
 
-def make_manager(tools: Tools, version: str) -> StreamableHTTPSessionManager:
-    """The SDK's side of the endpoint; imports it."""
+class Managers(NamedTuple):
+    """The SDK's side of the endpoint.
+
+    Attributes:
+        plain: answers JSON.
+        streaming: answers events, so that there can be some before the result.
+    """
+
+    plain: StreamableHTTPSessionManager
+    streaming: StreamableHTTPSessionManager
+
+
+def wants_progress(scope: Scope) -> bool:
+    """Whether a call that lasts is to tell how far it is, to a client that can hear of it."""
+    message, _ = scope["mcp"]
+    params = message.get("params") or {}
+    meta = params.get("_meta")
+    if message.get("method") != "tools/call" or params.get("name") != "wait_for_job":
+        return False
+    token = meta.get("progressToken") if isinstance(meta, dict) else None
+    if isinstance(token, bool) or not isinstance(token, int | str):
+        return False
+    accepts = Request(scope).headers.get("accept", "")
+    return "text/event-stream" in accepts and "application/json" in accepts
+
+
+def make_managers(tools: Tools, version: str) -> Managers:
+    """Both over one server; imports the SDK."""
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
     logging.getLogger("mcp").setLevel(logging.WARNING)
-    return StreamableHTTPSessionManager(
-        make_server(tools, version),
-        json_response=True,
-        stateless=True,
-        max_request_body_size=BODY_LIMIT + ENVELOPE + 1,
-    )
+    server = make_server(tools, version)
+
+    def manager(json_response: bool) -> StreamableHTTPSessionManager:
+        return StreamableHTTPSessionManager(
+            server,
+            json_response=json_response,
+            stateless=True,
+            max_request_body_size=BODY_LIMIT + ENVELOPE + 1,
+        )
+
+    return Managers(manager(True), manager(False))
 
 
 def make_server(tools: Tools, version: str) -> Server[Any]:
@@ -237,8 +275,14 @@ def make_server(tools: Tools, version: str) -> Server[Any]:
         # as orjson read it, so that a number or a repeated member means what it does elsewhere
         message, _ = context.request.scope["mcp"]
         arguments = message["params"].get("arguments") or {}
+
+        async def report(progress: float, status: str) -> None:
+            # to who gave no progressToken the SDK sends nothing
+            await context.session.report_progress(progress, 100, status)
+
         try:
-            result = await tools.call(params.name, arguments, _asked(context.request))
+            asked = replace(_asked(context.request), report=report)
+            result = await tools.call(params.name, arguments, asked)
             return {**result, **WHOLE}
         except UnknownTool:
             raise MCPError(code=-32602, message=f"Unknown tool: {params.name[:100]}") from None

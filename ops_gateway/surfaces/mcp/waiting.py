@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
 import orjson
@@ -22,6 +22,9 @@ FIRST_SECONDS, LONGEST_SECONDS = 0.5, 3.0
 """Between two looks at a job: longer each time."""
 JOB = "processing.project_job.get"
 ENDED = ("completed", "failed", "cancelled")
+
+Report = Callable[[float, str], Awaitable[None]]
+"""Is told how far a job is, from 0 to 100, and its status."""
 
 
 class Waiting:
@@ -69,8 +72,13 @@ class Waiting:
         """What a look at a job is."""
         return REGISTRY[JOB]
 
-    async def wait(self, job_id: str, seconds: float, call: Call) -> dict[str, Any]:
-        """How the job stands when it has ended or the time is over; raises OpError."""
+    async def wait(
+        self, job_id: str, seconds: float, call: Call, report: Report | None = None
+    ) -> dict[str, Any]:
+        """How the job stands when it has ended or the time is over; raises OpError.
+
+        `report` is told each time that it has come further.
+        """
         if not 0 <= seconds <= MOST_SECONDS:
             raise Invalid.at("seconds", f"must be 0 to {MOST_SECONDS}")
         owner = call.principal.organization_id or call.principal.id
@@ -81,19 +89,24 @@ class Waiting:
             )
         self._at_once[owner] += 1
         try:
-            return _told(await self._until(job_id, seconds, call))
+            return _told(await self._until(job_id, seconds, call, report))
         finally:
             self._at_once[owner] -= 1
             if not self._at_once[owner]:
                 del self._at_once[owner]
 
-    async def _until(self, job_id: str, seconds: float, call: Call) -> dict[str, Any]:
+    async def _until(
+        self, job_id: str, seconds: float, call: Call, report: Report | None
+    ) -> dict[str, Any]:
         clock = asyncio.get_running_loop().time
-        deadline, pause = clock() + seconds, FIRST_SECONDS
+        deadline, pause, told = clock() + seconds, FIRST_SECONDS, -1.0
         while True:
             answer = await self._pipeline.run(JOB, {"job_id": job_id}, call)
             job = orjson.loads(answer.body)["job"]
             left = deadline - clock()
+            if report is not None and job["progress"] > told:
+                told = job["progress"]
+                await report(told, job["status"])
             if job["status"] in ENDED or left <= 0 or self._draining():
                 return job
             await asyncio.sleep(min(pause, left))
@@ -105,7 +118,10 @@ def _told(job: dict[str, Any]) -> dict[str, Any]:
     if not done:
         then = "It has not ended. Call wait_for_job again."
     elif job["status"] == "completed":
-        then = "It is done. Its outputs are the items of `job.output_item_ids`; see items.get."
+        then = (
+            "It is done. Its outputs are the items of `job.output_item_ids`; see items.get, and "
+            "items.asset.download for their files."
+        )
     else:
         then = "It ended without a result. See `job.error` and `job.log`."
     return {
