@@ -1,13 +1,15 @@
 """`/share/{token}/…`: what a share link shows, for browsers, maps, GIS and STAC clients.
 
 The password comes as `X-Share-Password`, as that of HTTP Basic (with any user name), or as
-`?password=`; addresses that we give hold `?key=` instead, for an hour.
+`?password=`; addresses that we give hold `?key=` instead, for an hour. In those of the STAC
+documents it stands behind the token, `/share/{token}.{key}/stac/…`: a GIS puts its own query there.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -25,7 +27,7 @@ from ops_gateway.domains import share, share_access, share_target
 from ops_gateway.domains.share_access import Link
 from ops_gateway.kernel.assets import expired
 from ops_gateway.kernel.context import Context
-from ops_gateway.kernel.errors import NotFound, OpError
+from ops_gateway.kernel.errors import Forbidden, NotFound, OpError
 from ops_gateway.kernel.failures import invalid, translate
 from ops_gateway.kernel.pipeline import Pipeline
 from ops_gateway.surfaces import storage
@@ -53,6 +55,7 @@ CONFORMS_TO = [
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/geojson",
 ]
+NO_ZONE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?", re.ASCII)
 MADE_BY_US = ("password", "key")  # query names that are no parameters of a search
 
 Show = Callable[["Visit"], Awaitable[Response]]
@@ -82,14 +85,15 @@ class Visit:
         return f"{self.request.scope['base_url']}/share/{self.link.token}/stac"
 
     def address(self, href: str) -> str:
-        """An address of the link's that goes on with what this one was opened by, if that is `key`
-        or stood in the query.
+        """An address of the link's that goes on with what this one was opened by, if that was in
+        its address.
         """
         query = self.request.query_params
-        if "key" not in query and "password" not in query:
+        if "key" not in query and "password" not in query and not named(self.request)[1]:
             return href
         key, _ = share_access.key_of(self.link, self.pipeline.services.keys.share)
-        return f"{href}{'&' if '?' in href else '?'}{urlencode({'key': key})}"
+        here = f"/share/{self.link.token}"
+        return href.replace(here, f"{here}.{key}", 1)
 
 
 def routes(pipeline: Pipeline, limiter: RateLimiter) -> list[BaseRoute]:
@@ -143,10 +147,22 @@ def routes(pipeline: Pipeline, limiter: RateLimiter) -> list[BaseRoute]:
 
 async def opened(pipeline: Pipeline, request: Request, *, counts: bool) -> Link:
     """The link, by the key or the password that came. Raises OpError."""
-    token = request.path_params["token"]
-    if key := request.query_params.get("key"):
-        return await share_access.open_by_key(pipeline, token, key)
-    return await share_access.redeem(pipeline, token, password_of(request), counts=counts)
+    token, key = named(request)
+    password = password_of(request)
+    if key := request.query_params.get("key") or key:
+        try:
+            return await share_access.open_by_key(pipeline, token, key)
+        except Forbidden:
+            # an address of an hour ago, sent with the password
+            if not password:
+                raise
+    return await share_access.redeem(pipeline, token, password, counts=counts)
+
+
+def named(request: Request) -> tuple[str, str]:
+    """(the token of the path, the key behind it or nothing)."""
+    token, _, key = request.path_params["token"].partition(".")
+    return token, key
 
 
 def password_of(request: Request) -> str:
@@ -373,8 +389,15 @@ async def search(visit: Visit) -> Response:
 
 
 def from_query(visit: Visit) -> SearchRequest:
-    """What the query string asks for. Raises OpError."""
+    """What the query string asks for. Raises OpError.
+
+    Times may be without a zone, as QGIS writes them, and are UTC then.
+    """
     given = {k: v for k, v in visit.request.query_params.items() if k not in MADE_BY_US}
+    if "datetime" in given:
+        given["datetime"] = "/".join(
+            f"{end}Z" if NO_ZONE.fullmatch(end) else end for end in given["datetime"].split("/")
+        )
     try:
         return stac_request.from_query(given)
     except errors.StacError as error:
