@@ -9,10 +9,8 @@ a crash left. The first one posts: the ledger has one journal a payment, whateve
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 from typing import Any, Literal
 
-from db.pool import Pool
 from db.queries import queries
 from ops_gateway.domains.billing_notices import tell_payers
 from ops_gateway.kernel.cards import (
@@ -36,8 +34,6 @@ from ops_gateway.kernel.errors import (
 )
 from ops_gateway.kernel.fault import fault
 from ops_gateway.kernel.ids import new_id
-from ops_gateway.kernel.pipeline import Pipeline
-from ops_gateway.kernel.rounds import each_due
 
 logger = logging.getLogger(__name__)
 sql = queries(__file__)
@@ -47,8 +43,6 @@ Row = dict[str, Any]
 
 SOURCES = {"topup": "topup", "auto": "auto_topup", "approval": "approval"}
 LEASE_SECONDS = 90  # longer than the provider's client tries
-CHARGE_FOR = timedelta(hours=1)  # afterwards a charge that was never made is given up
-AUTHENTICATE_FOR = timedelta(hours=24)  # how long the holder may take for 3-D Secure
 LOOK_SECONDS = 300  # between two looks at a charge that waits for its holder
 OWED_SECONDS = 5  # between two tries to take back what was refunded, while there are credits
 MOST_FAILURES = 3  # of automatic top-ups in a row
@@ -147,7 +141,7 @@ async def charge(cards: Cards, payment: Row) -> Charged:
         if payment["provider_id"] is not None:
             charged = await cards.look(payment["provider_id"])
         else:
-            charged = await cards.charge(_wanted(payment))
+            charged = await cards.charge(wanted(payment))
     except CardRefused as refusal:
         if payment["provider_id"] is not None:
             raise OutcomeUnknown(UNKNOWN, 60) from None
@@ -338,7 +332,8 @@ async def tell_auto_topup_is_off(ctx: Context, reason: str) -> None:
     )
 
 
-def _wanted(payment: Row) -> Charge:
+def wanted(payment: Row) -> Charge:
+    """What the provider is asked to charge."""
     return Charge(
         organization_id=payment["organization_id"],
         payment_id=payment["id"],
@@ -348,107 +343,3 @@ def _wanted(payment: Row) -> Charge:
         again=payment["attempts"] > 1,
         since=payment["created_at"],
     )
-
-
-# ---------------------------------------------------------------- whoever learns of a charge
-
-
-async def hear(pipeline: Pipeline, provider_id: str) -> bool:
-    """The provider said that something is new about a charge: look, and write it down.
-
-    What the message says is not believed further than that, so order and number of messages do not
-    matter. False where the charge is none of ours.
-
-    Raises CardsUnreachable where the provider cannot be asked; it sends the message again.
-    """
-    cards = pipeline.services.cards
-    assert cards is not None
-    try:
-        charged = await cards.look(provider_id)
-    except CardRefused:
-        return False
-    owner, payment_id = (charged.metadata.get(n) for n in ("organization_id", "payment_id"))
-    if not owner or not payment_id:
-        return False
-    principal = platform_for(owner)
-    try:
-        await _conclude(pipeline, principal, payment_id, charged)
-    except (NotFound, Conflict):
-        return False
-    return True
-
-
-async def _conclude(
-    pipeline: Pipeline, principal: Principal, payment_id: str, charged: Charged
-) -> None:
-    """`settle` in a transaction of its own, where there is something new."""
-
-    async def known(ctx: Context) -> Row:
-        return await ctx.one("payment", sql.payment, id=payment_id)
-
-    async def write(ctx: Context) -> None:
-        await settle(ctx, payment_id, charged)
-
-    payment = await pipeline.look("payments.look", principal, known)
-    done = payment["state"] == "succeeded" and charged.standing == "succeeded"
-    if done and payment["returned_credits"] == payment["taken_credits"] == charged.returned:
-        return
-    await pipeline.act("payments.settle", principal, write)
-
-
-async def pursue(pipeline: Pipeline, organization_id: str, payment_id: str) -> None:
-    """Carry one payment on whose charger is gone, or which waits for something."""
-    cards = pipeline.services.cards
-    assert cards is not None
-    principal = platform_for(organization_id)
-
-    async def take(ctx: Context) -> Row | None:
-        return await ctx.row(None, sql.lease, id=payment_id, lease=LEASE_SECONDS)
-
-    payment = await pipeline.act("payments.pursue", principal, take)
-    if payment is None or payment["env"] != cards.env:
-        return
-    try:
-        charged = await _find_out(cards, payment)
-    except CardDeclined as error:
-        refusal = error
-
-        async def end(ctx: Context) -> None:
-            await fail(ctx, payment_id, refusal)
-
-        await pipeline.act("payments.fail", principal, end)
-        return
-    except OutcomeUnknown:
-        return  # the lease ends, and it is tried again
-    await _conclude(pipeline, principal, payment_id, charged)
-
-
-async def _find_out(cards: Cards, payment: Row) -> Charged:
-    """How the charge stands, after whatever its age allows: charge, look, or give it up."""
-    late = payment["age"] > (CHARGE_FOR if payment["provider_id"] is None else AUTHENTICATE_FOR)
-    if payment["state"] == "succeeded" or not late:
-        return await charge(cards, payment)
-    try:
-        provider_id = payment["provider_id"]
-        found = await (cards.look(provider_id) if provider_id else cards.find(_wanted(payment)))
-        if found is None:
-            raise CardDeclined("the charge was never made and is given up")
-        if found.standing == "requires_action":
-            await cards.cancel(found.provider_id)
-            found = await cards.look(found.provider_id)
-        return found
-    except (CardRefused, CardsUnreachable) as error:
-        raise OutcomeUnknown(UNKNOWN, 60) from error
-
-
-async def sweep(pipeline: Pipeline, system: Pool, *, limit: int = 20) -> int:
-    """Pursue what is due; how many payments were seen to.
-
-    Args:
-        system: a pool of role opstac_system.
-    """
-
-    async def carry_on(row: Row) -> None:
-        await pursue(pipeline, row["organization_id"], row["id"])
-
-    return len(await each_due(system, sql.due, carry_on, "a payment waits", limit=limit))

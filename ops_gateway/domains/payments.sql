@@ -27,23 +27,8 @@ select threshold_credits, second_person from approval_policy where organization_
 -- name: payment
 select * from payment where organization_id = :org and id = :id;
 
--- name: payment_by_intent
-select * from payment where organization_id = :org and intent = :intent;
-
 -- name: lock_payment
 select * from payment where organization_id = :org and id = :id for update;
-
--- name: lease
--- One at a time: whoever is charging holds the row by its time, not by a lock.
-update payment
-set attempts = attempts + 1, next_at = now() + make_interval(secs => :lease), updated_at = now()
-where organization_id = :org and id = (
-  select id from payment where organization_id = :org and id = :id and next_at <= now()
-    and (state in ('started', 'requires_action') or returned_credits <> taken_credits)
-  for update skip locked)
-returning *, now() - created_at as age,
-  (select m.provider_id from payment_method m
-   where m.organization_id = :org and m.id = payment.payment_method_id) as card_id;
 
 -- name: succeed
 update payment
@@ -94,16 +79,6 @@ set failures = failures + 1, enabled = failures + 1 < :most,
     next_at = now() + make_interval(mins => 10 * (failures + 1)), updated_at = now()
 where organization_id = :org and enabled
 returning enabled, failures, disabled_reason;
-
--- name: due
--- What is owed waits for a wallet with something in it.
-select p.organization_id, p.id from payment p
-where p.next_at <= now()
-  and (p.state in ('started', 'requires_action') or p.returned_credits < p.taken_credits
-       or (p.returned_credits > p.taken_credits
-           and exists (select from account a where a.organization_id = p.organization_id
-                       and a.kind = 'available' and a.balance > 0)))
-order by p.next_at limit :limit;
 
 -- name: lock_owing
 -- What went back to the card and was not taken yet, the oldest payment first.

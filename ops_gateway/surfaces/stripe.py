@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from ops_gateway.domains import payments
+from ops_gateway.domains import payments_pursuit
 from ops_gateway.kernel.cards import CardsUnreachable, SignatureRefused
 from ops_gateway.kernel.errors import BadRequest, NotFound, Unavailable
 from ops_gateway.kernel.pipeline import Pipeline
@@ -33,7 +33,7 @@ def routes(pipeline: Pipeline) -> list[BaseRoute]:
         except SignatureRefused as refusal:
             raise BadRequest(str(refusal)) from None
         try:
-            ours = about is not None and await payments.hear(pipeline, about)
+            ours = about is not None and await payments_pursuit.hear(pipeline, about)
         except CardsUnreachable as error:
             raise Unavailable(f"{error}; send this again", 30) from None
         return JSONResponse({"received": True, "ours": ours})

@@ -13,7 +13,7 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from db.pool import Pool
-from ops_gateway.domains import billing_approvals, billing_auto_topup, payments
+from ops_gateway.domains import billing_approvals, billing_auto_topup, payments_pursuit
 from ops_gateway.kernel.pipeline import Pipeline
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ async def pay(pipeline: Pipeline, system: Pool) -> None:
     """
     await billing_approvals.expire_overdue(pipeline, system)
     if pipeline.services.cards is not None:
-        await payments.sweep(pipeline, system)
+        await payments_pursuit.sweep(pipeline, system)
         await billing_auto_topup.run_due(pipeline, system)
 
 

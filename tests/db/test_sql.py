@@ -30,7 +30,7 @@ DUE = {
     ("billing_auto_topup", "due"),
     ("jobs", "expired"),
     ("jobs", "undispatched"),
-    ("payments", "due"),
+    ("payments_pursuit", "due"),
     ("uploads", "expired"),
 }
 

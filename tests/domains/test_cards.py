@@ -11,7 +11,7 @@ import time
 import pytest
 
 from db.pool import make_pool
-from ops_gateway.domains import billing_auto_topup, payments
+from ops_gateway.domains import billing_auto_topup, payments_pursuit
 from opstac.rehearsal import WEBHOOK_SECRET, signed
 
 WEBHOOK = "/v1/payments/stripe/webhook"
@@ -332,7 +332,7 @@ async def test_what_is_owed_is_taken_of_the_next_credits_before_anybody_spends_t
     assert not shown["enabled"] and "1000 credits are owed" in shown["disabled_reason"]
     paid.sql("update payment set next_at = now() - interval '1 s' where state = 'succeeded'")
     async with make_pool(paid.platform.settings.dsn, "opstac_system") as system:
-        assert await payments.sweep(paid.platform.pipeline, system) == 0
+        assert await payments_pursuit.sweep(paid.platform.pipeline, system) == 0
     made = await paid.ok("billing.topup", {"credits": 700}, as_=owner)
     wallet = await paid.ok("billing.credits.balance", as_=owner)
     assert (wallet["available"], wallet["balance"], made["balance"]) == (0, 2000, 2000)
