@@ -52,6 +52,18 @@ CONFIRMATION_SCHEMA: dict[str, Any] = {
         "next": {"type": "string"},
     },
 }
+# clients hold the structured content of a refusal against a tool's schema too
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "A refusal, of a result with isError: a problem document (RFC 9457).",
+    "required": ["type", "title", "status"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"description": "What was wrong: a text, or a fault for each place."},
+    },
+}
 WRAPPED = "result"
 JOB = "processing_job"
 
@@ -165,14 +177,14 @@ def output_schema(op: Operation) -> dict[str, Any] | None:
             "properties": {WRAPPED: schema},
             "$defs": definitions,
         }
-    if op.effect is Effect.SPEND:
-        definitions = schema.pop("$defs", {})
-        schema = {
-            "type": "object",
-            "anyOf": [schema, CONFIRMATION_SCHEMA],
-            "$defs": definitions,
-        }
-    return _object(schema)
+    return or_problem(schema, *([CONFIRMATION_SCHEMA] if op.effect is Effect.SPEND else []))
+
+
+def or_problem(schema: dict[str, Any], *others: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an answer, or of another, or of a refusal."""
+    inner = {name: value for name, value in schema.items() if name != "$defs"}
+    made = {"type": "object", "anyOf": [inner, *others, PROBLEM_SCHEMA]}
+    return made | ({"$defs": schema["$defs"]} if "$defs" in schema else {})
 
 
 @cache

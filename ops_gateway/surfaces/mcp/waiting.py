@@ -13,6 +13,7 @@ from ops_gateway.kernel.answers import Call
 from ops_gateway.kernel.errors import Invalid, RateLimited
 from ops_gateway.kernel.operation import REGISTRY, Operation
 from ops_gateway.kernel.pipeline import Pipeline
+from ops_gateway.surfaces.mcp.tools import or_problem
 
 MOST_SECONDS = 50
 """Many hosts give a tool a minute."""
@@ -48,17 +49,19 @@ class Waiting:
                 },
             },
         },
-        "outputSchema": {
-            "type": "object",
-            "required": ["done", "status", "progress", "job", "next"],
-            "properties": {
-                "done": {"type": "boolean"},
-                "status": {"type": "string"},
-                "progress": {"type": "number", "description": "0 to 100."},
-                "job": {"type": "object"},
-                "next": {"type": "string"},
-            },
-        },
+        "outputSchema": or_problem(
+            {
+                "type": "object",
+                "required": ["done", "status", "progress", "job", "next"],
+                "properties": {
+                    "done": {"type": "boolean"},
+                    "status": {"type": "string"},
+                    "progress": {"type": "number", "description": "0 to 100."},
+                    "job": {"type": "object"},
+                    "next": {"type": "string"},
+                },
+            }
+        ),
     }
 
     def __init__(self, pipeline: Pipeline, draining: Callable[[], bool]) -> None:
