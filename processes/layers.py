@@ -177,6 +177,15 @@ def _time(layer: Layer) -> float:
     raise JobError("invalid_inputs", f"method: item {layer.item_id} has no time; use first or last")
 
 
+def require_grid(inputs: ManyItems, found: Sequence[Layer]) -> None:
+    """Refuse a grid that `plan` would refuse, as far as it is known. Raises: JobError.
+
+    Args:
+        found: as `layers` gives them, the first item first.
+    """
+    target.require(inputs, [layer.bands[0].source for layer in found], meet=True)
+
+
 @dataclass(frozen=True)
 class Plan:
     """What `processes.composite.composed` needs, and how the result is kept.

@@ -5,15 +5,19 @@ It is what a run finds too: `raster.reader.area` divides and projects the area i
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from affine import Affine
 
 from processes.process import JobError, Source
 
+_MANY = 200  # vertices
+_SLIVER = 1e-9  # square degrees
+
 
 @dataclass(frozen=True)
-class _Placed:
+class Placed:
     """The grid of an asset, as the platform keeps it."""
 
     crs: Any
@@ -42,19 +46,55 @@ def require(
         raise JobError("no_overlap", "the area of interest lies outside the raster")
 
 
+def placed(asset: Mapping[str, Any]) -> Placed | None:
+    """The grid of an asset; None where it is not known, or not by an EPSG code."""
+    epsg, transform = asset.get("epsg"), asset.get("transform")
+    width, height = asset.get("width"), asset.get("height")
+    if not (epsg and transform and width and height):
+        return None
+    return Placed(_system(epsg), Affine(*transform[:6]), width, height)
+
+
+def _reaches_in(polygons: Any, grid: Placed) -> bool:
+    """Whether a vertex lies on the grid, asked of outlines that take long to be cut to it."""
+    import numpy as np
+    import shapely
+    from rasterio._err import CPLE_BaseError
+
+    from raster import reader
+
+    points = shapely.get_coordinates(polygons)
+    if len(points) < _MANY or polygons.area < _SLIVER:
+        return False
+    try:
+        moved = reader.move("EPSG:4326", grid.crs, points)
+    except CPLE_BaseError:
+        return False
+    t: Any = ~grid.transform
+    columns = t.a * moved[:, 0] + t.b * moved[:, 1] + t.c
+    rows = t.d * moved[:, 0] + t.e * moved[:, 1] + t.f
+    inside = (columns > 0) & (columns < grid.width) & (rows > 0) & (rows < grid.height)
+    return bool(np.any(inside & np.isfinite(columns) & np.isfinite(rows)))
+
+
+@lru_cache(64)
+def _system(epsg: int) -> Any:
+    from rasterio.crs import CRS
+
+    return CRS.from_epsg(epsg)
+
+
 def _meets(geometry: Mapping[str, Any], asset: Mapping[str, Any]) -> bool:
     import shapely.geometry
-    from rasterio.crs import CRS
 
     from raster import reader
     from raster.errors import RasterError
 
-    epsg, transform = asset.get("epsg"), asset.get("transform")
-    width, height = asset.get("width"), asset.get("height")
-    if not (epsg and transform and width and height):
+    grid = placed(asset)
+    if grid is None:
         return True
-    grid = _Placed(CRS.from_epsg(epsg), Affine(*transform[:6]), width, height)
+    made = shapely.geometry.shape(dict(geometry))
     try:
-        return not reader.on_grid(grid, shapely.geometry.shape(dict(geometry))).is_empty
+        return _reaches_in(made, grid) or not reader.on_grid(grid, made).is_empty
     except RasterError:
         return True  # the run says what is wrong with the grid

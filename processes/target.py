@@ -7,6 +7,7 @@ A system and resolution that are those of the raster keep its own pixels.
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Any, Literal
@@ -18,10 +19,12 @@ from pydantic_core import PydanticCustomError
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 
+from processes import overlap
 from processes.analysis import align
 from processes.geometry import Polygonal, area_km2
 from processes.grid import Grid
-from processes.process import Item, JobError
+from processes.method import MethodError
+from processes.process import Item, JobError, Source
 from raster import footprint, reader
 from raster.errors import RasterError
 from raster.reader import Gridded
@@ -33,6 +36,7 @@ MAX_SHRINK = 500
 _STEPS = 33  # points along a side that is projected
 _LARGE_DEGREES = 30  # an item wider than this is cut to the area that a system is made for
 _HAIR = 1e-6  # pixels
+_LEAST = 1e-12  # units of a system: no raster of finer pixels has few enough
 
 Resampling = Literal[
     "auto", "nearest", "bilinear", "cubic", "cubic_spline", "lanczos", "average", "mode", "min",
@@ -176,6 +180,24 @@ def check_classes(inputs: OnGrid, asset: Mapping[str, Any], key: str) -> None:
         raise not_of_classes(key)
 
 
+def require(inputs: OnGrid, sources: Sequence[Source], *, meet: bool = False) -> None:
+    """Refuse a grid that a run would refuse, told by the grids of what is read of each item.
+
+    Args:
+        sources: as the datasets of `of`. One whose grid is not known may lie anywhere.
+        meet: whether one of them must lie on it.
+
+    Raises: JobError: invalid_inputs, no_overlap.
+    """
+    grids = [overlap.placed(source.asset) for source in sources]
+    known = [grid for grid in grids if grid is not None]
+    if known and len(known) == len(grids):
+        with suppress(RasterError):  # the run says what is wrong with a raster
+            grid = of(inputs, known)
+            if meet and all(align.ground_of(one, grid).is_empty for one in known):
+                raise JobError("no_overlap", "no item lies on the grid")
+
+
 def not_of_classes(key: str) -> JobError:
     """The asset's values are classes."""
     return JobError(
@@ -205,6 +227,8 @@ def of(inputs: OnGrid, datasets: Sequence[Gridded]) -> Grid:
     else:
         across, down = inputs.sides() if inputs.resolution is not None else _sides(first, crs)
         corner = (0.0, 0.0)
+    if min(across, down) < _LEAST:
+        raise JobError("invalid_inputs", _too_many())
     if inputs.bounds is not None and inputs.resolution is not None:
         left, bottom, right, top = inputs.extent()
         columns = max(1, math.floor((right - left) / across + 0.5))
@@ -340,7 +364,13 @@ def _sides(dataset: Gridded, crs: CRS) -> tuple[float, float]:
 
 def _not_too_coarse(datasets: Sequence[Gridded], grid: Grid) -> None:
     for dataset in datasets:
-        if align.shift(dataset, grid) is None and align.gsd(grid) > MAX_SHRINK * align.gsd(dataset):
+        if align.shift(dataset, grid) is not None:
+            continue
+        try:
+            shrink = align.gsd(grid) / align.gsd(dataset)
+        except MethodError:
+            raise JobError("no_overlap", "the grid has no place on the Earth") from None
+        if shrink > MAX_SHRINK:
             raise JobError(
                 "invalid_inputs",
                 f"resolution: a pixel would be more than {MAX_SHRINK} pixels of an item wide",

@@ -37,6 +37,9 @@ HIGH_LEVEL = 9
 """For classes, whose files it makes a quarter smaller, and for DEFLATE."""
 MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
 _PLAIN_BYTES = 256 * 1024**2  # an intermediate file up to this is not compressed: it goes at once
+# the COG driver keeps the overviews it makes in a file that it reads once and removes; without a
+# word it is compressed as hard as libtiff's default, level 9
+_SCRATCH: dict[str, Any] = {"ZSTD_LEVEL_OVERVIEW": "1"}
 _TILE_BYTES = 32 * 1024**2  # below the decoded-block cap that every reader applies
 
 THREADS = "OPSTAC_BLOCK_THREADS"
@@ -248,20 +251,21 @@ def write_cog(
         chosen = form.level or (HIGH_LEVEL if classes or form.compression == "DEFLATE" else LEVEL)
         levels = {} if form.compression == "LZW" else {"LEVEL": str(chosen)}
         try:
-            rasterio.shutil.copy(
-                dataset,
-                os.fspath(destination),
-                driver="COG",
-                COMPRESS=form.compression,
-                **levels,
-                # neighbouring classes are alike, and their difference is no class
-                PREDICTOR="YES" if predictable and not classes else "NO",
-                BLOCKSIZE=str(block_size(dataset.dtypes, form.block)),
-                OVERVIEW_RESAMPLING=form.overviews or resampling,
-                STATISTICS="AUTO",
-                BIGTIFF="IF_SAFER",
-                NUM_THREADS=str(threads()),
-            )
+            with rasterio.Env(**_SCRATCH):
+                rasterio.shutil.copy(
+                    dataset,
+                    os.fspath(destination),
+                    driver="COG",
+                    COMPRESS=form.compression,
+                    **levels,
+                    # neighbouring classes are alike, and their difference is no class
+                    PREDICTOR="YES" if predictable and not classes else "NO",
+                    BLOCKSIZE=str(block_size(dataset.dtypes, form.block)),
+                    OVERVIEW_RESAMPLING=form.overviews or resampling,
+                    STATISTICS="AUTO",
+                    BIGTIFF="IF_SAFER",
+                    NUM_THREADS=str(threads()),
+                )
         except RasterioError as error:
             Path(destination).unlink(missing_ok=True)
             code = "disk_full" if "no space" in str(error).lower() else "unreadable"

@@ -374,9 +374,15 @@ def on_grid(dataset: Gridded, geometry: BaseGeometry) -> BaseGeometry:
     """The part of a geometry (EPSG:4326) that lies on the grid, in pixel coordinates."""
     full = shapely.box(0, 0, dataset.width, dataset.height)
     placed = to_pixels(dataset, geometry).intersection(full)
-    return shapely.union_all(
-        [part for part in shapely.get_parts(placed) if part.geom_type == "Polygon" and part.area]
-    )
+    return together([p for p in shapely.get_parts(placed) if p.geom_type == "Polygon" and p.area])
+
+
+def together(parts: Sequence[BaseGeometry]) -> BaseGeometry:
+    """Polygons of which none overlaps another as one; to join jagged ones would take seconds."""
+    if len(parts) == 1:
+        return parts[0]
+    plain = [part for part in parts if isinstance(part, shapely.Polygon)]
+    return shapely.MultiPolygon(plain) if len(plain) == len(parts) else shapely.union_all(parts)
 
 
 def to_pixels(dataset: Gridded, geometry: BaseGeometry) -> BaseGeometry:
@@ -399,6 +405,8 @@ def to_pixels(dataset: Gridded, geometry: BaseGeometry) -> BaseGeometry:
         if moved is not None:
             made = affinity.affine_transform(moved, inverse)
             placed.append(made if made.is_valid else shapely.make_valid(made))
+    if len(placed) == 1:
+        return placed[0]
     return shapely.union_all(placed) if placed else shapely.Polygon()
 
 

@@ -243,7 +243,7 @@ async def process_scenes(
     if body.webhook_url is not None:
         await job_callbacks.add(ctx, row["id"], CALLBACK, body.webhook_url)
     # the answer shows the job queued; a task of this very transaction dispatches it
-    await ctx.services.defer(await ctx.connection(), jobs.DISPATCH_REACTION, row["id"])
+    await jobs.ask_dispatch(ctx, row["id"])
     return AstraSubmitted(
         job_id=row["id"],
         status="queued",

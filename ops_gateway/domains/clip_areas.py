@@ -6,21 +6,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime as DateTime  # a field is called datetime
 from typing import Any
 
 from pydantic import Field
 
+from db.pool import Pool
 from db.queries import queries
 from ops_gateway.catalogue.sources import of_area
-from ops_gateway.domains import job_orders
+from ops_gateway.domains import job_orders, jobs
 from ops_gateway.domains.clip import ClipCreateOutput, submit_clip
 from ops_gateway.kernel import access
 from ops_gateway.kernel.context import Context, Principal
 from ops_gateway.kernel.errors import Conflict, Invalid, NotFound
 from ops_gateway.kernel.operation import Effect, Empty, Input, Output, operation
 from ops_gateway.kernel.pipeline import Pipeline
+from processes.process import SourceRef
 
 sql = queries(__file__)
 
@@ -271,7 +274,7 @@ async def offer(pipeline: Pipeline, organization_id: str, wanted: Offer, *, by: 
 
 
 async def withdraw(pipeline: Pipeline, organization_id: str, area: str, *, by: str) -> None:
-    """Take an area back; jobs that wait to read it fail. Raises: NotFound."""
+    """Take an area back; see `stop_clips` for the jobs of it. Raises: NotFound."""
 
     async def work(ctx: Context) -> None:
         if not (await ctx.one("area", sql.remove_area, area=area))["done"]:
@@ -279,6 +282,39 @@ async def withdraw(pipeline: Pipeline, organization_id: str, area: str, *, by: s
         ctx.produced("organization", organization_id)
 
     await pipeline.act("clip.area.remove", _operator(organization_id, by), work)
+
+
+async def stop_clips(pipeline: Pipeline, system: Pool, item_id: str) -> int:
+    """End the clips of others that may not read an item any more, also those that run; how many.
+
+    Their workers stop at the next heartbeat; nothing is charged. Safe to repeat.
+
+    Args:
+        system: a pool of role opstac_system, which sees every tenant.
+    """
+    async with system.connection() as connection:
+        rows = await (await connection.execute(sql.unfinished, {"item": item_id})).fetchall()
+    ended = 0
+    for row in rows:
+        organization_id = row["organization_id"]
+        wanted = row["input_params"].get("asset_keys") or []
+
+        async def may_read(ctx: Context, keys: Sequence[str] = wanted) -> bool:
+            with suppress(NotFound):
+                _, assets = await job_orders.source_of(ctx, "clip", SourceRef(item_id))
+                return {*keys} <= {asset["key"] for asset in assets}
+            return False
+
+        platform = jobs.platform_for(organization_id, "operator")
+        if await pipeline.look("clip.area.sources", platform, may_read):
+            continue
+        with suppress(jobs.StaleRun):
+            await jobs.end(
+                pipeline, organization_id, row["id"], row["epoch"], code="scene_unreadable",
+                message="the area is offered no more",
+            )  # fmt: skip
+            ended += 1
+    return ended
 
 
 def _operator(organization_id: str, name: str) -> Principal:

@@ -17,3 +17,11 @@ select key from asset
 where organization_id = :org and item_id = :item and deleted_at is null and band_count > 0
   and object_path is not null
 order by (key = 'data') desc, created_at, id;
+
+-- name: unfinished
+-- Across tenants, for the operator: clips that have not ended of an item of somebody else.
+select j.id, j.organization_id, j.epoch, j.input_params
+from job j join item i on i.id = :item and i.organization_id <> j.organization_id
+where j.job_type_id = 'clip' and j.status in ('pending', 'dispatched', 'running') and j.deleted_at is null
+  and :item = any (j.source_item_ids)
+order by j.id;

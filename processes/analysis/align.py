@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import shapely
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, MemoryFile
@@ -50,7 +51,10 @@ def pixel_area(dataset: Gridded, rows: np.ndarray, column: float | None = None) 
     for dc, dr in ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)):
         c, r = column + dc - 0.5, rows + dr
         corners.append(np.column_stack([t.a * c + t.b * r + t.c, t.d * c + t.e * r + t.f]))
-    flat = reader.move(dataset.crs, "EPSG:4326", np.concatenate(corners))
+    try:
+        flat = reader.move(dataset.crs, "EPSG:4326", np.concatenate(corners))
+    except CPLE_BaseError:
+        flat = np.full((4 * len(rows), 2), np.nan)
     if not np.isfinite(flat).all():
         raise MethodError("not_georeferenced", "the raster's position on the Earth is not known")
     x, y = _equal_area(flat).reshape(4, len(rows), 2).transpose(2, 0, 1)
@@ -139,7 +143,7 @@ def overlaps(one: DatasetReader, other: DatasetReader) -> bool:
     return not ground_of(other, one).is_empty
 
 
-def ground_of(source: DatasetReader, target: Gridded) -> Any:
+def ground_of(source: Any, target: Gridded) -> Any:
     """The part of `target`'s grid that `source` lies on: a geometry in target pixels."""
     from raster import footprint
 

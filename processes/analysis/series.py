@@ -102,7 +102,12 @@ def parse_time(text: str, *, end: bool = False) -> datetime:
     made = datetime.fromisoformat(text.strip())
     if end and len(text.strip()) == 10:
         made = made.replace(hour=23, minute=59, second=59, microsecond=999999)
-    return made.replace(tzinfo=UTC) if made.tzinfo is None else made.astimezone(UTC)
+    if made.tzinfo is None:
+        return made.replace(tzinfo=UTC)
+    try:
+        return made.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("before the year 1 or after 9999 in UTC") from None
 
 
 def bounds(start: str | None, end: str | None) -> tuple[datetime | None, datetime | None]:
@@ -110,7 +115,7 @@ def bounds(start: str | None, end: str | None) -> tuple[datetime | None, datetim
     try:
         low = None if start is None else parse_time(start)
         high = None if end is None else parse_time(end, end=True)
-    except (ValueError, OverflowError):
+    except ValueError:
         raise ValueError("start and end must be ISO 8601 dates or times") from None
     if low is not None and high is not None and low > high:
         raise ValueError("start must not be after end")

@@ -63,7 +63,7 @@ def place(dataset: DatasetReader, name: str, geometry: Mapping[str, Any]) -> Zon
 
 def within(name: str, area: BaseGeometry) -> Zone | None:
     """A zone of a geometry in pixel coordinates; None where nothing of it has an area."""
-    polygons = shapely.union_all([p for p in shapely.get_parts(area) if p.area > 1e-9])
+    polygons = reader.together([p for p in shapely.get_parts(area) if p.area > 1e-9])
     if polygons.is_empty:
         return None
     left, top, right, bottom = polygons.bounds

@@ -46,7 +46,9 @@ def check_sources(inputs: MosaicInputs, sources: Mapping[str, Source]) -> None:
     overlap.require(inputs.geometry, sources.values())
     refuse_what_is_known(inputs, sources, inputs.method in STATISTICS)
     if all(source.band_names for source in sources.values()):
-        layers.in_time(layers.layers(inputs, sources), inputs.method)
+        found = layers.layers(inputs, sources)
+        layers.in_time(found, inputs.method)
+        layers.require_grid(inputs, found)
 
 
 def refuse_what_is_known(inputs: ManyItems, sources: Mapping[str, Source], statistic: bool) -> None:

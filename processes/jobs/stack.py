@@ -70,7 +70,9 @@ def check_sources(inputs: StackInputs, sources: Mapping[str, Source]) -> None:
     overlap.require(inputs.geometry, sources.values())
     refuse_what_is_known(inputs, sources, inputs.method in STATISTICS)
     if all(source.band_names for source in sources.values()):
-        layers.in_time(_layers(inputs, sources), inputs.method)
+        found = _layers(inputs, sources)
+        layers.in_time(found, inputs.method)
+        layers.require_grid(inputs, found)
 
 
 @process(

@@ -1,5 +1,6 @@
 """`histogram`: how often the values of a band or index occur."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ class HistogramParams(ItemParams):
     def _ascending(self) -> "HistogramParams":
         if self.range is not None:
             low, high = self.range
-            if not (np.isfinite(low) and np.isfinite(high) and low < high):
+            if not (low < high and math.isfinite(high - low)):
                 raise ValueError("range must be two ascending numbers")
         return self
 

@@ -20,8 +20,6 @@ _GEOD = pyproj.Geod(ellps="WGS84")
 
 def check_line(value: object) -> list[list[float]]:
     """The positions of a GeoJSON LineString or a Feature of one. Raises: ValueError."""
-    if isinstance(value, list):
-        return value
     if isinstance(value, Mapping) and value.get("type") == "Feature":
         value = value.get("geometry")
     if not isinstance(value, Mapping) or value.get("type") != "LineString":

@@ -143,7 +143,11 @@ class PlatformWorker:
         outputs: Sequence[dict[str, Any]],
         work: Mapping[str, Any],
     ) -> None:
-        """`processing.job.register` with the job's token, like any worker."""
+        """`processing.job.register` with the job's token, like any worker.
+
+        Raises JobFailed where who ordered the job may not read its sources any more.
+        """
+        await self.sources(job)
         record = {"recipe": recipe_of(job, sources), "work": dict(work)}
         call = Call(await self._principal(token), request_id=f"job-{job.id}-{job.epoch}")
         try:

@@ -421,6 +421,25 @@ async def test_hostile_parameters_are_refused_and_never_a_fault(api, land, param
     assert 400 <= answer.status_code < 500, answer.text
 
 
+LINES = [[], [[]], [[1], [2]], [[1, 2]], [[1, 2], [1, 2, 3]], [["x", None]], [[999, 0], [0, 999]]]
+
+
+async def test_what_would_overflow_or_is_no_line_is_refused(land):
+    item = await land.item(APRIL)
+    for line in LINES:
+        for geometry in (line, {"type": "LineString", "coordinates": line}):
+            await land.refused(422, "profile", item_id=item, band=1, geometry=geometry)
+    wide = [-1.7e308, 1.7e308]
+    problem = await land.refused(422, "histogram", item_id=item, band=1, range=wide)
+    assert "range must be two ascending numbers" in problem["detail"][0]["msg"]
+    # dates of an item's bands that are none in UTC: its own counts
+    with rasterio.open(APRIL) as file:
+        times = ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"] * file.count
+    cube = {"t": {"type": "temporal", "values": times[: file.count]}}
+    dated = await land.item(APRIL, properties={"cube:dimensions": cube})
+    assert len((await land.run("time_series", item_id=dated, band=1))["series"]) == 1
+
+
 BOW_TIE = {
     "type": "Polygon",
     "coordinates": [[[2.9, 50.9], [3.2, 51.1], [3.2, 50.9], [2.9, 51.1], [2.9, 50.9]]],

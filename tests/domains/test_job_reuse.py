@@ -44,7 +44,9 @@ class Bench:
         body = {"project_id": self.project, "job_type_id": type_, "input_params": inputs, **more}
         return (await self.ok("processing.create", body, as_))["job"]
 
-    async def run(self, job: dict[str, Any], as_: Any = None) -> dict[str, Any]:
+    async def run(
+        self, job: dict[str, Any], as_: Any = None, compute: Any = None
+    ) -> dict[str, Any]:
         """Run the job as a worker does; the job."""
         from db.pool import make_pool
 
@@ -58,7 +60,7 @@ class Bench:
             platform.pipeline, platform.authenticator, issuer=platform.settings.issuer
         )
         async with make_pool(platform.settings.dsn, "opstac_system", max_size=2) as system:
-            await Run(system, services, make_compute(), Limits(), ClaimedJob.of(row))()
+            await Run(system, services, compute or make_compute(), Limits(), ClaimedJob.of(row))()
         return await self.job(job["id"], as_)
 
     async def job(self, job_id: str, as_: Any = None) -> dict[str, Any]:
@@ -268,6 +270,39 @@ async def test_what_its_owner_may_not_see_any_more_is_not_read(bench: Bench) -> 
         assert (ended["status"], ended["error"]["code"]) == ("failed", "scene_unreadable")
         assert "may not see" in ended["error"]["message"]
     assert (await bench.run(own))["status"] == seen["status"] == "completed"
+    assert (await bench.ok("billing.credits.balance", {}))["reserved"] == 0
+
+
+@pytest.mark.parametrize("lost", ["sight", "item"])
+async def test_what_is_lost_while_a_job_reads_it_is_not_handed_out(bench: Bench, lost: str) -> None:
+    guest = await bench.api.member(bench.owner, "member")
+    elsewhere = await bench.api.project(bench.owner, "Elsewhere")
+    for project in (bench.project, elsewhere):
+        bench.api.sql(
+            "insert into project_member (organization_id, project_id, user_id, role)"
+            " values (%s, %s, %s, 'editor')",
+            bench.owner.organization_id, project, guest.user_id,
+        )  # fmt: skip
+    real = make_compute()
+
+    async def compute(*args: Any, **more: Any) -> Any:
+        made = await real(*args, **more)
+        if lost == "item":
+            await bench.ok("items.delete", {"item_id": bench.item["id"]})
+        else:
+            bench.api.sql(
+                "delete from project_member where user_id = %s and project_id = %s",
+                guest.user_id, bench.project,
+            )  # fmt: skip
+        return made
+
+    job = await bench.create(as_=guest, project_id=elsewhere)
+    ended = await bench.run(job, compute=compute)
+    if lost == "item":  # its file went with it: that may have been a replacement
+        assert ended["status"] == "dispatched"
+        ended = await bench.run(job)
+    assert (ended["status"], ended["error"]["code"]) == ("failed", "scene_unreadable")
+    assert bench.api.sql("select id from item where job_id = %s", job["id"]) == []
     assert (await bench.ok("billing.credits.balance", {}))["reserved"] == 0
 
 

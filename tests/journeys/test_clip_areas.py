@@ -185,14 +185,45 @@ async def test_wrong_orders_are_refused_where_they_are_wrong(scene, buyer, cli):
     assert made["job"]["project_id"] == buyer.project
 
 
-async def test_an_area_of_which_nothing_is_left_fails_its_jobs(scene, buyer, cli, workers, until):
-    assert (await cli("set", "fields", scene.item["id"]))[0] == 0
-    made = await buyer.ok("clip.create_from_area", buyer.order(scene))
-    assert (await cli("remove", "fields"))[0] == 0
-    await workers.start()
-    job = await ended(buyer, made["job"]["id"], until)
-    assert (job["status"], job["error"]["code"]) == ("failed", "scene_unreadable")
+@pytest.mark.parametrize("change", ["remove", "close", "narrow"])
+async def test_who_may_not_clip_any_more_gets_nothing_of_what_is_under_way(
+    scene, buyer, cli, change
+):
+    """Waiting or running: the clip fails with its reason; the owner's own goes on."""
+    api, item = scene.api, scene.item["id"]
+    assert (await cli("set", "fields", item))[0] == 0
+    order = buyer.order(scene, use_cache=False)
+    waiting, running = [
+        (await buyer.ok("clip.create_from_area", order))["job"]["id"] for _ in range(2)
+    ]
+    own = await scene.clip()
+    for job_id in (running, own):
+        api.sql(
+            "update job set status = 'running', epoch = 1, lease_until = now() + interval '1 hour'"
+            " where id = %s", job_id,
+        )  # fmt: skip
+    said = {
+        "remove": ("remove", "fields"),
+        "close": ("set", "fields", item, "--to", scene.owner.organization_id),
+        "narrow": ("set", "fields", item, "--mosaic", "other"),
+    }[change]
+    if change == "narrow":
+        api.sql("update asset set key = 'other' where item_id = %s and key = 'data'", item)
+    status, out, _ = await cli(*said)
+    assert status == 0 and out.endswith("; 2 unfinished clips failed\n")
+    for job_id in (waiting, running):
+        job = (await buyer.ok("clip.job.get", {"job_id": job_id}))["job"]
+        assert (job["status"], job["error"]["code"]) == ("failed", "scene_unreadable")
+        assert job["error"]["message"] == "the area is offered no more"
     assert (await buyer.ok("billing.credits.balance"))["reserved"] == 0
+    assert (await scene.job(own))["status"] == "running"
+    # another area that opens the same is enough
+    if change == "remove":
+        for name in ("fields", "meadows"):
+            assert (await cli("set", name, item))[0] == 0
+        third = (await buyer.ok("clip.create_from_area", order))["job"]["id"]
+        assert (await cli("remove", "fields"))[1] == "fields is offered no more\n"
+        assert (await buyer.ok("clip.job.get", {"job_id": third}))["job"]["status"] == "pending"
 
 
 async def test_an_area_without_a_mosaic_is_not_offered(scene, buyer, cli):

@@ -179,13 +179,20 @@ async def test_without_a_worker_a_job_stays_pending_and_keeps_its_hold(scene, wo
     assert (await scene.ok("billing.credits.balance"))["reserved"] == job["credits_reserved"]
 
 
-async def test_a_clip_that_no_worker_was_there_for_is_dispatched_when_one_comes(scene, workers):
+@pytest.mark.parametrize("door", ["clip", "astra"])
+async def test_a_job_that_no_worker_was_there_for_is_dispatched_when_one_comes(
+    scene, workers, door
+):
     from db.pool import make_pool
     from ops_gateway.domains import jobs
 
     api = scene.api
     api.sql("delete from registered_worker where queue = 'jobs'")
-    job_id = await scene.clip()
+    if door == "clip":
+        job_id = await scene.clip()
+    else:
+        asked = {"operation": "ndvi", "scene_ids": [scene.item["id"]]}
+        job_id = (await scene.ok("astra.process", asked))["job_id"]
     pipeline, org = api.platform.pipeline, scene.owner.organization_id
     assert await jobs.dispatch_pending(pipeline, org, job_id) is False  # what its queued task does
     api.sql("delete from queue.procrastinate_jobs")
@@ -199,14 +206,16 @@ async def test_a_clip_that_no_worker_was_there_for_is_dispatched_when_one_comes(
         for version, found in (("0.9", 0), ("1.0", 1)):  # one of another version is none
             api.sql(
                 "insert into registered_worker (job_type_id, version, name) "
-                "values ('clip', %s, 'one')",
+                "select job_type_id, %s, 'one' from job where id = %s",
                 version,
+                job_id,
             )
             assert await waiting() == found
         assert (await scene.job(job_id))["status"] == "dispatched"
         assert await waiting() == 0
-    await workers.start()
-    assert (await scene.ended(job_id))["status"] == "completed"
+    if door == "clip":
+        await workers.start()
+        assert (await scene.ended(job_id))["status"] == "completed"
 
 
 async def test_too_few_credits_make_no_job(scene, workers):

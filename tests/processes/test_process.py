@@ -11,8 +11,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
-from processes import engine
+from processes import engine, overlap
 from processes.process import PROCESSES, JobError, Source, discover, process
+from raster import reader
 
 Make = Any
 SQUARE = {"type": "Polygon", "coordinates": [[[9, 48], [9.1, 48], [9.1, 48.1], [9, 48.1], [9, 48]]]}
@@ -81,6 +82,22 @@ def test_an_area_outside_is_nothing_to_price() -> None:
     clip = discover()["clip"]
     inputs = clip.check({"source_item_id": "it_1", "aoi_geometry": SQUARE})
     assert clip.quantity(inputs, [{"geometry": far}]) == 0
+
+
+def test_a_jagged_area_is_judged_without_being_cut(monkeypatch) -> None:
+    """To cut it takes seconds, in the process that answers everybody."""
+    grid = {"epsg": 32631, "transform": [10, 0, 5e5, 0, -10, 5.6e6], "width": 900, "height": 900}
+    there = [Source("it", "data", "", {}, grid)]
+
+    def spikes(west: float) -> dict[str, Any]:
+        ring = [[west + n / 5e5, 50.5 + (n % 2) / 100] for n in range(5000)]
+        return {"type": "Polygon", "coordinates": [[*ring, [west, 50.4], ring[0]]]}
+
+    with monkeypatch.context() as patch:
+        patch.delattr(reader, "on_grid")
+        overlap.require(spikes(3.05), there)
+    with pytest.raises(JobError, match="outside the raster"):
+        overlap.require(spikes(8.0), there)
 
 
 def test_sources_name_items_and_assets() -> None:

@@ -141,6 +141,20 @@ def test_a_damaged_block_is_reported_and_leaves_nothing(make: Make, tmp_path: Pa
     assert [file.name for file in tmp_path.iterdir()] == [source.name]
 
 
+@pytest.mark.parametrize("mask", [False, True])
+def test_what_the_writer_keeps_for_itself_changes_no_byte(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mask: bool
+) -> None:
+    source = make(noise(3, 1200, 700, dtype="uint16", top=900), nodata=None if mask else 7)
+    if mask:
+        with rasterio.open(source, "r+") as file:
+            file.write_mask(noise(1200, 700) > 99)
+    cog.convert_to_cog(source, tmp_path / "ours.tif")
+    monkeypatch.setattr(cog, "_SCRATCH", {})
+    cog.convert_to_cog(source, tmp_path / "plain.tif")
+    assert (tmp_path / "ours.tif").read_bytes() == (tmp_path / "plain.tif").read_bytes()
+
+
 def test_progress_grows_to_one(make: Make, tmp_path: Path) -> None:
     seen: list[float] = []
     cog.convert_to_cog(

@@ -64,6 +64,7 @@ def areas(configuration: Settings) -> list[dict[str, Any]]:
 
 async def change(configuration: Settings, args: argparse.Namespace) -> str:
     """Carry out `set` or `remove` as the organization whose item it is; what was done."""
+    from db.pool import make_pool
     from ops_gateway.domains import clip_areas
     from ops_gateway.kernel.errors import NotFound
     from opstac.compose import core
@@ -82,15 +83,24 @@ async def change(configuration: Settings, args: argparse.Namespace) -> str:
     for other in (args.to or ()) if is_new else ():
         if not _rows(configuration, "select 1 from organization where organization_id = %s", other):
             raise NotFound(f"there is no organization {other}")
-    async with core(configuration, pool_size=2) as platform:
-        if not is_new:
+    before = _rows(configuration, "select item_id from clip_area where area = %s", args.area)
+    async with (
+        core(configuration, pool_size=2) as platform,
+        make_pool(configuration.dsn, "opstac_system", min_size=1, max_size=1) as system,
+    ):
+        if is_new:
+            offer = clip_areas.Offer(
+                args.area, args.item, args.title, args.description, args.mosaic, args.to
+            )
+            keys = await clip_areas.offer(platform.pipeline, organization_id, offer, by="operator")
+            said = f"{args.area}: {args.item} ({', '.join(keys)})"
+        else:
             await clip_areas.withdraw(platform.pipeline, organization_id, args.area, by="operator")
-            return f"{args.area} is offered no more"
-        offer = clip_areas.Offer(
-            args.area, args.item, args.title, args.description, args.mosaic, args.to
-        )
-        keys = await clip_areas.offer(platform.pipeline, organization_id, offer, by="operator")
-        return f"{args.area}: {args.item} ({', '.join(keys)})"
+            said = f"{args.area} is offered no more"
+        ended = 0
+        for row in before:  # what had the name; a change may close it to somebody
+            ended += await clip_areas.stop_clips(platform.pipeline, system, row["item_id"])
+        return f"{said}; {ended} unfinished clips failed" if ended else said
 
 
 def _rows(configuration: Settings, query: LiteralString, *values: str) -> list[dict[str, Any]]:

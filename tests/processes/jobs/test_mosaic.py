@@ -227,9 +227,19 @@ def test_what_no_run_can_do_is_known_before(parts: list[Path], process_on: Run):
         process.check_sources(process.check(base | {"method": "mean"}), classes)
     far = {"crs": "EPSG:32633", "bounds": [0, 0, 1000, 1000], "method": "first"}
     sources = named(parts)
-    with pytest.raises(JobError) as error:
-        process_on("mosaic", {**ids(sources), **far}, *sources)
-    assert error.value.code == "no_overlap"
+    grids = {"epsg": 32631, "transform": [10, 0, 5e5, 0, -10, 5.6e6], "width": 9, "height": 9}
+    known = [Source(s.item_id, "data", s.path, {}, {"band_names": ["red", "nir"], **grids})
+             for s in sources]  # fmt: skip
+    inputs = {**ids(sources), **far}
+    for ask in (
+        lambda: process_on("mosaic", inputs, *sources),
+        lambda: process.check_sources(
+            process.check(inputs), {f"{s.item_id}/data": s for s in known}
+        ),
+    ):
+        with pytest.raises(JobError) as error:
+            ask()
+        assert error.value.code == "no_overlap"
 
 
 @pytest.mark.parametrize(

@@ -295,6 +295,39 @@ def test_what_cannot_be_is_refused_at_the_door(inputs: dict[str, Any]):
         discover()["reproject"].check({**ITEM, **inputs})
 
 
+@pytest.mark.parametrize(
+    ("inputs", "code"),
+    [
+        ({"resolution": 0.001}, "invalid_inputs"),
+        ({"resolution": 1e-300}, "invalid_inputs"),
+        ({"crs": "EPSG:4326", "resolution": 5e-324}, "invalid_inputs"),
+        ({"resolution": 1e7}, "invalid_inputs"),
+        ({"crs": "EPSG:32631", "bounds": [8e8, 8e8, 9e8, 9e8], "resolution": 1e6}, "no_overlap"),
+        ({"crs": "EPSG:32760"}, None),
+    ],
+)
+def test_a_grid_that_no_run_makes_is_refused_before_the_run(
+    rasters: Any, process_on: Run, inputs: dict[str, Any], code: str | None
+):
+    """What is known of the asset's grid is enough, and says no more than the run does."""
+    process = discover()["reproject"]
+    with rasterio.open(rasters["june"]) as file:
+        known = {"epsg": file.crs.to_epsg(), "transform": list(file.transform)[:6],
+                 "width": file.width, "height": file.height}  # fmt: skip
+    given = process.check({**ITEM, **inputs})
+    if code is None:
+        process.check_sources(given, {"data": source(rasters["june"], **known)})
+        return
+    for ask in (
+        lambda: process.check_sources(given, {"data": source(rasters["june"], **known)}),
+        lambda: process_on("reproject", {**ITEM, **inputs}, source(rasters["june"])),
+    ):
+        with pytest.raises(JobError) as error:
+            ask()
+        assert error.value.code == code
+    process.check_sources(given, {"data": source(rasters["june"])})  # may lie anywhere
+
+
 def test_the_price_is_of_the_ground_within_bounds_and_area():
     process = discover()["reproject"]
     box = {"type": "Polygon", "coordinates": [[[5, 50], [6, 50], [6, 51], [5, 51], [5, 50]]]}
