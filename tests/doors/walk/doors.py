@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from ops_gateway.kernel.operation import Operation
@@ -42,10 +43,17 @@ def get_by_path(world: World, op: Operation, sent: Sent) -> Seen:
     return seen(world.http.get(path, params=query(rest), headers=bearer(sent)))
 
 
-def resource(op: Operation, body: Body) -> tuple[str, Body]:
-    """The shortest path of a read, and what of the body it does not hold."""
+@cache
+def resource_paths() -> ResourcePaths:
+    """Of the whole registry, as the gateway has them."""
     paths = ResourcePaths()
     paths._build()
+    return paths
+
+
+def resource(op: Operation, body: Body) -> tuple[str, Body]:
+    """The shortest path of a read, and what of the body it does not hold."""
+    paths = resource_paths()
     parent, _, action = op.id.rpartition(".")
     where = parent.replace(".", "/")
     if action == "list" and paths._literal.get(where) is op:
