@@ -33,6 +33,9 @@ from raster.errors import RasterError
 
 BLOCK = 512
 WINDOW_BYTES = 32 * 1024**2
+MAX_EDGES = 1_000_000
+"""Of a geometry on a grid, once its edges are divided to follow the projection."""
+
 _HAIR = 0.001  # pixels
 _ALPHA_SIDE = 256  # of the picture an alpha band is judged by
 
@@ -338,7 +341,7 @@ def area(dataset: Gridded, geometry: Mapping[str, Any]) -> Area:
     Args:
         geometry: GeoJSON Polygon or MultiPolygon, EPSG:4326.
 
-    Raises: RasterError: `no_overlap`, `not_georeferenced`.
+    Raises: RasterError: `no_overlap`, `not_georeferenced`, `too_complex`.
     """
     if dataset.crs is None:
         raise RasterError("not_georeferenced", "the raster has no coordinate reference system")
@@ -442,7 +445,10 @@ def _divided_nearby(dataset: Gridded, geometry: BaseGeometry) -> BaseGeometry:
     # a chord of length c misses a circle of radius R by c²/8R; halved for high latitudes
     pixel_m = 111_320 * (north - south) / max(dataset.width, dataset.height)
     longest_m = np.sqrt(8 * 0.0002 * pixel_m * 6_371_000) / 2
-    return shapely.segmentize(geometry.intersection(near), max(longest_m / 111_320, 1e-6))
+    longest, there = max(longest_m / 111_320, 1e-6), geometry.intersection(near)
+    if there.length / longest > MAX_EDGES:
+        raise RasterError("too_complex", "the geometry goes to and fro over the raster too often")
+    return shapely.segmentize(there, longest)
 
 
 def geographic_bounds(dataset: Gridded) -> tuple[float, float, float, float]:

@@ -4,6 +4,7 @@ Other grids than square ones of Web Mercator, other resampling than bilinear and
 projections that a coarse grid does not follow, and pictures of half the world.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ def warp(
             height=target.height,
             width=target.width,
             indexes=list(bidx),
-            nodata=nodata,
+            nodata=_in_type(nodata, header.dtype),
             vrt_options=_warp_options(header, target, handle),
             reproject_method=resampling,  # type: ignore[arg-type]
         )
@@ -90,6 +91,16 @@ def warp(
     if data.dtype.kind == "f":
         masked = masked | np.isnan(data)
     return Pixels(data, masked if masked.any() else None, None)
+
+
+def _in_type(nodata: float | None, dtype: np.dtype) -> float | None:
+    """The number that means no value, or None where no pixel of the type can be it."""
+    if nodata is None or math.isnan(nodata):
+        return nodata if dtype.kind == "f" else None
+    limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+    if not limits.min <= nodata <= limits.max:
+        return None
+    return nodata if dtype.kind == "f" or nodata == int(nodata) else None
 
 
 def _scale(header: Header, target: Target) -> float:

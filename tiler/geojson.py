@@ -11,9 +11,9 @@ import shapely
 from tiler.errors import InvalidParameter
 
 MAX_POSITIONS = 100_000
-MAX_NEAR = 1_000_000
-"""Pairs of edges whose boxes meet, of a polygon that is repaired; a sound one has about three an
-edge."""
+MAX_NEAR = 20_000
+"""Pairs of edges whose boxes meet, of a polygon that is repaired, beyond four an edge: a sound one
+has about three."""
 
 _AT_ONCE = 32  # edges that are looked for at a time: each may meet all others
 MAX_FEATURES = 64
@@ -80,7 +80,7 @@ def _repaired(made: Any, loc: tuple[str, ...]) -> Any:
     tree, near = shapely.STRtree(lines), 0
     for start in range(0, len(lines), _AT_ONCE):
         near += tree.query(lines[start : start + _AT_ONCE]).shape[1]
-        if near > MAX_NEAR:
+        if near > 4 * len(lines) + MAX_NEAR:
             raise _wrong(loc, "crosses itself too often")
     whole = shapely.make_valid(made, method="structure", keep_collapsed=False)
     return whole if whole.geom_type in ("Polygon", "MultiPolygon") and not whole.is_empty else made

@@ -91,7 +91,7 @@ def _area(handle: DatasetReader, header: Header, geometry: Mapping[str, Any] | N
     except shapely.errors.GEOSException:
         raise TileError(422, "Unprocessable Content", "the polygon crosses itself") from None
     except RasterError as error:
-        if error.code == "no_overlap":
+        if error.code in ("no_overlap", "too_complex"):
             raise TileError(422, "Unprocessable Content", error.message) from None
         raise datasets.unreadable(f"the asset cannot be read: {error.message}") from None
 

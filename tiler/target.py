@@ -108,8 +108,9 @@ def scale(header: Header, target: Target) -> float:
     x, y = np.meshgrid(np.linspace(west, east, _NODES), np.linspace(south, north, _NODES))
     source_x, source_y = transformer(target.crs, header.crs_text).transform(x, y)
     columns, rows = to_pixel(header, source_x, source_y)
-    across = np.hypot(np.diff(columns, axis=1), np.diff(rows, axis=1))
-    down = np.hypot(np.diff(columns, axis=0), np.diff(rows, axis=0))
+    with np.errstate(invalid="ignore"):
+        across = np.hypot(np.diff(columns, axis=1), np.diff(rows, axis=1))
+        down = np.hypot(np.diff(columns, axis=0), np.diff(rows, axis=0))
     steps = [(across, target.width), (down, target.height)]
     found = [
         float(np.median(step[np.isfinite(step)])) * (_NODES - 1) / pixels
@@ -176,7 +177,8 @@ def to_pixel(header: Header, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, 
     if header.control_points is not None:
         return header.control_points.to_pixel(x, y)
     inverse = header.inverse
-    return (
-        inverse.a * x + inverse.b * y + inverse.c,
-        inverse.d * x + inverse.e * y + inverse.f,
-    )
+    with np.errstate(invalid="ignore"):  # places that the raster's CRS does not reach
+        return (
+            inverse.a * x + inverse.b * y + inverse.c,
+            inverse.d * x + inverse.e * y + inverse.f,
+        )

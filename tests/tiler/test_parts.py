@@ -275,6 +275,16 @@ def test_a_polygon_of_endless_crossings_is_refused():
         geojson.polygon({"type": "Polygon", "coordinates": [[*ring, ring[0]]]}, "body")
 
 
+def test_a_polygon_that_goes_to_and_fro_is_refused_before_its_edges_are_divided(scene):
+    west, south, east, north = datasets.header_of(scene).geographic_bounds
+    teeth = 20_000
+    side = [[west + (east - west) * n / teeth / 2, (south, north)[n // 2 % 2]]
+            for n in range(2 * teeth)]  # fmt: skip
+    comb = [*side, [east, south - 1], [west, south - 1], side[0]]
+    with pytest.raises(TileError, match="to and fro"):
+        describe.statistics(scene, geometry={"type": "Polygon", "coordinates": [comb]})
+
+
 def test_an_antimeridian_box_is_one_box(write_cog, source_of, texture):
     data = np.clip(100 + 20 * texture(256, 256, 1), 1, 255).astype(np.uint8)
     transform = rasterio.Affine(10, 0, 694000, 0, -10, 6010000)

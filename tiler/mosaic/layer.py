@@ -321,9 +321,7 @@ def member_style(layer: Layer, asset: AssetSource, header: Header) -> Style | st
         chosen,
         bidx=bidx,
         formula=formula,
-        nodata=own.nodata
-        if layer.model.profile is None or chosen.nodata is None
-        else chosen.nodata,
+        nodata=chosen.nodata if layer.nodata_told else own.nodata,
         alpha_bidx=own.alpha_bidx,
     )
 

@@ -7,6 +7,7 @@ GET  /api/v1/items/{item_id}/statistics
 POST /api/v1/items/{item_id}/statistics
 """
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -89,7 +90,7 @@ def routes(service: Service) -> list[Route]:
     async def within(request: Request) -> Response:
         source, query = await service.asset(request, STATISTICS)
         found: Any = await read_json(request)
-        features = geojson.features(found)
+        features = await asyncio.to_thread(geojson.features, found)
         body = await service.pool.run(_each, source, features, query)
         single = found.get("type") != "FeatureCollection"
         answer = body[0] if single else {"type": "FeatureCollection", "features": body}

@@ -5,6 +5,8 @@ GET  /api/v1/items/{item_id}/preview[/{width}x{height}].{format}
 POST /api/v1/items/{item_id}/feature[/{width}x{height}].{format}
 """
 
+import asyncio
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -66,7 +68,8 @@ def routes(service: Service) -> list[Route]:
     async def feature(request: Request) -> Response:
         image_format = format_of(request.path_params["format"])
         source, query = await service.asset(request, TAKES)
-        area = geojson.polygon(await read_json(request), "body")
+        # to repair one of many positions may take as long as a tile
+        area = await asyncio.to_thread(geojson.polygon, await read_json(request), "body")
         body = await service.pool.run(
             parts.feature,
             source,
