@@ -54,6 +54,7 @@ _CODES = {
     "unreadable": "scene_unreadable",
     "not_georeferenced": "scene_unreadable",
     "crashed": "scene_unreadable",
+    "too_complex": "invalid_inputs",
 }
 
 
