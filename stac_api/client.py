@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import attr
 import orjson
 from stac_fastapi.pgstac.core import CoreCrudClient
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from db.queries import queries
@@ -284,16 +284,19 @@ async def read_body(request: Request, limit: int = BODY_BYTES) -> Any:
 
     Raises:
         TooLarge: over `limit` bytes, seen before it is all read.
-        BadRequest: not JSON.
+        BadRequest: not JSON, or its client went away, which nobody reads.
     """
     announced = request.headers.get("content-length", "0")
     parts, size = [], int(announced) if announced.isdecimal() else 0
     if size > limit:
         raise TooLarge(f"the body may have {limit} bytes")
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise TooLarge(f"the body may have {limit} bytes")
-        parts.append(part)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > limit:
+                raise TooLarge(f"the body may have {limit} bytes")
+            parts.append(part)
+    except ClientDisconnect:
+        raise BadRequest("the client went away before its body was whole") from None
     return read_json(b"".join(parts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 import httpx
@@ -94,8 +95,12 @@ async def test_requests_beyond_the_room_are_refused_and_health_is_answered(loade
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_a_body_that_stops_coming_is_given_up(loaded: Any, path: str) -> None:
+async def test_a_body_that_stops_coming_is_given_up(
+    loaded: Any, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
     load, http = loaded
     load.silence_seconds = 0.2
     refused(await http.post(path, content=Slow(10)), 408)
     assert (load.requests, load.body_bytes) == (0, 0)
+    # a flood of them fills no log
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []

@@ -3,7 +3,7 @@
 from typing import Any
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from tiler.errors import InvalidParameter, TileError
 
@@ -36,11 +36,14 @@ async def read_json(request: Request) -> Any:
     """The body's value. Raises: InvalidParameter: no JSON; TileError (413): too long."""
     chunks: list[bytes] = []
     total = 0
-    async for chunk in request.stream():
-        total += len(chunk)
-        if total > MAX_BYTES:
-            raise TileError(413, "Content Too Large", f"a body has at most {MAX_BYTES} bytes")
-        chunks.append(chunk)
+    try:
+        async for chunk in request.stream():
+            total += len(chunk)
+            if total > MAX_BYTES:
+                raise TileError(413, "Content Too Large", f"a body has at most {MAX_BYTES} bytes")
+            chunks.append(chunk)
+    except ClientDisconnect:
+        raise TileError(400, "Bad Request", "the body ended early") from None
     try:
         return orjson.loads(b"".join(chunks))
     except orjson.JSONDecodeError:
