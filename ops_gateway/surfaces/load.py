@@ -15,6 +15,7 @@ from starlette.types import Message, Receive, Scope
 from ops_gateway.kernel.errors import OpError, Unavailable
 
 SILENCE_SECONDS = 30
+SLOWEST = 1024  # bytes a second of a body, beyond the first SILENCE_SECONDS
 AGAIN_SECONDS = 1
 # what tells that the process lives, and streams that last and have a limit of their own
 UNCOUNTED = ("/livez", "/readyz", "/healthz", "/v1/notifications/stream")
@@ -43,7 +44,8 @@ class Load:
         Args:
             requests: that may be under way at once.
             body_bytes: of bodies that may be held for requests under way.
-            silence_seconds: how long a body may stop coming.
+            silence_seconds: how long a body may stop coming; and how long it may take beside what
+                `SLOWEST` allows for its size, so that a byte now and then holds no place for ever.
         """
         self._most, self._most_bytes = requests, body_bytes
         self.silence_seconds = silence_seconds
@@ -84,18 +86,19 @@ class Incoming:
         self._load, self._receive = load, receive
         self._counts = counts
         self._whole = False
+        self._came, self._waited = 0, 0.0
         self.held = 0
         self.refusal: OpError | None = None
 
     async def receive(self) -> Message:
         """ASGI: the next piece of the body, and then that the client has gone."""
-        if self._whole or not self._counts:
+        if self._whole:
             return await self._receive()
         try:
-            async with asyncio.timeout(self._load.silence_seconds):
-                message = await self._receive()
+            message = await self._next()
             self._whole = not message.get("more_body", False)
-            if size := len(message.get("body", b"")):
+            self._came += (size := len(message.get("body", b"")))
+            if size and self._counts:
                 self._load.hold(size)
                 self.held += size
         except TimeoutError:
@@ -106,6 +109,18 @@ class Incoming:
             return message
         self._whole = True
         return {"type": "http.disconnect"}
+
+    async def _next(self) -> Message:
+        """What comes next. Raises TimeoutError: nothing for too long, or too little until now."""
+        silence, clock = self._load.silence_seconds, asyncio.get_running_loop().time
+        if not self._counts:
+            silence *= 3  # what keeps a file says sooner, and where the client may go on
+        allowed = silence + self._came / SLOWEST - self._waited
+        begun = clock()
+        async with asyncio.timeout(min(silence, allowed)):
+            message = await self._receive()
+        self._waited += clock() - begun
+        return message
 
 
 def _is_streamed(scope: Scope) -> bool:

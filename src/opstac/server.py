@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,10 +19,12 @@ import uvicorn
 from ops_gateway.surfaces.metrics import Metrics
 from opstac.cli import CommandError
 from opstac.compose import Platform, Served, embedded, tiler_alone
+from opstac.connections import Bounded
 from opstac.settings import Settings, smtp_environment
 
 DRAIN_SECONDS = 3.0
 FINISH_SECONDS = 25
+MOST_FILES = 65_536
 
 
 def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
@@ -103,6 +106,7 @@ async def serve(
     """
     from ops_gateway.worker.supervisor import Supervisor
 
+    open_files()
     server: Server | None = None
     async with AsyncExitStack() as stack:
 
@@ -130,6 +134,8 @@ async def serve(
         server = Server(
             uvicorn.Config(
                 served.app,
+                http=Bounded,
+                ws="none",
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -139,7 +145,6 @@ async def serve(
                 proxy_headers=False,
                 timeout_graceful_shutdown=FINISH_SECONDS,
                 timeout_keep_alive=30,
-                h11_max_incomplete_event_size=64 << 10,
             ),
             drain_seconds=drain_seconds,
         )
@@ -226,6 +231,17 @@ def stripe_environment(settings: Settings) -> dict[str, str]:
         "OPSTAC_STRIPE_API_BASE": settings.stripe_api_base,
     }
     return {name: value for name, value in found.items() if value}
+
+
+def open_files() -> None:
+    """As many open files as this process may have: a connection is one, and the usual first limit
+    is reached by a thousand that ask for nothing.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with suppress(ValueError, OSError):  # a system may allow less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def ignore_pipe() -> None:

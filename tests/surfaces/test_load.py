@@ -104,3 +104,38 @@ async def test_a_body_that_stops_coming_is_given_up(
     assert (load.requests, load.body_bytes) == (0, 0)
     # a flood of them fills no log
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+class Trickle:
+    """A body of a byte now and then."""
+
+    def __init__(self, pause: float) -> None:
+        self._pause = pause
+
+    async def __aiter__(self) -> Any:
+        while True:
+            yield b" "
+            await asyncio.sleep(self._pause)
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_body_that_comes_too_slowly_is_given_up(loaded: Any, path: str) -> None:
+    load, http = loaded
+    load.silence_seconds = 0.3
+    refused(await asyncio.wait_for(http.post(path, content=Trickle(0.05)), 5), 408)
+    assert (load.requests, load.body_bytes) == (0, 0)
+
+
+async def test_a_workers_file_that_stops_coming_is_given_up(api: Any, loaded: Any) -> None:
+    load, http = loaded
+    project = (await http.post("/v1/op/projects.create", json={"name": "P"})).json()["id"]
+    body = {"project_id": project, "job_type_id": "external"}
+    made = await http.post("/v1/op/processing.create_and_dispatch", json=body)
+    job = made.json()["job"]["id"]
+    load.silence_seconds = 0.1
+    for content in (Slow(10), Trickle(0.01)):
+        put = http.put(f"/v1/jobs/{job}/outputs/x.tif", content=content)
+        refused(await asyncio.wait_for(put, 5), 408)
+        assert (load.requests, load.body_bytes) == (0, 0)
+    found = [p for p in (api.platform.settings.home / "objects").rglob("*") if p.is_file()]
+    assert not found  # nothing of it is kept
