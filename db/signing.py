@@ -43,7 +43,7 @@ class Grant:
         file_name: with `get`, the name a browser saves it under; a label, never a path.
         media_type: with `get`, what it is served as.
         payer: with `get`, who the bytes are counted for as they are sent.
-        holder: with `get`, who it was given to, in words of whoever signs; it ends with them.
+        holder: who it was given to, in words of whoever signs; it ends with them.
     """
 
     action: Action

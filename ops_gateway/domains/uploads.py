@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field
 from db.pool import Pool
 from db.queries import queries
 from db.signing import Grant, sign
-from ops_gateway.kernel import access
+from ops_gateway.kernel import access, holders
 from ops_gateway.kernel.context import Context, Event, Principal
 from ops_gateway.kernel.errors import Conflict, Invalid, NotFound, PaymentRequired, TooLarge
 from ops_gateway.kernel.ids import new_id
@@ -253,7 +253,13 @@ async def sign_upload(ctx: Context, body: SignedUrlInput) -> SignedUrlOutput:
     limit = ctx.services.options.upload_max_bytes
     if upload["total_bytes"]:
         limit = min(limit, upload["total_bytes"])
-    grant = Grant("put", path, int(time.time()) + URL_SECONDS, max_bytes=limit)
+    grant = Grant(
+        "put",
+        path,
+        int(time.time()) + URL_SECONDS,
+        max_bytes=limit,
+        holder=holders.label(ctx.principal, upload["project_id"]),
+    )
     query = sign(grant, ctx.services.keys.storage)
     return SignedUrlOutput(upload_url=f"{ctx.base_url}/storage/{path}?{query}", object_path=path)
 

@@ -133,7 +133,14 @@ class Options:
     invoice_seller: str = "opstac"
     # whether mail can be sent at all
     mail: bool = False
+    # what links in mails begin with: never the host that a request names
+    public_url: str | None = None
     limits: Limits = field(default_factory=Limits)
+
+    @property
+    def mails_links(self) -> bool:
+        """Whether a mail can lead back here."""
+        return self.mail and bool(self.public_url)
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,9 @@ def routes(pipeline: Pipeline, limiter: RateLimiter) -> list[BaseRoute]:
 
     async def download_url(request: Request) -> Response:
         principal = reader(request)
+        op = REGISTRY["items.asset.download"]
+        pipeline.admit(op, principal)
+        limiter.count(op, principal, client_address(request.scope))
         asset = await find(pipeline, principal, request.path_params["asset_id"])
         call = Call(
             principal,
@@ -64,9 +67,6 @@ def routes(pipeline: Pipeline, limiter: RateLimiter) -> list[BaseRoute]:
             base_url=request.scope["base_url"],
         )
         body = {"item_id": asset["item_id"], "asset_id": asset["id"]}
-        op = REGISTRY["items.asset.download"]
-        pipeline.admit(op, principal)
-        limiter.count(op, principal, client_address(request.scope))
         answer = await pipeline.run(op.id, body, call)
         return Response(
             orjson.dumps({"url": orjson.loads(answer.body)["url"]}), media_type=answer.media_type

@@ -1,4 +1,4 @@
-"""Liveness, readiness and who-am-I: unauthenticated but for userinfo, outside rate limits."""
+"""Liveness and readiness: unauthenticated, outside rate limits."""
 
 from __future__ import annotations
 
@@ -10,24 +10,32 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ops_gateway.kernel.errors import Unauthenticated
-
 Check = Callable[[], Awaitable[None]]
 
 
 def routes(checks: Mapping[str, Check], draining: Callable[[], bool]) -> list[Route]:
-    """`/livez`, `/readyz`, `/healthz` and the OIDC userinfo."""
+    """`/livez`, `/readyz` and `/healthz`."""
 
     async def livez(_: Request) -> Response:
         return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
 
-    async def readyz(_: Request) -> Response:
-        failed = ["draining"] if draining() else []
+    looking: asyncio.Task[list[str]] | None = None
+
+    async def look() -> list[str]:
+        failed: list[str] = []
         for name, check in checks.items():
             try:
                 await asyncio.wait_for(check(), 1)
             except Exception:
                 failed.append(name)
+        return failed
+
+    async def readyz(_: Request) -> Response:
+        nonlocal looking
+        # nobody counts who asks: all who do at one time are told of one look
+        if looking is None or looking.done():
+            looking = asyncio.create_task(look())
+        failed = [*(["draining"] if draining() else []), *await asyncio.shield(looking)]
         headers = {"Cache-Control": "no-store"}
         if not failed:
             return JSONResponse({"status": "ok"}, headers=headers)
@@ -37,26 +45,8 @@ def routes(checks: Mapping[str, Check], draining: Callable[[], bool]) -> list[Ro
             orjson.dumps(body), 503, {**headers, "Retry-After": "2"}, "application/problem+json"
         )
 
-    async def userinfo(request: Request) -> Response:
-        principal = request.scope["principal"]
-        if principal.kind == "anonymous":
-            raise Unauthenticated()
-        body = {
-            "sub": principal.user_id or principal.id,
-            "geopera_principal_type": principal.kind,
-            "geopera_principal_id": principal.id,
-            "geopera_org_id": principal.organization_id,
-            "scope": " ".join(sorted(principal.scopes)),
-        }
-        if principal.email:
-            body |= {"email": principal.email, "preferred_username": principal.email}
-        if principal.name:
-            body["name"] = principal.name
-        return JSONResponse(body)
-
     return [
         Route("/livez", livez),
         Route("/readyz", readyz),
         Route("/healthz", readyz),
-        Route("/realms/public/protocol/openid-connect/userinfo", userinfo),
     ]

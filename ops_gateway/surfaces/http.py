@@ -92,9 +92,10 @@ class Endpoint:
     async def respond(self, request: Request) -> Response:
         """The operation's answer; raises OpError."""
         op, fields = self.find(request)
-        if op is None:
-            raise NotFound("operation not found")
         principal = request.scope["principal"]
+        if op is None:
+            self.limiter.count_read(principal, client_address(request.scope))
+            raise NotFound("operation not found")
         limits: dict[str, str] = {}
 
         async def read() -> Any:

@@ -27,14 +27,16 @@ from ops_gateway.kernel.errors import (
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.pipeline import Pipeline
 from ops_gateway.kernel.removal import remove_objects
+from ops_gateway.surfaces.limits import RateLimiter, client_address
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,150}")
 
 
-def routes(pipeline: Pipeline) -> list[Route]:
+def routes(pipeline: Pipeline, limiter: RateLimiter) -> list[Route]:
     """The one route, on the pipeline's services."""
 
     async def put(request: Request) -> Response:
+        limiter.count_read(admit(request), client_address(request.scope))
         return await put_output(request, pipeline)
 
     return [Route("/v1/jobs/{job_id}/outputs/{file_name}", put, methods=["PUT"])]

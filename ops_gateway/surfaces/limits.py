@@ -72,6 +72,16 @@ class RateLimiter:
         if given := [bucket for bucket in buckets if bucket[2]]:
             self._count(given)
 
+    def count_signed(self, owner: str | None, address: str) -> None:
+        """Count one request by a signed address, for the organization that it was made for, or by
+        where it comes from. Raises RateLimited.
+        """
+        kind, who, limit = "reads", owner, self.limits.reads
+        if who is None:
+            kind, who, limit = "public reads", network(address), self.limits.public_reads
+        if limit:
+            self._count([(kind, who, limit)])
+
     def _count(self, buckets: Sequence[Bucket]) -> dict[str, str]:
         now = time.time()
         window = int(now // WINDOW)

@@ -72,6 +72,7 @@ class Realm:
 
     async def discovery(self, request: Request) -> Response:
         """OpenID Connect Discovery 1.0."""
+        self._count(request)
         base = request.scope["base_url"]
         at = base + AT
         return _json(
@@ -105,6 +106,7 @@ class Realm:
 
     async def certs(self, request: Request) -> Response:
         """RFC 7517: the keys that tokens are signed with, and the next one."""
+        self._count(request)
         keys = self._keys.public(await self._server.store.generation()).sessions
         found = [
             {
@@ -163,6 +165,7 @@ class Realm:
     async def userinfo(self, request: Request) -> Response:
         """OpenID Connect Core 1.0 section 5.3, for keys too."""
         principal: Principal = request.scope["principal"]
+        self._count(request)
         if principal.kind == "anonymous":
             raise Unauthenticated
         found: dict[str, Any] = {
@@ -177,6 +180,11 @@ class Realm:
         if principal.name:
             found["name"] = principal.name
         return _json(200, found, NO_STORE)
+
+    def _count(self, request: Request) -> None:
+        """What is not answered as OAuth has it; raises RateLimited."""
+        scope = request.scope
+        self._limiter.count_read(scope["principal"], client_address(scope))
 
     async def _known(self, token: str) -> Principal | None:
         try:

@@ -54,6 +54,7 @@ from ops_gateway.kernel.errors import (
     TooLarge,
     Unavailable,
 )
+from ops_gateway.surfaces.limits import client_address
 from ops_gateway.surfaces.load import FellSilent
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ MayWrite = Callable[[str], Awaitable[bool]]
 Accept = Callable[[str, int], Awaitable[None]]
 Sent = Callable[[str, int], None]
 Stands = Callable[[str], Awaitable[bool]]
+Count = Callable[[str | None, str], None]
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
@@ -101,7 +103,9 @@ class Storage:
         accept: told the object and its size once all its bytes are here and before it appears; it
             raises OpError where the upload was closed meanwhile or has no room for it.
         sent: told the payer of a URL that has one, and how many bytes went out.
-        stands: whether the holder of a URL may read by it still.
+        stands: whether the holder of a URL may use it still.
+        count: told of each request whose address is right: which organization it was signed for,
+            where that is known, and where it comes from; raises RateLimited.
     """
 
     def __init__(
@@ -113,6 +117,7 @@ class Storage:
         accept: Accept | None = None,
         sent: Sent | None = None,
         stands: Stands | None = None,
+        count: Count | None = None,
     ) -> None:
         """Nothing is touched before a request."""
         self._objects = objects
@@ -121,6 +126,7 @@ class Storage:
         self._accept = accept
         self._sent = sent
         self._stands = stands
+        self._count = count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -139,6 +145,11 @@ class Storage:
             )
         except BadSignature as error:
             raise Forbidden(str(error)) from None
+        if self._count is not None:
+            self._count(owner_of(grant), client_address(request.scope))
+        # a holder that nobody here can ask about opens nothing
+        if grant.holder is not None and not (self._stands and await self._stands(grant.holder)):
+            raise Forbidden("this URL was withdrawn; ask for a new one")
         with _refusals():
             if request.method == "PUT":
                 return await self._upload(request, grant)
@@ -149,9 +160,6 @@ class Storage:
         raise Forbidden("this URL is for an upload")
 
     async def _download(self, request: Request, grant: Grant) -> Response:
-        # a holder that nobody here can ask about opens nothing
-        if grant.holder is not None and not (self._stands and await self._stands(grant.holder)):
-            raise Forbidden("this URL was withdrawn; ask for a new one")
         if request.method == "GET" and not self._objects.is_local:
             url = await self._objects.signed_download(grant.path, BUCKET_SECONDS)
             assert url is not None
@@ -192,11 +200,23 @@ def storage_routes(
     accept: Accept | None = None,
     sent: Sent | None = None,
     stands: Stands | None = None,
+    count: Count | None = None,
 ) -> list[BaseRoute]:
     """The routes; the arguments are those of `Storage`."""
-    storage = Storage(objects, keys, may_write=may_write, accept=accept, sent=sent, stands=stands)
+    storage = Storage(
+        objects, keys, may_write=may_write, accept=accept, sent=sent, stands=stands, count=count
+    )
     # a route without methods takes them all, so that a wrong one is answered as a problem
     return [Route("/storage/{object:path}", storage)]
+
+
+def owner_of(grant: Grant) -> str | None:
+    """The organization that a URL was signed for, where it says so."""
+    if grant.holder is not None:
+        return grant.holder.split(" ")[1]
+    if grant.action == "put":
+        return grant.path.partition("/")[0]
+    return grant.payer
 
 
 # -- downloads ------------------------------------------------------------------------------------

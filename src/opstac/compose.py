@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from db.listen import Listener
@@ -459,8 +459,9 @@ def gateway_app(
                 accept=lambda path, size: uploads.accept_file(platform.pool, path, size),
                 sent=platform.services.count_egress,
                 stands=lambda holder: holders.label_stands(platform.pool, holder),
+                count=platform.limiter.count_signed,
             ),
-            *job_outputs.routes(platform.pipeline),
+            *job_outputs.routes(platform.pipeline, platform.limiter),
             *assets.routes(platform.pipeline, platform.limiter),
             *astra.routes(platform.pipeline, platform.limiter),
             *provider.routes(platform.pipeline, platform.limiter),
@@ -479,22 +480,23 @@ def gateway_app(
 
 
 def identity_routes(platform: Platform) -> list[BaseRoute]:
-    """Tokens, and the pages where people sign in and approve."""
+    """Tokens, and the pages where people sign in and approve; each request of them is counted."""
     server, limiter = platform.identity, platform.limiter
     assert server is not None
-    return [
-        *oidc.routes(server, platform.authenticator, platform.keys, limiter),
-        *sign_in.routes(
-            server,
-            platform.authenticator,
-            platform.pipeline,
-            limiter,
-            Forms(platform.keys.forms),
-            open_to_all=platform.settings.sign_up == "open",
-            public_url=platform.settings.public_url,
-            provider=OpenIdProvider(platform.settings.oidc) if platform.settings.oidc else None,
-        ),
-    ]
+    shown = sign_in.routes(
+        server,
+        platform.authenticator,
+        platform.pipeline,
+        limiter,
+        Forms(platform.keys.forms),
+        open_to_all=platform.settings.sign_up == "open",
+        public_url=platform.settings.public_url,
+        provider=OpenIdProvider(platform.settings.oidc) if platform.settings.oidc else None,
+    )
+    for page in shown:
+        if isinstance(page, Route):
+            page.app = Limited(page.app, limiter)
+    return [*oidc.routes(server, platform.authenticator, platform.keys, limiter), *shown]
 
 
 async def ping(pool: Pool) -> None:
@@ -554,6 +556,7 @@ def make_services(settings: Settings, keys: Keys, pool: DrawnIn) -> Services:
             job_timeout_seconds=settings.job_timeout_seconds,
             invoice_seller=settings.invoice_seller,
             mail=settings.smtp is not None,
+            public_url=settings.public_url,
             limits=settings.limits,
         ),
     )

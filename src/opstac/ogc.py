@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from starlette.requests import Request
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ops_gateway.domains import job_orders, job_shapes, jobs
 from ops_gateway.kernel.answers import Call
@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     from opstac.compose import Platform
 
 
+JOBS = "/ogc/jobs"
+
+
 def ogc_app(platform: Platform) -> ASGIApp:
     """The app below `/ogc`."""
     door = Door(platform)
-    return create_app(
+    app = create_app(
         submit=door.submit,
         get_job=door.get_job,
         list_jobs=door.list_jobs,
@@ -38,6 +41,37 @@ def ogc_app(platform: Platform) -> ASGIApp:
         processes=discover(),
         translate=lambda error: error if isinstance(error, OpError) else translate(error),
     )
+    return Counted(app, platform)
+
+
+class Counted:
+    """ASGI: counts each request once: as the operation that it is, or as a read."""
+
+    def __init__(self, app: ASGIApp, platform: Platform) -> None:
+        self._app = app
+        self._pipeline = platform.pipeline
+        self._limiter = platform.limiter
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI; raises RateLimited to the edge."""
+        if scope["type"] == "http" and scope["method"] != "OPTIONS":
+            self._count(scope)
+        await self._app(scope, receive, send)
+
+    def _count(self, scope: Scope) -> None:
+        principal, address, path = scope["principal"], client_address(scope), scope["path"]
+        if scope["method"] == "POST" and path.endswith("/execution"):
+            op = REGISTRY["processing.execute"]
+        elif path.startswith(JOBS):
+            op = REGISTRY["processing.job.get"]
+        else:
+            self._limiter.count_read(principal, address)
+            return
+        try:
+            self._pipeline.admit(op, principal)
+        except OpError:
+            return  # the app says why, and nothing is looked at for them
+        self._limiter.count(op, principal, address)
 
 
 class Door:
@@ -46,7 +80,6 @@ class Door:
     def __init__(self, platform: Platform) -> None:
         """Over the platform's pipeline."""
         self._pipeline = platform.pipeline
-        self._limiter = platform.limiter
 
     async def submit(
         self,
@@ -139,9 +172,6 @@ class Door:
 
     async def _run(self, request: Request, op_id: str, body: dict[str, Any]) -> dict[str, Any]:
         scope = request.scope
-        op = REGISTRY[op_id]
-        self._pipeline.admit(op, scope["principal"])
-        self._limiter.count(op, scope["principal"], client_address(scope))
         call = Call(
             scope["principal"],
             key=request.headers.get("idempotency-key"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -61,7 +62,9 @@ def stac_app(platform: Platform, prefix: str) -> ASGIApp:
     async def run_op(request: Request, op_id: str, body: dict[str, Any]) -> dict[str, Any]:
         op, principal = REGISTRY[op_id], request.scope["principal"]
         platform.pipeline.admit(op, principal)
-        platform.limiter.count(op, principal, client_address(request.scope))
+        # its key was counted with the request
+        counted = replace(principal, rate_limit=None)
+        platform.limiter.count(op, counted, client_address(request.scope))
         call = Call(
             principal,
             request_id=request.scope["request_id"],

@@ -127,6 +127,33 @@ async def test_what_a_key_signed_ends_with_the_key(api, scene):
     assert set((await statuses(api, await addresses(api, scene, scene.owner))).values()) == {200}
 
 
+async def test_an_address_to_upload_to_ends_with_who_was_given_it(api, scene):
+    member = await api.member(scene.owner, "member")
+    body = {"project_id": scene.project, "user_id": member.user_id, "role": "editor"}
+    await api.ok("projects.add_member", body, as_=scene.owner)
+    key = await api.key(scene.owner, "uploads:*")
+    [row] = (await api.ok("api_keys.list", as_=scene.owner))["api_keys"]
+
+    async def address(as_):
+        session = await api.ok("uploads.initiate", {"project_id": scene.project}, as_=as_)
+        place = {"upload_id": session["id"], "file_name": "a.tif"}
+        return (await api.ok("uploads.signed_url", place, as_=as_))["upload_url"]
+
+    urls = {"key": await address(key), "member": await address(member)}
+    owners = await address(scene.owner)
+    for url in urls.values():
+        piece = {"Content-Range": "bytes 0-3/8"}
+        assert (await api.client.put(url, content=b"II*\0", headers=piece)).status_code == 200
+    await api.ok("api_keys.revoke", {"key_id": row["id"]}, as_=scene.owner)
+    body = {"project_id": scene.project, "user_id": member.user_id}
+    await api.ok("projects.remove_member", body, as_=scene.owner)
+    for name, url in urls.items():
+        piece = {"Content-Range": "bytes 4-7/8"}
+        assert (await api.client.put(url, content=b"more", headers=piece)).status_code == 403, name
+        assert (await api.client.head(url)).status_code == 403, name
+    assert (await api.client.put(owners, content=b"II*\0")).status_code == 201
+
+
 async def test_what_a_key_signed_ends_at_its_expiry(api, scene):
     key = await api.key(scene.owner, "items:read")
 

@@ -97,15 +97,16 @@ class Tools:
         """The result of a tool; raises UnknownTool. A refusal is a result."""
         own = self._own.get(name)
         op = REGISTRY.get(tools.op_id(name))
-        if own is None and op is None:
-            raise UnknownTool(name)
         try:
             if own is not None:
                 if (fault := check(arguments)) is not None:
+                    self.count(asked.principal, asked.address)
                     raise fault
                 return await own(arguments, asked)
-            assert op is not None
-            return await self._run(op, arguments, asked)
+            if op is not None:
+                return await self._run(op, arguments, asked)
+            self.count(asked.principal, asked.address)
+            raise UnknownTool(name)
         except OpError as error:
             return content.of_refusal(error, base_url=asked.base_url, instance=asked.request_id)
 
@@ -204,21 +205,25 @@ class Tools:
         )
 
     async def _call_operation(self, arguments: Arguments, asked: Asked) -> Result:
-        op = _operation(arguments)
         given = arguments.get("arguments")
         if given is None:
             given = {}
-        if not isinstance(given, dict):
-            raise Invalid.at("arguments", "must be an object")
+        try:
+            op = _operation(arguments)
+            if not isinstance(given, dict):
+                raise Invalid.at("arguments", "must be an object")
+        except OpError:
+            self.count(asked.principal, asked.address)  # else what is run counts
+            raise
         token = arguments.get(TOKEN)
         return await self._run(op, given if token is None else {**given, TOKEN: token}, asked)
 
     async def _wait(self, arguments: Arguments, asked: Asked) -> Result:
+        self._limiter.count(self._waiting.operation, asked.principal, asked.address)
         job = _text(arguments, "job_id", 100)
         seconds = arguments.get("seconds", 30)
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             raise Invalid.at("seconds", "must be a number")
-        self._limiter.count(self._waiting.operation, asked.principal, asked.address)
         call = Call(asked.principal, request_id=asked.request_id, base_url=asked.base_url)
         told = await self._waiting.wait(job, seconds, call, asked.report)
         result = content.of_value(told)

@@ -83,7 +83,8 @@ class Door:
         if fault is not None:
             await fault(scope, receive, send)
             return
-        if message.get("method") != "tools/call":  # which counts by what it runs
+        if message.get("method") != "tools/call" or "id" not in message:
+            # a call that is answered counts by what it runs
             self._tools.count(scope["principal"], client_address(scope))
         scope["mcp"] = (message, view)
         await self._sdk.handle(scope, _replay(content, receive), send)
