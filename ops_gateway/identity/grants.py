@@ -23,7 +23,7 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oauth2.rfc8628 import DeviceCodeGrant as AuthlibDeviceCodeGrant
 
 from ops_gateway.identity.clients import REFRESH, Client, KeyClient
-from ops_gateway.identity.store import Row, Store
+from ops_gateway.identity.store import Row, Store, Superseded
 from ops_gateway.identity.tokens import Person
 from ops_gateway.kernel import passwords
 from ops_gateway.kernel.networks import network
@@ -122,14 +122,17 @@ class Tokened:
         if user is None:
             assert isinstance(client, KeyClient)
             return wait(tokens.of_key, client.keys[-1], client.client_id, granted)
-        return wait(
-            tokens.of_person,
-            user,
-            client.client_id,
-            granted,
-            client.check_grant_type(REFRESH),
-            request.realm,
-        )
+        try:
+            return wait(
+                tokens.of_person,
+                user,
+                client.client_id,
+                granted,
+                client.check_grant_type(REFRESH),
+                request.realm,
+            )
+        except Superseded:
+            raise InvalidGrantError("the password has changed since; sign in again") from None
 
 
 class RefreshGrant(Tokened, grants.RefreshTokenGrant):
@@ -183,7 +186,7 @@ class PasswordGrant(Tokened, grants.ResourceOwnerPasswordCredentialsGrant):
             raise InvalidGrantError(str(error)) from None
         if row is None:
             raise InvalidGrantError("the user name or the password is wrong")
-        return Person(row, datetime.now(UTC))
+        return Person(row, row["asked_at"])
 
 
 class KeyGrant(Tokened, grants.ClientCredentialsGrant):

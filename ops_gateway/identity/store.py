@@ -33,6 +33,10 @@ def digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
+class Superseded(Exception):
+    """The password was changed after somebody had shown the old one."""
+
+
 class Store:
     """Every question and change, one statement or one transaction each."""
 
@@ -88,7 +92,7 @@ class Store:
 
     async def rehash(self, user_id: str, hashed: str) -> None:
         """The same password in a stronger hash."""
-        await self._do((sql.set_password, {"user": user_id, "hash": hashed}))
+        await self._do((sql.rehash, {"user": user_id, "hash": hashed}))
 
     async def person_elsewhere(self, issuer: str, subject: str) -> str | None:
         """Who somebody of another provider is here."""
@@ -173,22 +177,19 @@ class Store:
     async def begin_sign_in(
         self, user_id: str, client_id: str, scope: str, authenticated_at: datetime
     ) -> str:
-        """A new family's id."""
-        sign_in = new_id("si")
-        await self._do(
-            (
-                sql.begin_sign_in,
-                {
-                    "id": sign_in,
-                    "user": user_id,
-                    "client": client_id,
-                    "scope": scope,
-                    "authenticated_at": authenticated_at,
-                    "seconds": SIGN_IN_SECONDS,
-                },
-            )
+        """A new family's id. Raises Superseded."""
+        row = await self._row(
+            sql.begin_sign_in,
+            id=new_id("si"),
+            user=user_id,
+            client=client_id,
+            scope=scope,
+            authenticated_at=authenticated_at,
+            seconds=SIGN_IN_SECONDS,
         )
-        return sign_in
+        if row is None:
+            raise Superseded
+        return row["id"]
 
     async def add_refresh_token(self, sign_in: str) -> str:
         """A new refresh token of a family."""
@@ -281,15 +282,22 @@ class Store:
 
     # ---------------------------------------------------------------- browsers
 
-    async def open_session(self, user_id: str) -> str:
-        """A browser's cookie for a person who has just signed in."""
+    async def open_session(self, user_id: str, since: datetime | None = None) -> str:
+        """A browser's cookie for a person who has just signed in.
+
+        Args:
+            since: when their password was looked at. Raises Superseded where it has changed.
+        """
         token = secrets.token_urlsafe(32)
-        await self._do(
-            (
-                sql.open_session,
-                {"digest": digest(token), "user": user_id, "seconds": SESSION_SECONDS},
-            )
+        row = await self._row(
+            sql.open_session,
+            digest=digest(token),
+            user=user_id,
+            seconds=SESSION_SECONDS,
+            since=since,
         )
+        if row is None:
+            raise Superseded
         return token
 
     async def session(self, token: str) -> Row | None:

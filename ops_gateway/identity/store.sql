@@ -1,6 +1,6 @@
 -- name: account
 select u.id::text, u.email, u.name, u.disabled_at is not null as disabled, p.hash,
-       u.email_verified_at is not null as verified
+       u.email_verified_at is not null as verified, clock_timestamp() as asked_at
 from app_user u left join user_password p on p.user_id = u.id
 where lower(u.email) = lower(:email);
 
@@ -17,6 +17,10 @@ on conflict (email) do nothing returning id::text;
 -- name: set_password
 insert into user_password (user_id, hash) values (:user, :hash)
 on conflict (user_id) do update set hash = excluded.hash, changed_at = now();
+
+-- name: rehash
+-- The same password: whoever is signed in with it stays so.
+update user_password set hash = :hash where user_id = :user;
 
 -- name: end_sign_ins
 -- Every sign-in of a person, when the password changes or the account is closed.
@@ -43,8 +47,11 @@ update sign_in_attempt set count = greatest(0, count - 1) where kind = :kind and
 delete from sign_in_attempt where kind = :kind and who = :who;
 
 -- name: begin_sign_in
+-- A new password ends what was approved before it, too, where tokens were not asked for yet.
 insert into sign_in (id, user_id, client_id, scope, authenticated_at, expires_at)
-values (:id, :user, :client, :scope, :authenticated_at, now() + make_interval(secs => :seconds));
+select :id, :user, :client, :scope, :authenticated_at, now() + make_interval(secs => :seconds)
+where not exists (select from user_password where user_id = :user and changed_at > :authenticated_at)
+returning id;
 
 -- name: add_refresh_token
 insert into refresh_token (digest, sign_in_id, expires_at)
@@ -122,7 +129,9 @@ update authorization_code set sign_in_id = :sign_in where digest = :digest;
 
 -- name: open_session
 insert into browser_session (digest, user_id, expires_at)
-values (:digest, :user, now() + make_interval(secs => :seconds));
+select :digest, :user, now() + make_interval(secs => :seconds)
+where not exists (select from user_password where user_id = :user and changed_at > (:since)::timestamptz)
+returning user_id;
 
 -- name: session
 select b.user_id::text, b.signed_in_at, u.email, u.name, u.email_verified_at is not null as verified

@@ -7,6 +7,7 @@ Those of mailed links are in `mailed.py`, another provider's in `external.py`.
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +17,7 @@ from ops_gateway.domains.organizations_invitations import invitation_of, is_mail
 from ops_gateway.identity import forms, passwords
 from ops_gateway.identity.grants import Locked, person_by_password
 from ops_gateway.identity.server import Server
+from ops_gateway.identity.store import Superseded
 from ops_gateway.kernel.answers import Call
 from ops_gateway.kernel.authenticate import Authenticator
 from ops_gateway.kernel.errors import OpError, RateLimited
@@ -143,16 +145,26 @@ class Pages:
         if found is None:
             wrong = "The e-mail address or the password is wrong."
             return self._sign_in(request, visitor, onward, 403, error=wrong, email=email)
-        return await self._enter(request, visitor, found["id"], onward)
+        try:
+            return await self._enter(request, visitor, found["id"], onward, found["asked_at"])
+        except Superseded:
+            changed = "The password has changed just now; sign in with the new one."
+            return self._sign_in(request, visitor, onward, 403, error=changed, email=email)
 
     async def _enter(
-        self, request: Request, visitor: Visitor, user_id: str, onward: str
+        self,
+        request: Request,
+        visitor: Visitor,
+        user_id: str,
+        onward: str,
+        since: datetime | None = None,
     ) -> Response:
         """A new session with a new cookie: one that somebody planted before is worth nothing."""
+        token = await self._store.open_session(user_id, since)
         if visitor.person is not None:
             await self._store.close_session(visitor.cookie)
         response = go_to(onward)
-        set_cookie(request, response, await self._store.open_session(user_id))
+        set_cookie(request, response, token)
         return response
 
     async def sign_up(self, request: Request) -> Response:

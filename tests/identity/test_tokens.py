@@ -7,11 +7,13 @@ import base64
 import hashlib
 import secrets
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import jwt
 import pytest
 
+from ops_gateway.identity.store import Superseded
 from ops_gateway.kernel import passwords
 from tests.conftest import Api, Person
 
@@ -221,6 +223,39 @@ async def test_a_device_is_approved_and_gets_tokens_once(somebody: Somebody) -> 
     assert len(good) == 1
     assert (await somebody.userinfo(good[0]["access_token"])).json()["sub"] == somebody.user_id
     assert (await approve(somebody, device["user_code"])).status_code == 410
+
+
+async def test_what_was_approved_before_a_new_password_gives_no_tokens(somebody: Somebody) -> None:
+    """Who was signed in with the old one keeps no way in for after it."""
+    verifier, challenge = proof()
+    device = await begun(somebody, challenge)
+    form = {
+        "grant_type": DEVICE, "client_id": "geopera-cli", "code_verifier": verifier,
+        "device_code": device["device_code"],
+    }  # fmt: skip
+    assert (await approve(somebody, device["user_code"])).status_code == 200
+    identity = somebody.api.platform.identity
+    assert identity is not None
+    code = await identity.store.add_code(
+        client="opstac-cli", redirect_uri="http://127.0.0.1:1/", scope="openid", nonce=None,
+        challenge=challenge, user=somebody.user_id, authenticated_at=datetime.now(UTC),
+    )  # fmt: skip
+    await identity.store.set_password(somebody.user_id, HASH)
+    got = await somebody.post("token", 400, **form)
+    assert got["error"] == "invalid_grant"
+    by_code = {
+        "grant_type": "authorization_code", "client_id": "opstac-cli", "code": code,
+        "code_verifier": verifier, "redirect_uri": "http://127.0.0.1:1/",
+    }  # fmt: skip
+    assert (await somebody.post("token", 400, **by_code))["error"] == "invalid_grant"
+    with pytest.raises(Superseded):
+        await identity.store.open_session(somebody.user_id, datetime.now(UTC) - timedelta(hours=1))
+    # a stronger hash of the same password ends nothing
+    device = await begun(somebody, challenge)
+    assert (await approve(somebody, device["user_code"])).status_code == 200
+    await identity.store.rehash(somebody.user_id, HASH)
+    await somebody.post("token", **{**form, "device_code": device["device_code"]})
+    assert (await somebody.signed_in())["access_token"]
 
 
 async def test_a_denied_device_and_an_expired_one_are_told_so(somebody: Somebody) -> None:
