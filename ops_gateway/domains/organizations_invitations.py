@@ -16,13 +16,22 @@ from db.queries import queries
 from ops_gateway.domains.mails import send_mail
 from ops_gateway.domains.organizations_members import Role, require_may_give
 from ops_gateway.kernel.context import ANONYMOUS, Context
-from ops_gateway.kernel.errors import Conflict, Forbidden, Gone, Invalid, NotFound
+from ops_gateway.kernel.errors import (
+    Conflict,
+    Forbidden,
+    Gone,
+    Invalid,
+    NotFound,
+    RateLimited,
+)
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.operation import Effect, Input, Output, operation
 from ops_gateway.kernel.pipeline import Pipeline
 
 sql = queries(__file__)
 
+MOST_A_DAY = 200
+MOST_TO_ONE = 3
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
 
 
@@ -141,12 +150,15 @@ async def create_invitation(ctx: Context, body: InvitationCreateInput) -> Invita
     """Invite a person to the organization; whoever opens the URL may join it once.
 
     Owners and admins invite, and nobody to more than they are themselves. Where the platform sends
-    mail, the person is sent the URL too.
+    mail, the person is sent the URL too; an organization mails 200 invitations in 24 hours, and 3
+    to one address (429).
     """
     require_may_give(ctx, body.role)
     email = body.email.strip().casefold()
     if not _EMAIL.fullmatch(email):
         raise Invalid.at("email", "must be an e-mail address, as name@example.org")
+    if ctx.services.options.mails_links:
+        await require_few(ctx, email)
     token = secrets.token_urlsafe(32)
     row = await ctx.row(
         Invitation,
@@ -160,15 +172,31 @@ async def create_invitation(ctx: Context, body: InvitationCreateInput) -> Invita
     )
     assert row is not None
     ctx.produced("invitation", row.id)
-    url = f"{ctx.base_url}/invitations/{token}"
-    if ctx.services.options.mail:
+    options = ctx.services.options
+    if options.mails_links:
         inviting = await ctx.one("organization", sql.inviting)
         # what only the mailbox is told shows whose it is to whoever comes with it
-        mailed = f"{url}?mailed={mailed_proof(ctx.services.keys.forms, token)}"
+        proof = mailed_proof(ctx.services.keys.forms, token)
+        site = (options.public_url or "").rstrip("/")
+        mailed = f"{site}/invitations/{token}?mailed={proof}"
         text = INVITED.format(organization=inviting["name"], role=body.role, url=mailed)
         subject = f"Invitation to {inviting['name']}"
         await send_mail(ctx, email, subject, text, secret=True)
-    return InvitationCreateOutput(invitation=row, url=url)
+    return InvitationCreateOutput(invitation=row, url=f"{ctx.base_url}/invitations/{token}")
+
+
+async def require_few(ctx: Context, email: str) -> None:
+    """Raise RateLimited where another mail would be one too many: for who gets it, or of who sends
+    them. One at a time counts and adds.
+    """
+    await ctx.execute(sql.lock_count)
+    sent = await ctx.one("organization", sql.recent, email=email)
+    if sent["to_one"] >= MOST_TO_ONE or sent["in_all"] >= MOST_A_DAY:
+        raise RateLimited(
+            f"an organization mails {MOST_A_DAY} invitations in 24 hours, and {MOST_TO_ONE} to one "
+            "address; try again tomorrow",
+            headers={"Retry-After": str(24 * 3600)},
+        )
 
 
 @operation("organizations.invitations.list", scope="organizations:read", effect=Effect.READ)
@@ -217,7 +245,8 @@ async def accept_invitation(ctx: Context, body: InvitationAcceptInput) -> Invita
     found = await ctx.row(None, sql.find, digest=digest(body.token))
     if found is None:
         raise NotFound.of("invitation")
-    if ctx.services.options.mail and not (await ctx.one("user", sql.confirmed, user=user))["is_it"]:
+    asks = ctx.services.options.mails_links
+    if asks and not (await ctx.one("user", sql.confirmed, user=user))["is_it"]:
         raise Forbidden("confirm your e-mail address first: your account page sends you a mail")
     await ctx.bind(found["organization_id"])
     if found["state"] != "pending":  # also where who invited may not invite any more

@@ -34,3 +34,11 @@ select name from organization where organization_id = :org;
 
 -- name: confirmed
 select address_is_confirmed(:user) as is_it;
+
+-- name: lock_count
+-- One at a time counts and adds, until its transaction ends; so that many at once are not all mailed.
+select pg_advisory_xact_lock(hashtextextended('invitations ' || :org, 0));
+
+-- name: recent
+select count(*) as in_all, count(*) filter (where email = :email) as to_one
+from invitation where organization_id = :org and created_at > now() - interval '24 hours';

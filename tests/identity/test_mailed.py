@@ -13,6 +13,7 @@ import httpx
 import pytest
 from aiosmtpd.controller import Controller
 
+from ops_gateway.domains import organizations_invitations
 from ops_gateway.providers.mail import MailServer
 from opstac.deliveries import drain
 from tests.conftest import Api, Person, on_database
@@ -317,3 +318,53 @@ async def test_no_alert_is_mailed_to_an_address_that_nobody_confirmed(mailing: A
         owner.organization_id,
     )
     assert [row["email"] for row in found] == [f"{with_members.user_id}@example.org"]
+
+
+async def test_without_a_public_url_no_invitation_is_mailed(
+    dsn: str, tmp_path: Path, inbox: Any
+) -> None:
+    """Its link would begin with the host that the inviter's request names, and tell whoever is
+    there what shows that the mailbox was read.
+    """
+    async with on_database(
+        dsn, tmp_path, sign_up="open", smtp=inbox.server, public_url=None
+    ) as api:
+        api.inbox = inbox  # type: ignore[attr-defined]
+        owner, email = await owner_of(api), address()
+        made = await api.client.post(
+            "/v1/op/organizations.invitations.create",
+            json={"email": email},
+            headers={"Authorization": f"Bearer {owner.token}", "Host": "evil.example"},
+        )
+        assert made.status_code == 200, made.text
+        await settled(api)
+        assert not inbox.of(email)
+        # nobody can confirm an address here, so the inviter's URL is enough
+        browser = await signed_up(api, email)
+        path = "/invitations/" + made.json()["url"].rpartition("/")[2]
+        page = await joins(browser, path)
+        assert page.status_code == 200 and "Harbour works" in page.text
+
+
+async def test_invitations_that_are_mailed_are_few(
+    mailing: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(organizations_invitations, "MOST_A_DAY", 5)
+    owner, other, email = await owner_of(mailing), await owner_of(mailing), address()
+    invite = "organizations.invitations.create"
+    answers = await asyncio.gather(
+        *(mailing.call(invite, {"email": email.upper()}, as_=owner) for _ in range(6))
+    )
+    assert sorted(answer.status_code for answer in answers) == [200] * 3 + [429] * 3
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert int(refused.headers["retry-after"]) > 0
+    await mailing.ok(invite, {"email": email}, as_=other)
+    for _ in range(2):
+        await mailing.ok(invite, {"email": address()}, as_=owner)
+    await mailing.refused(429, invite, {"email": address()}, as_=owner)
+    mailing.sql(
+        "update invitation set created_at = created_at - interval '1 day'"
+        " where organization_id = %s",
+        owner.organization_id,
+    )
+    await mailing.ok(invite, {"email": email}, as_=owner)
