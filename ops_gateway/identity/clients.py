@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from authlib.oauth2.rfc6749 import ClientMixin
 from authlib.oauth2.rfc8628 import DEVICE_CODE_GRANT_TYPE
 
+from ops_gateway.kernel.authenticate import AUDIENCE
+
 PASSWORD, REFRESH, CODE, CREDENTIALS = (
     "password",
     "refresh_token",
@@ -122,6 +124,8 @@ BUILT_IN = {
     )
 }
 KEY_CLIENT = "geopera"
+# an id token is for its client: one of such a name would be taken for an access token
+TAKEN = {*BUILT_IN, KEY_CLIENT, AUDIENCE, "worker"}
 
 
 def parse_clients(text: str) -> dict[str, Client]:
@@ -134,7 +138,7 @@ def parse_clients(text: str) -> dict[str, Client]:
     for part in filter(None, (one.strip() for one in text.split(";"))):
         client_id, _, addresses = part.partition("=")
         redirects = tuple(addresses.split())
-        if not client_id.strip() or not redirects or client_id.strip() in BUILT_IN:
+        if not client_id.strip() or not redirects or client_id.strip() in TAKEN:
             raise ValueError(f"'{part}' is not a client: write id=https://app.example/callback")
         for address in redirects:
             if urlsplit(address).scheme != "https" and not is_loopback(address):

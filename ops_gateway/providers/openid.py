@@ -133,13 +133,13 @@ class OpenIdProvider:
             claims = await self._claims(found, str(answer.get("id_token", "")))
         if not hmac.compare_digest(str(claims.get("nonce")).encode(), begun.nonce.encode()):
             raise ProviderError("This sign-in was begun elsewhere or is too old; try again.")
-        email, name = claims.get("email"), claims.get("name")
+        email, name = _text(claims.get("email")), _text(claims.get("name"))
         return Somebody(
             self.settings.issuer,
             claims["sub"],
-            email if isinstance(email, str) and len(email) <= 320 else None,
+            email if email is not None and len(email) <= 320 else None,
             claims.get("email_verified") is True,
-            name[:200] if isinstance(name, str) else None,
+            name[:200] if name is not None else None,
         )
 
     # ---------------------------------------------------------------- inside
@@ -213,7 +213,7 @@ class OpenIdProvider:
             self.settings.client_id
         ):
             raise ValueError("the id token was given to another client")
-        if not claims["sub"] or len(claims["sub"]) > 255:
+        if not _text(claims["sub"]) or len(claims["sub"]) > 255:
             raise ValueError("the id token names nobody")
         return claims
 
@@ -233,6 +233,13 @@ class OpenIdProvider:
             if len(fitting) == 1:
                 return fitting[0]
         raise ValueError("the id token is signed by a key that the provider does not publish")
+
+
+def _text(value: Any) -> str | None:
+    """A claim that can be kept: JSON may hold half a character, and NUL."""
+    if not isinstance(value, str) or "\0" in value:
+        return None
+    return value if value == value.encode("utf-8", "replace").decode() else None
 
 
 def _object(answer: httpx.Response) -> dict[str, Any]:

@@ -279,6 +279,13 @@ def test_a_registered_address_is_whole() -> None:
         assert not client.check_redirect_uri(near), near
 
 
+@pytest.mark.parametrize("name", ["opstac", "worker", "geopera", "opstac-cli"])
+def test_no_client_has_the_name_of_an_audience_of_ours(name: str) -> None:
+    """Its id tokens would be taken for access tokens."""
+    with pytest.raises(ValueError, match="is not a client"):
+        parse_clients(f"{name}=https://atlas.example/callback")
+
+
 @pytest.mark.parametrize(
     "path",
     [

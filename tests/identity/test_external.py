@@ -284,6 +284,16 @@ async def test_an_id_token_that_somebody_else_signed_lets_nobody_in(
     assert (await goes(Browser(linked))).url.path == "/account"
 
 
+@pytest.mark.parametrize("odd", ["\ud800", "a\0b"])
+async def test_claims_that_cannot_be_kept_are_no_fault(
+    linked: Api, provider: Provider, odd: str
+) -> None:
+    for claim, status in (("sub", 403), ("email", 403), ("name", 200)):
+        value = f"{secrets.token_hex(4)}{odd}@example.org"
+        provider.person = somebody(**{claim: value})
+        assert (await goes(Browser(linked))).status_code == status, claim
+
+
 async def test_an_answer_belongs_to_the_browser_that_asked(linked: Api, provider: Provider) -> None:
     """Login CSRF: an attacker's own answer, sent to a victim; and one that comes twice."""
     provider.person = somebody()
