@@ -11,7 +11,7 @@ import hmac
 import secrets
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from weakref import WeakValueDictionary
@@ -31,7 +31,8 @@ MOST_TRIES = 10
 TRY_SECONDS = 15 * 60
 MAX_PASSWORD = 1024
 MAX_TOKEN = 200
-KEY_PREFIX = "st_"
+ALL, TILES = "st_", "sx_"
+"""What a key in an address begins with: one that opens all of the link, or its tiles alone."""
 REMEMBERED = 10_000
 
 # right passwords of links, as digests under a key of this process: argon2 is for guesses
@@ -42,7 +43,12 @@ _turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 @dataclass(frozen=True)
 class Link:
-    """A live share link and the token that led to it."""
+    """A live share link and the token that led to it.
+
+    Attributes:
+        key_ends: of one that was opened by a key, when that ends; addresses go on until then.
+        tiles_only: of one that was opened by a key of tiles.
+    """
 
     token: str
     id: str
@@ -55,6 +61,8 @@ class Link:
     password_hash: str
     expires_at: datetime
     locked_seconds: int | None
+    key_ends: int | None = None
+    tiles_only: bool = False
 
     @property
     def principal(self) -> Principal:
@@ -161,10 +169,16 @@ def expired(link: Link) -> Gone:
     return Gone(f"the share link expired on {link.expires_at:%Y-%m-%d %H:%M} UTC; ask for another")
 
 
-def key_of(link: Link, secret: bytes) -> tuple[str, int]:
-    """A key for addresses without a password, and when it ends, Unix time: in an hour at most."""
-    ends = min(expiry(time.time()), int(link.expires_at.timestamp()))
-    return f"{KEY_PREFIX}{ends}_{_mac(link, ends, secret)}", ends
+def key_of(link: Link, secret: bytes, kind: str = ALL) -> str:
+    """A key for addresses without a password: for an hour at most, and no longer than the key that
+    the link was opened by, which would never end otherwise.
+
+    Args:
+        kind: `TILES` for addresses that are handed on to maps.
+    """
+    ends = link.key_ends or min(expiry(time.time()), int(link.expires_at.timestamp()))
+    kind = TILES if link.tiles_only else kind
+    return f"{kind}{ends}_{_mac(link, kind, ends, secret)}"
 
 
 async def open_by_key(pipeline: Pipeline, token: str, key: str) -> Link:
@@ -175,18 +189,20 @@ async def open_by_key(pipeline: Pipeline, token: str, key: str) -> Link:
     link = await find(pipeline, token)
     if link.expired:
         raise expired(link)
-    ends, _, mac = key.removeprefix(KEY_PREFIX).partition("_")
-    sound = key.startswith(KEY_PREFIX) and ends.isascii() and ends.isdigit() and len(ends) < 12
-    known = _mac(link, int(ends) if sound else 0, pipeline.services.keys.share)
+    kind = key[: len(ALL)]
+    ends, _, mac = key[len(ALL) :].partition("_")
+    sound = kind in (ALL, TILES) and ends.isascii() and ends.isdigit() and len(ends) < 12
+    known = _mac(link, kind, int(ends) if sound else 0, pipeline.services.keys.share)
     if not (hmac.compare_digest(mac.encode("utf-8", "replace"), known.encode()) and sound):
         raise Forbidden("the key in this address is not valid")
     if int(ends) <= time.time():
-        raise Forbidden("the key in this address has expired; ask for the TileJSON again")
-    return link
+        raise Forbidden("the key in this address has expired; open the link by its password again")
+    return replace(link, key_ends=int(ends), tiles_only=kind == TILES)
 
 
-def _mac(link: Link, ends: int, secret: bytes) -> str:
-    return hmac.new(secret, f"share key 1 {link.id} {ends}".encode(), hashlib.sha256).hexdigest()
+def _mac(link: Link, kind: str, ends: int, secret: bytes) -> str:
+    text = f"share key 2 {kind} {link.id} {ends}".encode("utf-8", "replace")
+    return hmac.new(secret, text, hashlib.sha256).hexdigest()
 
 
 def _proof(link: Link, password: str) -> bytes:

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from db.queries import queries
 from ops_gateway.catalogue import search
-from ops_gateway.domains.share_access import Link, key_of
+from ops_gateway.domains.share_access import TILES, Link, key_of
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import Invalid, NotFound
 from stac_api import errors
@@ -51,7 +51,7 @@ def root_of(ctx: Context, link: Link) -> str:
 
 def tile_template(ctx: Context, link: Link, item_id: str, profile: str | None) -> str:
     """The address of tiles, with `{z}/{x}/{y}`, good for an hour."""
-    key, _ = key_of(link, ctx.services.keys.share)
+    key = key_of(link, ctx.services.keys.share, TILES)
     query = {"key": key} | ({"profile": profile} if profile is not None else {})
     place = "" if link.target_type == "item" else f"/items/{quote(item_id, safe='')}"
     return f"{base_of(ctx, link)}{place}/tiles/{{z}}/{{x}}/{{y}}.png?{urlencode(query)}"
@@ -126,7 +126,7 @@ def require_told(link: Link, asked: SearchRequest) -> None:
 
 def present(ctx: Context, link: Link, feature: Document) -> Document:
     """A feature with the link's own addresses, and with files where it allows to download."""
-    key, _ = key_of(link, ctx.services.keys.share)
+    secret = ctx.services.keys.share
     properties = {
         name: value
         for name, value in feature["properties"].items()
@@ -144,7 +144,8 @@ def present(ctx: Context, link: Link, feature: Document) -> Document:
         {"rel": "root", "type": JSON, "href": root},
     ]
     if any(one["rel"] == "tilejson" for one in feature["links"]):
-        href = f"{base_of(ctx, link)}{place}/tilejson.json?{urlencode({'key': key})}"
+        key = urlencode({"key": key_of(link, secret, TILES)})
+        href = f"{base_of(ctx, link)}{place}/tilejson.json?{key}"
         links.append({"rel": "tilejson", "type": JSON, "href": href, "title": "TileJSON"})
         tiles = tile_template(ctx, link, item_id, None)
         links.append({"rel": "xyz", "type": "image/png", "href": tiles, "title": "Tiles"})
@@ -153,7 +154,7 @@ def present(ctx: Context, link: Link, feature: Document) -> Document:
         "collection": named,
         "properties": properties,
         "links": links,
-        "assets": _assets(ctx, link, feature["assets"], key)
+        "assets": _assets(ctx, link, feature["assets"], key_of(link, secret))
         if link.permission == "download"
         else {},
     }

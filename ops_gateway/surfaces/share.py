@@ -1,8 +1,9 @@
 """`/share/{token}/…`: what a share link shows, for browsers, maps, GIS and STAC clients.
 
 The password comes as `X-Share-Password`, as that of HTTP Basic (with any user name), or as
-`?password=`; addresses that we give hold `?key=` instead, for an hour. In those of the STAC
-documents it stands behind the token, `/share/{token}.{key}/stac/…`: a GIS puts its own query there.
+`?password=`; addresses that we give hold `?key=` instead, for an hour: those of tiles and TileJSON
+one that opens nothing else. In those of the STAC documents it stands behind the token,
+`/share/{token}.{key}/stac/…`: a GIS puts its own query there.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class Visit:
         query = self.request.query_params
         if "key" not in query and "password" not in query and not named(self.request)[1]:
             return href
-        key, _ = share_access.key_of(self.link, self.pipeline.services.keys.share)
+        key = share_access.key_of(self.link, self.pipeline.services.keys.share)
         here = f"/share/{self.link.token}"
         return href.replace(here, f"{here}.{key}", 1)
 
@@ -99,14 +100,16 @@ class Visit:
 def routes(pipeline: Pipeline, limiter: RateLimiter) -> list[BaseRoute]:
     """The routes of share links."""
 
-    def route(path: str, show: Show, *, counts: bool = False, post: bool = False) -> Route:
+    def route(
+        path: str, show: Show, *, counts: bool = False, post: bool = False, tiles: bool = False
+    ) -> Route:
         async def respond(request: Request) -> Response:
             if request.method == "OPTIONS":
                 return Response(None, 204, PREFLIGHT)
             try:
                 limiter.count_read(request.scope["principal"], client_address(request.scope))
                 whole = "range" not in request.headers
-                link = await opened(pipeline, request, counts=counts and whole)
+                link = await opened(pipeline, request, counts=counts and whole, tiles=tiles)
                 response = await show(Visit(request, pipeline, link))
             except Exception as error:
                 if not isinstance(error, OpError) and (refused := translate(error)).status >= 500:
@@ -130,10 +133,10 @@ def routes(pipeline: Pipeline, limiter: RateLimiter) -> list[BaseRoute]:
     collection = "/stac/collections/{collection}"
     return [
         route("", validate, counts=True),
-        route("/tilejson.json", tilejson, counts=True),
-        route("/items/{item}/tilejson.json", tilejson, counts=True),
-        route(tile, render),
-        route(f"/items/{{item}}{tile}", render),
+        route("/tilejson.json", tilejson, counts=True, tiles=True),
+        route("/items/{item}/tilejson.json", tilejson, counts=True, tiles=True),
+        route(tile, render, tiles=True),
+        route(f"/items/{{item}}{tile}", render, tiles=True),
         route("/assets/{asset}", download, counts=True),
         route("/stac", landing, counts=True),
         route("/stac/conformance", conformance),
@@ -145,13 +148,18 @@ def routes(pipeline: Pipeline, limiter: RateLimiter) -> list[BaseRoute]:
     ]
 
 
-async def opened(pipeline: Pipeline, request: Request, *, counts: bool) -> Link:
-    """The link, by the key or the password that came. Raises OpError."""
+async def opened(pipeline: Pipeline, request: Request, *, counts: bool, tiles: bool) -> Link:
+    """The link, by the key or the password that came; `tiles`: one of tiles will do. Raises
+    OpError.
+    """
     token, key = named(request)
     password = password_of(request)
     if key := request.query_params.get("key") or key:
         try:
-            return await share_access.open_by_key(pipeline, token, key)
+            found = await share_access.open_by_key(pipeline, token, key)
+            if found.tiles_only and not tiles:
+                raise Forbidden("the key in this address opens tiles alone")
+            return found
         except Forbidden:
             # an address of an hour ago, sent with the password
             if not password:

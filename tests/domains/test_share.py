@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pystac_client
@@ -131,7 +132,7 @@ async def test_revoking_ends_everything_at_once(shared):
     tile = document["tiles"][0].format(z=0, x=0, y=0)
     target = (await api.ok("share.link.validate", redeemed))["target"]
     file = target["assets"]["data"]["href"]
-    for path in (tile, file, f"{base}/stac?key={tile.partition('key=')[2]}"):
+    for path in (tile, file, f"{base}/stac?key={file.partition('key=')[2]}"):
         assert (await api.client.get(path)).status_code in (200, 302)
     stranger = await api.organization()
     viewer = await api.member(shared.owner, "viewer")
@@ -292,17 +293,63 @@ async def test_a_key_opens_its_own_link_for_its_time(shared, monkeypatch):
         key.replace(ends, str(int(ends) + 60)),
         "st_",
         "st__",
+        "sx__",
         "x",
         "st_999999999999_ä",
+        "sx_999999999999_ä",
         "tt_" + key[3:],
+        "st_" + key[3:],
         "st_½_x",
-        key.replace("st_", ""),
+        key.removeprefix("sx_"),
     ):
         answer = await api.client.get(tile.partition("key=")[0] + "key=" + forged)
         assert answer.status_code == 403, forged
     monkeypatch.setattr(share_access, "expiry", lambda now: int(now) - 1)
     old = (await api.ok("share.tilejson", right))["tiles"][0].format(z=0, x=0, y=0)
     assert (await api.client.get(old)).status_code == 403
+
+
+async def test_a_key_of_tiles_opens_tiles_alone(shared):
+    api = shared.api
+    for link in (
+        await shared.link(permission="download"),
+        await shared.link(shared.collection, "collection", permission="download"),
+    ):
+        base, get = f"/share/{link['token']}", api.client.get
+        told = (await shared.get(base)).json()["target"]
+        feature = told if link["target_type"] == "item" else told["items"][0]
+        maps = {one["rel"]: one["href"] for one in feature["links"]}
+        file = feature["assets"]["data"]["href"]
+        for address in (maps["xyz"], maps["tilejson"]):
+            key = address.partition("key=")[2]
+            assert (await get(address.format(z=0, x=0, y=0))).status_code == 200
+            asset = file.partition("?")[0].removeprefix("http://testserver")
+            for path in ("", "/stac", "/stac/collections", "/stac/search", "/stac/conformance"):
+                assert (await get(f"{base}{path}?key={key}")).status_code == 403, path
+            assert (await get(f"{asset}?key={key}")).status_code == 403
+        # what its TileJSON leads to is of its kind
+        [tiles] = (await get(maps["tilejson"])).json()["tiles"]
+        assert tiles.partition("key=")[2] == maps["xyz"].partition("key=")[2]
+        assert (await get(file)).status_code == 200
+
+
+async def test_no_key_makes_one_that_lives_longer(shared, monkeypatch):
+    api = shared.api
+    link = await shared.link(permission="download")
+    base = f"/share/{link['token']}"
+    file = (await shared.get(base)).json()["target"]["assets"]["data"]["href"]
+    key = file.partition("key=")[2]
+    later = share_access.expiry
+    monkeypatch.setattr(share_access, "expiry", lambda now: later(now) + 3000)
+    texts = []
+    for path in ("", "/stac", "/stac/collections", "/stac/search", "/tilejson.json"):
+        answer = await api.client.get(f"{base}{path}?key={key}")
+        assert answer.status_code == 200
+        texts.append(answer.text)
+    found = set(re.findall(r"[.=](?:st|sx)_([0-9]+)_", "".join(texts)))
+    assert found == {key.split("_")[1]}
+    fresh = (await shared.get(base)).text  # who knows the password has another hour
+    assert re.findall(r"key=st_([0-9]+)_", fresh) != [key.split("_")[1]]
 
 
 async def test_a_collection_is_shared_as_it_grows(shared, catalogue):
