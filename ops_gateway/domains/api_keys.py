@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from db.queries import queries
+from ops_gateway.domains import departures
 from ops_gateway.kernel import access
 from ops_gateway.kernel.authenticate import RESOURCES, mint_key
 from ops_gateway.kernel.context import CREDITS_LIMIT, Context, Principal
@@ -97,6 +98,11 @@ class ApiKeyRevokeInput(Input):
     """Input of api_keys.revoke."""
 
     key_id: str
+    keep_set_up: bool = Field(
+        default=False,
+        description="webhooks and share links that it made go on: for a key that is replaced, and "
+        "not for one that somebody else knows",
+    )
 
 
 class ApiKeyRevokeOutput(Output):
@@ -238,10 +244,18 @@ async def list_keys(ctx: Context, body: ApiKeyListInput) -> ApiKeyListOutput:
 
 @operation("api_keys.revoke", scope="api_keys:write", effect=Effect.DESTRUCTIVE)
 async def revoke_key(ctx: Context, body: ApiKeyRevokeInput) -> ApiKeyRevokeOutput:
-    """Revoke an API key, and all that it minted; the next call with any of them is refused."""
+    """Revoke an API key, and all that it minted; the next call with any of them is refused.
+
+    The webhooks and share links that they made end too, and the owners are told.
+    """
     row = await ctx.one("api key", sql.revoke_key, id=body.key_id)
     # a statement of its own: what the key minted just before it was revoked is seen by now
     minted = await ctx.rows(None, sql.revoke_minted, id=body.key_id)
-    for ended in (row, *minted):
-        ctx.produced("api_key", ended["id"])
+    keys = [ended["id"] for ended in (row, *minted)]
+    for key_id in keys:
+        ctx.produced("api_key", key_id)
+    if body.keep_set_up:
+        await departures.keep_of_keys(ctx, keys)
+    else:
+        await departures.withdraw_of_keys(ctx, keys, row["name"])
     return ApiKeyRevokeOutput(id=row["id"])

@@ -27,7 +27,7 @@ order by created_at desc, id;
 -- name: revoke_key
 update api_key set revoked_at = coalesce(revoked_at, now())
 where organization_id = :org and id = :id
-returning id;
+returning id, name;
 
 -- name: revoke_minted
 with recursive minted as (

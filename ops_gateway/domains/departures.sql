@@ -33,3 +33,21 @@ select user_id::text from organization_member where organization_id = :org and r
 
 -- name: person
 select coalesce(email, name, user_id::text) as name from organization_people() where user_id = (:user)::uuid;
+
+-- name: disable_subscriptions_of_keys
+update event_subscription s
+set active = false, disabled_at = now(), updated_at = now(),
+    disabled_reason = 'was disabled: the API key that made it was revoked'
+where s.organization_id = :org and s.created_by_key = any (:keys) and s.active
+returning s.id, s.endpoint_url;
+
+-- name: revoke_links_of_keys
+update share_link l set revoked_at = now()
+where l.organization_id = :org and l.created_by_key = any (:keys) and l.revoked_at is null
+returning l.id, l.project_id, l.target_type, l.target_id, l.permission, l.expires_at;
+
+-- name: keep_subscriptions
+update event_subscription set created_by_key = null where organization_id = :org and created_by_key = any (:keys);
+
+-- name: keep_links
+update share_link set created_by_key = null where organization_id = :org and created_by_key = any (:keys);

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 from psycopg.types.json import Jsonb
@@ -209,6 +210,11 @@ async def find(ctx: Context, subscription_id: str, *, lock: bool = False) -> dic
     return row
 
 
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme.lower(), parts.netloc.lower()
+
+
 def sealed_headers(ctx: Context, headers: Mapping[str, str]) -> dict[str, Any]:
     """Headers as the table keeps them."""
     sealed = ctx.services.keys.seal(orjson.dumps(dict(headers))) if headers else None
@@ -269,6 +275,7 @@ async def create_subscription(
         secret=ctx.services.keys.seal(secret.encode()),
         everywhere=ctx.principal.projects is None,
         user=access.human(ctx),
+        key=await access.calling_key(ctx),
         **sealed_headers(ctx, body.headers),
     )
     ctx.produced("event_subscription", row["id"])
@@ -304,9 +311,13 @@ async def update_subscription(
 
     One that is enabled again begins with the events from then; what was given up meanwhile can be
     replayed. Where its maker has left or may see less than it tells, who enables it takes it over.
+    Another host is not sent the headers of the one before: give them again where it needs them.
     """
     row = await find(ctx, body.subscription_id, lock=True)
     changes = sealed_headers(ctx, body.headers or {})
+    moves = body.endpoint_url is not None and _origin(body.endpoint_url) != _origin(
+        row["endpoint_url"]
+    )
     new = await ctx.one(
         "subscription",
         sql.update,
@@ -316,8 +327,9 @@ async def update_subscription(
         description=body.description,
         active=body.active,
         user=access.human(ctx),
+        key=await access.calling_key(ctx),
         everywhere=ctx.principal.projects is None,
-        new_headers=body.headers is not None,
+        new_headers=body.headers is not None or moves,
         **changes,
     )
     if row["active"] and not new["active"]:

@@ -3,9 +3,9 @@ select count(*) as total from event_subscription where organization_id = :org;
 
 -- name: insert
 insert into event_subscription (id, organization_id, event_type, endpoint_url, filter_config, sealed_headers,
-  header_names, secret, description, everywhere, created_by)
+  header_names, secret, description, everywhere, created_by, created_by_key)
 values (:id, :org, :event_type, :endpoint_url, :filter_config, :sealed_headers, :header_names, :secret, :description,
-  :everywhere, :user)
+  :everywhere, :user, :key)
 returning id, organization_id, event_type, endpoint_url, filter_config, header_names as headers, description, active,
   created_by::text, created_at, updated_at, disabled_at, disabled_reason;
 
@@ -15,7 +15,9 @@ select id, organization_id, event_type, endpoint_url, filter_config, header_name
 from event_subscription where organization_id = :org and id = :id;
 
 -- name: subscription_for_update
-select id, active, created_by::text from event_subscription where organization_id = :org and id = :id for update;
+select id, active, endpoint_url, created_by::text from event_subscription
+where organization_id = :org and id = :id
+for update;
 
 -- name: list_subscriptions
 select id, organization_id, event_type, endpoint_url, filter_config, header_names as headers, description, active,
@@ -38,6 +40,7 @@ set endpoint_url = coalesce(:endpoint_url::text, s.endpoint_url),
     -- who enables what its maker may not have any more makes it their own
     created_by = case when c.taken then (:user)::uuid else s.created_by end,
     everywhere = case when c.taken then :everywhere else s.everywhere end,
+    created_by_key = case when c.enabled then :key else s.created_by_key end,
     active_since = case when c.enabled then clock_timestamp() else s.active_since end,
     failures = case when c.renewed then 0 else s.failures end,
     dead_in_row = case when c.renewed then 0 else s.dead_in_row end,

@@ -200,6 +200,7 @@ async def create_link(ctx: Context, body: ShareLinkCreate, kept: str) -> ShareLi
         password_hash=kept,
         expires_at=_utc(body.expires_at),
         user=access.human(ctx),
+        key=await access.calling_key(ctx),
     )
     ctx.produced("share_link", row["id"])
     ctx.edge(("share_link", row["id"]), "exports", (body.target_type.value, target["id"]))

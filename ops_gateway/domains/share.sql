@@ -1,7 +1,7 @@
 -- name: insert
 insert into share_link (id, organization_id, project_id, target_type, target_id, permission, token_sha256,
-                        password_hash, expires_at, created_by)
-values (:id, :org, :project, :target_type, :target, :permission, :sha256, :password_hash, :expires_at, :user)
+                        password_hash, expires_at, created_by, created_by_key)
+values (:id, :org, :project, :target_type, :target, :permission, :sha256, :password_hash, :expires_at, :user, :key)
 returning id, target_type, target_id, permission, organization_id, project_id, expires_at, revoked_at, access_count,
           last_accessed_at, created_by::text, created_at;
 

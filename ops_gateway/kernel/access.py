@@ -10,7 +10,7 @@ from typing import Any
 
 from db.queries import queries
 from ops_gateway.kernel.context import ROLE_RANK, Context, Principal
-from ops_gateway.kernel.errors import Conflict, Forbidden, NotFound
+from ops_gateway.kernel.errors import Conflict, Forbidden, NotFound, Unauthenticated
 
 sql = queries(__file__)
 
@@ -90,6 +90,19 @@ def own_organization(ctx: Context, organization_id: str) -> None:
     """Raise NotFound where a body names another organization than the caller's."""
     if organization_id != ctx.organization_id and not ctx.principal.allows("admin:read"):
         raise NotFound.of("organization")
+
+
+async def calling_key(ctx: Context) -> str | None:
+    """The id of the key that calls, which stays as it is until this is written; None for others.
+
+    Raises Unauthenticated: it was revoked since the call began.
+    """
+    if ctx.principal.kind != "api_key":
+        return None
+    row = await ctx.row(None, sql.live_key, id=ctx.principal.id)
+    if row is None:
+        raise Unauthenticated("the API key was revoked")
+    return row["id"]
 
 
 def human(ctx: Context) -> str | None:

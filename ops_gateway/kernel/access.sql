@@ -24,3 +24,7 @@ select id, organization_id, project_id, collection_id, stac_id, type, name, desc
        deleted_at, created_by::text, created_at, updated_at
 from item where organization_id = :org and id = :id and deleted_at is null
 for update;
+
+-- name: live_key
+-- Locked, so that whoever revokes it sees what is made by it now.
+select id from api_key where organization_id = :org and id = :id and revoked_at is null for share;

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -169,3 +171,95 @@ async def test_a_replay_shows_the_same_secret_and_the_table_does_not(api):
         owner.organization_id,
     )
     assert kept[0]["encrypted"] and first.json()["key"].encode() not in bytes(kept[0]["body"])
+
+
+# ---------------------------------------------------------------- what a key has set up
+
+PASSWORD = "a long password"
+
+
+class SetUp:
+    """What a key has made: a webhook and a share link."""
+
+    def __init__(self, api, owner, key, item):
+        self.api, self.owner, self.key, self.item = api, owner, key, item
+
+    async def made(self, as_):
+        ends = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+        link = {"target_type": "item", "target_id": self.item, "expires_at": ends}
+        link = await self.api.ok("share.link.create", {**link, "password": PASSWORD}, as_=as_)
+        body = {"event_type": "*", "endpoint_url": "http://127.0.0.1:9/hook"}
+        return link["token"], (await self.api.ok("event_subscriptions.create", body, as_=as_))["id"]
+
+    async def stands(self, made):
+        token, subscription = made
+        redeemed = {"token": token, "password": PASSWORD}
+        status = (await self.api.call("share.link.validate", redeemed)).status_code
+        body = {"subscription_id": subscription}
+        found = await self.api.ok("event_subscriptions.get", body, as_=self.owner)
+        return status == 200, found["subscription"]["active"]
+
+    async def id_of(self, key):
+        """The id of a key by its text."""
+        prefix = key.token[:13]
+        listed = (await self.api.ok("api_keys.list", as_=self.owner))["api_keys"]
+        return next(one["id"] for one in listed if one["prefix"] == prefix)
+
+    async def revoke(self, key, **more):
+        body = {"key_id": await self.id_of(key), **more}
+        await self.api.ok("api_keys.revoke", body, as_=self.owner)
+
+
+@pytest.fixture
+async def set_up(platform_on, dsn, tmp_path):
+    async with platform_on(dsn, tmp_path, "gateway", webhook_allow="127.0.0.1/32:1-65535") as api:
+        owner = await api.organization()
+        project = await api.project(owner)
+        body = {"name": "x", "type": "user_raster", "project_id": project}
+        item = (await api.ok("items.create", body, as_=owner))["id"]
+        yield SetUp(api, owner, await api.key(owner, "*"), item)
+
+
+async def test_what_a_key_set_up_ends_with_it(set_up):
+    api, owner = set_up.api, set_up.owner
+    minted = await api.key(set_up.key, "shares:*", "event_subscriptions:*")
+    other = await api.key(owner, "*")
+    ended = [await set_up.made(set_up.key), await set_up.made(minted)]
+    going_on = [await set_up.made(other), await set_up.made(owner)]
+    before = await api.ok("notifications.list", as_=owner)
+    await set_up.revoke(set_up.key)
+    assert [await set_up.stands(made) for made in ended] == [(False, False)] * 2
+    assert [await set_up.stands(made) for made in going_on] == [(True, True)] * 2
+    told = await api.ok("notifications.list", as_=owner)
+    assert len(told) == len(before) + 1
+    assert "2 webhooks" in told[0]["body"] and "2 share links" in told[0]["body"]
+    query = "select count(*) as n from event where organization_id = %s and type = 'share.revoked'"
+    assert api.sql(query, owner.organization_id) == [{"n": 2}]
+    # who enables a webhook again has it as their own
+    body = {"subscription_id": ended[0][1], "active": True}
+    await api.ok("event_subscriptions.update", body, as_=other)
+    await set_up.revoke(set_up.key)  # once more changes nothing
+    assert (await set_up.stands(ended[0]))[1]
+    await set_up.revoke(other)
+    assert not (await set_up.stands(ended[0]))[1]
+
+
+async def test_what_a_key_that_is_replaced_set_up_may_go_on(set_up):
+    made = await set_up.made(set_up.key)
+    await set_up.revoke(set_up.key, keep_set_up=True)
+    assert await set_up.stands(made) == (True, True)
+    await set_up.revoke(set_up.key)
+    assert await set_up.stands(made) == (True, True)
+
+
+async def test_what_a_key_sets_up_while_it_is_revoked_ends_too(set_up):
+    """Of many at once, what was made is ended, or was not made."""
+    key = set_up.key
+    calls = [set_up.made(key) for _ in range(6)]
+    *found, _ = await asyncio.gather(*calls, set_up.revoke(key), return_exceptions=True)
+    query = """
+      select count(*) as n from share_link where revoked_at is null and organization_id = %s
+      union all select count(*) from event_subscription where active and organization_id = %s"""
+    organization = set_up.owner.organization_id
+    assert set_up.api.sql(query, organization, organization) == [{"n": 0}, {"n": 0}]
+    assert len(found) == 6

@@ -462,6 +462,20 @@ async def test_receivers_that_hang_keep_no_other_waiting(told, receiving):
 # ---------------------------------------------------------------- secrets, tests, cron
 
 
+async def test_another_host_is_not_sent_the_headers_of_the_one_before(told):
+    """Else who may move a subscription learns what is never shown."""
+    update = "event_subscriptions.update"
+    own = {"headers": {"Authorization": "Key 1"}, "event_type": "item.created"}
+    sub = await told.subscribe("http://127.0.0.1:9001/hook", **own)
+    moved = {"subscription_id": sub["id"], "endpoint_url": "http://127.0.0.1:9001/other"}
+    assert (await told.ok(update, moved))["headers"] == ["Authorization"]
+    for there in ("http://127.0.0.1:9002/hook", "http://127.0.0.1:9003/hook"):
+        moved["endpoint_url"] = there
+        assert (await told.ok(update, moved))["headers"] == []
+        again = await told.ok(update, {**moved, "headers": own["headers"]})
+        assert again["headers"] == ["Authorization"]
+
+
 async def test_two_secrets_are_valid_while_one_is_exchanged(told, receiving):
     async with receiving() as receiver:
         sub = await told.subscribe(receiver.url)
