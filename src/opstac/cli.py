@@ -169,8 +169,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def said(message: str, status: int) -> int:
-    """Say why there is no more; the status."""
-    print(message, file=sys.stderr)
+    """Say why there is no more; the status. What a server said may be in it."""
+    from opstac.shell.tables import clean
+
+    print("\n".join(map(clean, message.splitlines())), file=sys.stderr)
     return status
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -256,3 +257,78 @@ async def test_no_answer_of_a_server_is_a_traceback(shell, monkeypatch):
         assert status == 1 and "does not answer" in err
         said[:] = [b"HTTP/1.1 503 Busy\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"]
         assert (await shell("projects", "list"))[0] == 75
+
+
+STEER = "\x1b]0;gone\x07\x1b[2J\x1b[31m\x9b1m\u202e"
+SAID = {
+    "type": STEER,
+    "title": STEER,
+    "detail": STEER,
+    "error": STEER,
+    "error_description": STEER,
+    "status": "x" + STEER,
+    "job": {"status": STEER, "stage": STEER, "progress": STEER},
+    "upload": {"status": STEER},
+    "projects": [{"id": STEER, "name": STEER}],
+    "links": [{"rel": STEER, "href": STEER}],
+    "sub": STEER,
+    "name": STEER,
+    "user_code": STEER,
+    "device_code": "x",
+    "verification_uri": STEER,
+    "interval": 1e999,
+    "paths": {
+        f"/v1/op/evil.{name}": {"post": {"summary": STEER, "description": f"a\n{STEER}"}}
+        for name in ("thing", STEER)
+    },
+}
+
+
+async def test_nothing_that_a_server_says_steers_the_terminal(shell, monkeypatch, tmp_path: Path):
+    source = tmp_path / "items.ndjson"
+    source.write_text('{"type": "Feature", "id": "a"}\n')
+    raster = tmp_path / "a.tif"
+    raster.write_bytes(b"II*\0")
+    code = b""
+    body = json.dumps(SAID).replace("Infinity", "1e999").encode()
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        head = b"HTTP/1.1 " + code + b"\r\nContent-Type: application/json\r\nConnection: close"
+        writer.write(head + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    monkeypatch.setenv("OPSTAC_URL", url)
+    monkeypatch.setenv("OPSTAC_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("opstac.shell.server.RETRIES", 0)
+    monkeypatch.setattr("opstac.ingest.catalogue.ATTEMPTS", 1)
+    monkeypatch.setattr("opstac.ingest.target.FIRST_ANSWER_SECONDS", 0.1)
+    token = SimpleNamespace(token="gpra_x")
+    commands = (
+        ["projects", "get", "--project-id", "x"],
+        ["projects", "list", "--table"],
+        ["watch", "job_x", "--timeout", "0.1"],
+        ["upload", str(raster), "--timeout", "0.1"],
+        ["ingest", str(source)],
+        ["ingest", f"{url}/stac"],
+        ["mcp"],
+        ["whoami"],
+        ["evil", "thing", "--help"],
+        ["op", "evil.things"],
+    )
+    async with server:
+        for code in (b"200 OK", b"403 Forbidden", b"404 Not Found", b"422 Wrong", b"500 Bad"):
+            for words in commands:
+                status, out, err = await shell(*words, as_=token)
+                assert isinstance(status, int)
+                assert "Traceback" not in err
+                for control in "\x1b\x07\x9b\u202e":
+                    shown = err if control in "\x9b\u202e" else out + err
+                    assert control not in shown, (code, words, out[-300:], err[-300:])
+        monkeypatch.setattr("opstac.shell.sign_in.LONGEST_SECONDS", 0)
+        for code in (b"200 OK", b"403 Forbidden"):  # noqa: B007
+            _, out, err = await shell("login", "--no-browser")
+            assert "\x1b" not in out + err and "Traceback" not in err

@@ -156,6 +156,49 @@ def test_a_source_s_credential_stays_with_its_host():
     assert seen == {"c.example": "secret", "evil.example": None}
 
 
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        "https://evil.example/x",
+        "http://c.example/x",
+        "https://c.example:8443/x",
+        "//evil.example/x",
+    ],
+)
+@pytest.mark.parametrize("by", ["redirect", "next"])
+def test_a_source_s_credential_goes_to_its_origin_alone(elsewhere: str, by: str):
+    seen: list[tuple[str, str | None, str | None]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        headers = request.headers
+        seen.append((str(request.url), headers.get("x-api-key"), headers.get("authorization")))
+        if request.url.path == "/stac":
+            return httpx.Response(200, json={"links": []})
+        if request.url.path == "/x":
+            return httpx.Response(302, headers={"Location": "https://c.example/stac/back"})
+        if request.url.path == "/stac/back":
+            return page(["b"], None)
+        if by == "next":
+            return page(["a"], {"href": elsewhere})
+        return httpx.Response(307, headers={"Location": elsewhere})
+
+    headers = {"X-API-Key": "secret", "Authorization": "Bearer secret"}
+    found = entries(catalogue(answer, collection="s2", headers=headers), {}, 10)
+    assert found[-1]["id"] == "b"
+    for url, *sent in seen:
+        own = url.startswith("https://c.example/")
+        assert sent == (["secret", "Bearer secret"] if own else [None, None]), url
+    assert sum("/x" in url for url, *_ in seen) == 1
+
+
+def test_redirects_have_an_end():
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(302, headers={"Location": "/again"})
+
+    with pytest.raises(Unusable, match="redirects"):
+        entries(catalogue(answer, collection="s2"), {}, 10)
+
+
 def test_a_busy_platform_is_asked_again_with_the_same_key():
     keys: list[str | None] = []
     waits: list[float] = []

@@ -60,11 +60,12 @@ def run(args: argparse.Namespace) -> int:
     from db.locks import Busy
     from opstac.ingest.sources import Unusable
     from opstac.ingest.target import CannotGoOn, Refused
+    from opstac.shell.tables import clean
 
     try:
         counts = bring_in(args)
     except (Unusable, CannotGoOn, Refused, Busy, OSError) as error:
-        print(f"opstac ingest: {error}", file=sys.stderr)
+        print(clean(f"opstac ingest: {error}"), file=sys.stderr)
         return STOPPED
     print(json.dumps(counts))
     return SOME_FAILED if counts["failed"] else DONE
@@ -88,7 +89,8 @@ def bring_in(args: argparse.Namespace) -> dict[str, int]:
     server = Server(args.server)
     target = Target(server.url, None, auth=Session(server))
     like = source.describe() if isinstance(source, Catalogue) and args.into else {}
-    target.choose(args.project, args.into, like)
+    with server.failures():
+        target.choose(args.project, args.into, like)
     key = {
         "source": dict(source.identity),
         "target": [target.url, target.project_id, target.collection_id],
@@ -104,14 +106,16 @@ def bring_in(args: argparse.Namespace) -> dict[str, int]:
             held.enter_context(open_report(Path(args.report), current)) if args.report else None
         )
         uploads = isinstance(source, rasters.Folder | rasters.Listed)
-        Run(
+        run = Run(
             source,
             rasters.Uploader(target) if uploads else target,
             current,
             path,
             report=report,
             progress=Progress(shown=False if args.quiet else None),
-        ).go(size=args.batch, parallel=args.parallel)
+        )
+        with server.failures():
+            run.go(size=args.batch, parallel=args.parallel)
         # the next run looks at everything again
         path.unlink(missing_ok=True)
     return dict(current.counts)

@@ -10,9 +10,11 @@ from urllib.parse import urlencode, urljoin
 import httpx
 import orjson
 
+from opstac.client.connection import origin_of
 from opstac.ingest.sources import Bad, Batch, Item, Place, Unusable
 
 ATTEMPTS = 6
+REDIRECTS = 10
 PAGE = 500
 
 
@@ -29,11 +31,12 @@ class Catalogue:
         headers: Mapping[str, str] | None = None,
         client: httpx.Client | None = None,
     ) -> None:
-        """`headers` are sent to the host of `url` alone."""
+        """`headers` are sent to scheme, host and port of `url` alone."""
         self._url, self.collection = url.rstrip("/"), collection
+        self._origin = origin_of(httpx.URL(url))
         self._query = {"bbox": bbox, "datetime": datetime}
         self._headers = dict(headers or {})
-        self._client = client or httpx.Client(timeout=120, follow_redirects=True)
+        self._client = client or httpx.Client(timeout=120)
         self.total: int | None = None
         self.identity: Mapping[str, Any] = {
             "api": self._url, "collection": collection, "bbox": bbox, "datetime": datetime,
@@ -100,18 +103,14 @@ class Catalogue:
         return None
 
     def _get(self, link: Place) -> Item:
-        own = httpx.URL(link["href"]).host == httpx.URL(self._url).host
-        headers = {"Accept": "application/geo+json, application/json"}
-        headers |= self._headers if own else {}
         said = ""
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(min(30, 2**attempt))
             try:
-                if "body" in link:
-                    response = self._client.post(link["href"], json=link["body"], headers=headers)
-                else:
-                    response = self._client.get(link["href"], headers=headers)
+                response = self._asked(link)
+            except httpx.InvalidURL as error:
+                raise Unusable(f"{link['href']}: {error}") from None
             except httpx.TransportError as error:
                 said = str(error) or type(error).__name__
                 continue
@@ -128,3 +127,24 @@ class Catalogue:
                 raise Unusable(f"{link['href']}: the answer is no JSON object")
             return found
         raise Unusable(f"{link['href']}: {said}")
+
+    def _asked(self, link: Place) -> httpx.Response:
+        """The answer where the redirects end. Each step is looked at: a header that says who we are
+        is for the host that it was given for.
+        """
+        method = "POST" if "body" in link else "GET"
+        content = orjson.dumps(link["body"]) if "body" in link else None
+        url = httpx.URL(link["href"])
+        for _ in range(REDIRECTS):
+            headers = {"Accept": "application/geo+json, application/json"}
+            if content is not None:
+                headers["Content-Type"] = "application/json"
+            if origin_of(url) == self._origin:
+                headers |= self._headers
+            response = self._client.request(method, url, content=content, headers=headers)
+            if not response.has_redirect_location:
+                return response
+            url = url.join(response.headers["location"])
+            if response.status_code not in (307, 308):
+                method, content = "GET", None
+        raise Unusable(f"{link['href']}: more than {REDIRECTS} redirects")

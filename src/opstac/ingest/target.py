@@ -174,7 +174,7 @@ def problem_of(response: httpx.Response) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict):
         found = {"title": "Error", "detail": response.text[:200]}
-    return {"status": response.status_code, "detail": "", **found}
+    return {"detail": "", **found, "status": response.status_code}
 
 
 def failed(name: str | None, problem: Mapping[str, Any]) -> Outcome:

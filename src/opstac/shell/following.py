@@ -55,7 +55,7 @@ class Follower:
             left = LATEST if end is None else end - time.monotonic()
             if left <= 0:
                 self._end_line()
-                raise NotEnded(f"{clean(self._job_id)} is still {job['status']}")
+                raise NotEnded(clean(f"{self._job_id} is still {job['status']}"))
             self._sleep(min(pause, left))
             pause = min(pause * 1.3, LATEST)
             job = self._ask(end)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opstac.client import table
+from opstac.shell.tables import clean
 
 Schema = Mapping[str, Any]
 PREFIX = "/v1/op/"
@@ -54,8 +55,12 @@ def find(op_id: str) -> Described | None:
 
 
 def published(document: Any) -> dict[str, Described]:
-    """Every operation of an OpenAPI document, by id; none of what is no such document."""
+    """Every operation of an OpenAPI document, by id; none of what is no such document.
+
+    What it says is shown in helps, so nothing in it steers a terminal.
+    """
     try:
+        document = harmless(document)
         schemas = document.get("components", {}).get("schemas", {})
         return {
             path.removeprefix(PREFIX): _describe(path.removeprefix(PREFIX), item["post"], schemas)
@@ -64,6 +69,17 @@ def published(document: Any) -> dict[str, Described]:
         }
     except (AttributeError, KeyError, TypeError, RecursionError):
         return {}
+
+
+def harmless(value: Any) -> Any:
+    """A JSON value whose texts are lines that a terminal can show."""
+    if isinstance(value, str):
+        return "\n".join(map(clean, value.splitlines()))
+    if isinstance(value, list):
+        return [harmless(one) for one in value]
+    if isinstance(value, dict):
+        return {clean(name): harmless(one) for name, one in value.items()}
+    return value
 
 
 def _describe(op_id: str, item: Schema, schemas: Schema) -> Described:

@@ -130,8 +130,13 @@ class Server:
             raise self.refusal(error) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise no_answer(self.url, error) from None
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            raise no_platform(self.url) from None
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            if isinstance(error, ValueError) and not isinstance(
+                error, json.JSONDecodeError | UnicodeDecodeError
+            ):
+                raise  # a word of the user's
+            # an answer has not what every platform's has
+            raise no_platform(self.url) from error
 
     def refusal(self, error: OperationError) -> CommandError:
         """A refusal in words: a line, and for a 422 one for each place that is wrong."""

@@ -62,7 +62,7 @@ def begin(server: str) -> Device:
             clean(str(said["user_code"])),
             clean(str(said.get("verification_uri_complete") or said["verification_uri"])),
             verifier,
-            max(1.0, float(said.get("interval", 5))),
+            min(60.0, max(1.0, float(said.get("interval", 5)))),
             time.monotonic() + min(LONGEST_SECONDS, float(said.get("expires_in", 600))),
         )
     except (KeyError, TypeError, ValueError):
