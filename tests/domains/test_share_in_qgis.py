@@ -153,7 +153,7 @@ async def test_qgis_connects_searches_and_draws(link, configured):
     assert drawn.status_code == 200 and drawn.content[:4] == b"\x89PNG"
     if configured:
         # in a project that is opened again the next day the key is old, and the password goes along
-        old = re.sub(r"key=st_\d+_", "key=st_1_", tile)
+        old = re.sub(r"key=sx_\d+_", "key=sx_1_", tile)
         assert (await qgis.get(old)).status_code == 200
         assert (await Qgis(None).get(old)).status_code == 403
         assert (await Qgis("wrong-one").get(old)).status_code == 403

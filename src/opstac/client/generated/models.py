@@ -184,6 +184,8 @@ class ApiKeyListOutput(TypedDict):
 class ApiKeyRevokeInput(TypedDict):
     """Input of api_keys.revoke."""
     key_id: str
+    keep_set_up: NotRequired[bool]
+    """webhooks and share links that it made go on: for a key that is replaced, and not for one that somebody else knows"""
 
 class ApiKeyRevokeOutput(TypedDict):
     """Output of api_keys.revoke."""

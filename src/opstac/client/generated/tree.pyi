@@ -442,7 +442,7 @@ Where the platform sends mail, only who has confirmed their address joins (403).
     def create(self, *, email: str, role: Literal['owner', 'admin', 'member', 'billing', 'viewer'] = ..., expires_in_days: int = ..., idempotency_key: str | None = ...) -> m.InvitationCreateOutput:
         """Invite a person to the organization; whoever opens the URL may join it once.
 
-Owners and admins invite, and nobody to more than they are themselves. Where the platform sends mail, the person is sent the URL too."""
+Owners and admins invite, and nobody to more than they are themselves. Where the platform sends mail, the person is sent the URL too; an organization mails 200 invitations in 24 hours, and 3 to one address (429)."""
     @overload
     def list(self, body: m.InvitationsListInput | None = ..., /, *, idempotency_key: str | None = ...) -> m.InvitationsListOutput: ...
     @overload
@@ -742,8 +742,10 @@ A key can do no more than who makes it; without permissions it reads. It can spe
     @overload
     def revoke(self, body: m.ApiKeyRevokeInput, /, *, idempotency_key: str | None = ...) -> m.ApiKeyRevokeOutput: ...
     @overload
-    def revoke(self, *, key_id: str, idempotency_key: str | None = ...) -> m.ApiKeyRevokeOutput:
-        """Revoke an API key, and all that it minted; the next call with any of them is refused."""
+    def revoke(self, *, key_id: str, keep_set_up: bool = ..., idempotency_key: str | None = ...) -> m.ApiKeyRevokeOutput:
+        """Revoke an API key, and all that it minted; the next call with any of them is refused.
+
+The webhooks and share links that they made end too, and the owners are told."""
 
 class Assets:
     @overload
@@ -967,7 +969,7 @@ A real one: signed, with the subscription's headers, whether it is active or not
     def update(self, *, subscription_id: str, endpoint_url: str | None = ..., filter_config: Mapping[str, Any] | None = ..., headers: Mapping[str, str] | None = ..., active: bool | None = ..., description: str | None = ..., idempotency_key: str | None = ...) -> m.SubscriptionOutput:
         """Update a webhook subscription (org-scoped).
 
-One that is enabled again begins with the events from then; what was given up meanwhile can be replayed. Where its maker has left or may see less than it tells, who enables it takes it over."""
+One that is enabled again begins with the events from then; what was given up meanwhile can be replayed. Where its maker has left or may see less than it tells, who enables it takes it over. Another host is not sent the headers of the one before: give them again where it needs them."""
 
 class Items:
     @property
@@ -1863,7 +1865,7 @@ Where the platform sends mail, only who has confirmed their address joins (403).
     async def create(self, *, email: str, role: Literal['owner', 'admin', 'member', 'billing', 'viewer'] = ..., expires_in_days: int = ..., idempotency_key: str | None = ...) -> m.InvitationCreateOutput:
         """Invite a person to the organization; whoever opens the URL may join it once.
 
-Owners and admins invite, and nobody to more than they are themselves. Where the platform sends mail, the person is sent the URL too."""
+Owners and admins invite, and nobody to more than they are themselves. Where the platform sends mail, the person is sent the URL too; an organization mails 200 invitations in 24 hours, and 3 to one address (429)."""
     @overload
     async def list(self, body: m.InvitationsListInput | None = ..., /, *, idempotency_key: str | None = ...) -> m.InvitationsListOutput: ...
     @overload
@@ -2163,8 +2165,10 @@ A key can do no more than who makes it; without permissions it reads. It can spe
     @overload
     async def revoke(self, body: m.ApiKeyRevokeInput, /, *, idempotency_key: str | None = ...) -> m.ApiKeyRevokeOutput: ...
     @overload
-    async def revoke(self, *, key_id: str, idempotency_key: str | None = ...) -> m.ApiKeyRevokeOutput:
-        """Revoke an API key, and all that it minted; the next call with any of them is refused."""
+    async def revoke(self, *, key_id: str, keep_set_up: bool = ..., idempotency_key: str | None = ...) -> m.ApiKeyRevokeOutput:
+        """Revoke an API key, and all that it minted; the next call with any of them is refused.
+
+The webhooks and share links that they made end too, and the owners are told."""
 
 class AsyncAssets:
     @overload
@@ -2388,7 +2392,7 @@ A real one: signed, with the subscription's headers, whether it is active or not
     async def update(self, *, subscription_id: str, endpoint_url: str | None = ..., filter_config: Mapping[str, Any] | None = ..., headers: Mapping[str, str] | None = ..., active: bool | None = ..., description: str | None = ..., idempotency_key: str | None = ...) -> m.SubscriptionOutput:
         """Update a webhook subscription (org-scoped).
 
-One that is enabled again begins with the events from then; what was given up meanwhile can be replayed. Where its maker has left or may see less than it tells, who enables it takes it over."""
+One that is enabled again begins with the events from then; what was given up meanwhile can be replayed. Where its maker has left or may see less than it tells, who enables it takes it over. Another host is not sent the headers of the one before: give them again where it needs them."""
 
 class AsyncItems:
     @property
