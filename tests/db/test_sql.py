@@ -28,6 +28,7 @@ ACROSS = (
 DUE = {
     ("billing_approvals", "overdue"),
     ("billing_auto_topup", "due"),
+    ("clip_areas", "unfinished"),
     ("jobs", "expired"),
     ("jobs", "undispatched"),
     ("payments_pursuit", "due"),

@@ -5,6 +5,7 @@
 - A time, day or month that the clock of the run made is `<time>`, `<day>`, `<month>`: one from two
   months before to two years after now. What the cases send lies outside of this.
 - What a run measured of itself, how long it took and how much of a file it read, is `<measured>`.
+- The digest of a process's code is `<code>`, the version of a library `<version>`.
 - In a URL, the server's own address is `https://geo.example.org`; that of a receiver of messages
   `https://receiver.example.org`; the values of `exp`, `sig`, `key`, `token` and `for` are left out.
 """
@@ -35,8 +36,15 @@ MEASURED = ("seconds", "processor_seconds", "duration_ms", "bytes_read")
 BEFORE, AFTER = timedelta(days=62), timedelta(days=730)
 
 
-def _measured(key: str, value: Any) -> bool:
-    return key in MEASURED and isinstance(value, int | float)
+def _told(key: str, value: Any) -> Any:
+    """What stands for a member by its name; None where its value is looked at."""
+    if key in MEASURED and isinstance(value, int | float):
+        return "<measured>"
+    if key == "code" and isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value):
+        return "<code>"
+    if key == "libraries" and isinstance(value, Mapping):
+        return dict.fromkeys(value, "<version>")
+    return None
 
 
 class Names:
@@ -57,8 +65,7 @@ class Names:
                 for key in sorted(assets):
                     self.of(assets[key])
             return {
-                self.text(key): "<measured>" if _measured(key, inner) else self.of(inner)
-                for key, inner in value.items()
+                self.text(key): _told(key, inner) or self.of(inner) for key, inner in value.items()
             }
         if isinstance(value, list | tuple):
             return [self.of(inner) for inner in value]
