@@ -6,7 +6,7 @@ NDVI of four synthetic bands (uint16, a tenth without a value), a fresh process 
 interleaved. Printed: the median of the per-round ratios to numpy, the peak memory as a ratio to
 numpy's, how much faster two threads of ours and two Dask workers are than one, and how far the
 values are apart. The work is unequal: ours writes a COG with overviews and statistics, the peers a
-plain tiled file. All compress at the same ZSTD level.
+plain tiled file; reading alone writes nothing. All compress at the same ZSTD level.
 """
 
 import argparse
@@ -65,6 +65,22 @@ with Reader(path) as reader:
 """
     + PROFILE
 )
+# the least work that has the values at all
+READ = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+import rasterio
+from rasterio.windows import Window
+_, path = sys.argv[1:]
+def rows(half):
+    with rasterio.open(path) as file:
+        middle = file.height // 2 // 512 * 512
+        first, last = (0, middle) if half == 0 else (middle, file.height)
+        for row in range(first, last, 512):
+            file.read([3, 4], window=Window(0, row, file.width, min(512, last - row)))
+with ThreadPoolExecutor(2) as pool:
+    list(pool.map(rows, (0, 1)))
+"""
 DIFFERENCE = """
 import sys
 import numpy as np
@@ -107,6 +123,7 @@ def table(folder: Path, size: int, rounds: int) -> None:
         return [sys.executable, "-c", text, str(folder / f"{name}.tif"), path]
 
     variants: dict[str, tuple[list[str], dict[str, str], int]] = {
+        "reading alone, 2 threads": (script(READ, "read"), {}, 0),
         "numpy, whole arrays": (script(NUMPY, "numpy"), {}, 0),
         "rio-tiler, whole arrays": (script(RIO_TILER, "tiler"), {}, 0),
         "ours, 1 thread": (script(OURS, "one"), {"OPSTAC_BLOCK_THREADS": "1"}, 0),
@@ -134,6 +151,8 @@ def table(folder: Path, size: int, rounds: int) -> None:
     for one, two in (("1 thread", "2 threads"), ("1 Dask worker", "2 Dask workers")):
         pairs = list(zip(runs[f"ours, {one}"], runs[f"ours, {two}"], strict=True))
         print(f"speed-up, {one} to {two}: {statistics.median(a[0] / b[0] for a, b in pairs):.2f}x")
+    pairs = list(zip(runs["ours, 2 threads"], runs["reading alone, 2 threads"], strict=True))
+    print(f"ours over reading alone: {statistics.median(o[0] / r[0] for o, r in pairs):.2f}")
     same = {(folder / f"{n}.tif").read_bytes() for n in ("one", "two", "dask1", "dask2")}
     print(f"ours, threads and workers: {'the same bytes' if len(same) == 1 else 'DIFFERENT BYTES'}")
     command = [sys.executable, "-c", DIFFERENCE, str(folder / "two.tif"), str(folder / "numpy.tif")]
