@@ -140,7 +140,9 @@ class Api:
             self.sql(
                 "update organization_slot s set organization_id = null, taken_at = null"
                 " where organization_id = any(%s) and not exists"
-                " (select from item i where i.organization_id = s.organization_id)",
+                " (select from item i where i.organization_id = s.organization_id)"
+                # items that are being removed are seen by nobody, and still there
+                " and not exists (select from removal r where r.organization_id = s.organization_id)",
                 self._made,
             )
 
