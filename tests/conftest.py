@@ -142,7 +142,8 @@ class Api:
                 " where organization_id = any(%s) and not exists"
                 " (select from item i where i.organization_id = s.organization_id)"
                 # items that are being removed are seen by nobody, and still there
-                " and not exists (select from removal r where r.organization_id = s.organization_id)",
+                " and not exists"
+                " (select from removal r where r.organization_id = s.organization_id)",
                 self._made,
             )
 
