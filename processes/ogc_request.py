@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from processes.ogc_documents import STATUS
 from processes.ogc_problem import Problem
 from processes.process import Process
+from wire.body import BodyError, read_body
 
 MAX_BODY = 2 << 20
 MAX_DEPTH = 64
@@ -136,16 +137,10 @@ def _subscriber(given: Any) -> dict[str, str]:
 
 async def read_json(request: Request) -> dict[str, Any]:
     """The body as a JSON object; `{}` for an empty body. Raises: Problem: 400 or 413."""
-    chunks, size = [], 0
     try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > MAX_BODY:
-                raise Problem(413, f"the body may have {MAX_BODY} bytes")
-            chunks.append(chunk)
-    except ClientDisconnect:
-        raise Problem(400, "the body ended early") from None
-    text = b"".join(chunks)
+        text = await read_body(request, MAX_BODY)
+    except BodyError as error:
+        raise Problem(error.status, str(error)) from None
     if not text.strip():
         return {}
     try:

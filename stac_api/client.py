@@ -10,9 +10,10 @@ from urllib.parse import urlencode
 import attr
 import orjson
 from stac_fastapi.pgstac.core import CoreCrudClient
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
+import wire.body
 from db.queries import queries
 from stac_api import collection_search, output
 from stac_api.checked import read_json
@@ -26,6 +27,7 @@ from stac_api.request import SearchRequest, from_body, from_query
 from stac_api.search import Page, Searcher
 from stac_api.tenancy import Visibility
 from stac_api.transactions import RunOperation
+from wire.body import BodyCutShort, BodyTooLarge
 
 sql = queries(__file__)
 
@@ -283,20 +285,12 @@ async def read_body(request: Request, limit: int = BODY_BYTES) -> Any:
     """The request's JSON.
 
     Raises:
-        TooLarge: over `limit` bytes, seen before it is all read.
-        BadRequest: not JSON, or its client went away, which nobody reads.
+        TooLarge: over `limit` bytes.
+        BadRequest: not JSON, or it ended early.
     """
-    announced = request.headers.get("content-length", "0")
-    parts, size = [], int(announced) if announced.isdecimal() else 0
-    if size > limit:
-        raise TooLarge(f"the body may have {limit} bytes")
-    size = 0
     try:
-        async for part in request.stream():
-            size += len(part)
-            if size > limit:
-                raise TooLarge(f"the body may have {limit} bytes")
-            parts.append(part)
-    except ClientDisconnect:
-        raise BadRequest("the client went away before its body was whole") from None
-    return read_json(b"".join(parts))
+        return read_json(await wire.body.read_body(request, limit))
+    except BodyTooLarge as error:
+        raise TooLarge(str(error)) from None
+    except BodyCutShort as error:
+        raise BadRequest(str(error)) from None

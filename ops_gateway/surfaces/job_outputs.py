@@ -20,14 +20,15 @@ from ops_gateway.kernel.errors import (
     NotFound,
     OpError,
     PaymentRequired,
-    TooLarge,
     Unauthenticated,
     Unavailable,
 )
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.pipeline import Pipeline
 from ops_gateway.kernel.removal import remove_objects
+from ops_gateway.surfaces.json_body import as_refusals
 from ops_gateway.surfaces.limits import RateLimiter, client_address
+from wire.body import pieces
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,150}")
 
@@ -112,10 +113,7 @@ async def taking(ctx: Context, job_id: str, *, lock: bool = False) -> dict[str, 
 
 
 async def limited(request: Request, limit: int) -> AsyncIterator[bytes]:
-    """The request's body; raises TooLarge beyond `limit` bytes."""
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise TooLarge(f"a file may have at most {limit} bytes here")
-        yield chunk
+    """The request's body; raises TooLarge beyond `limit` bytes, BadRequest where it ends early."""
+    with as_refusals():
+        async for piece in pieces(request, limit):
+            yield piece

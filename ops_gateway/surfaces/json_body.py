@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
+import wire.body
 from ops_gateway.kernel.errors import BadRequest, OpError, TooLarge
 from ops_gateway.kernel.json_limits import fault_of, find_fault
+from wire.body import BodyCutShort, BodyTooLarge
 
 BODY_LIMIT = 2 << 20
 BULK_LIMIT = 64 << 20
 
 
 async def read_body(request: Request, limit: int = BODY_LIMIT) -> bytes:
-    """The whole body; raises TooLarge as soon as it is over `limit` bytes.
+    """The whole body. Raises TooLarge over `limit` bytes; BadRequest where it ends early."""
+    with as_refusals():
+        return await wire.body.read_body(request, limit)
 
-    One that ends early is a BadRequest, which nobody reads: the log shows no fault of ours.
-    """
-    declared = request.headers.get("content-length")
-    if declared is not None and declared.isdigit() and int(declared) > limit:
-        raise TooLarge(f"the body is larger than {limit} bytes")
-    chunks: list[bytes] = []
-    size = 0
+
+@contextmanager
+def as_refusals() -> Generator[None]:
+    """What is wrong with a body, as the gateway's errors."""
     try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                raise TooLarge(f"the body is larger than {limit} bytes")
-            chunks.append(chunk)
-    except ClientDisconnect:
-        raise BadRequest("the client went away before its body was whole") from None
-    return b"".join(chunks)
+        yield
+    except BodyTooLarge as error:
+        raise TooLarge(str(error)) from None
+    except BodyCutShort as error:
+        raise BadRequest(str(error)) from None
 
 
 async def read_json(request: Request, limit: int = BODY_LIMIT, *, loose: str | None = None) -> Any:

@@ -16,7 +16,7 @@ from opstac.settings import read_limits
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 PAGES += sorted((ROOT / "docs").rglob("*.md"))
-PACKAGES = ["src", "db", "raster", "stac_api", "tiler", "processes", "ops_gateway"]
+PACKAGES = ["src", "db", "raster", "stac_api", "tiler", "processes", "ops_gateway", "wire"]
 # what a process of ours tells another, and what only the tests set
 INTERNAL = {"OPSTAC_TESTING", "OPSTAC_FAULT", "OPSTAC_PARENT_PID"}
 

@@ -153,8 +153,8 @@ def test_what_the_user_can_mend_is_one_line(
 
 def test_the_packages_are_the_checkout_s_own():
     script = (
-        "import db, opstac, ops_gateway, processes, raster, stac_api, tiler\n"
-        "every = (db, opstac, ops_gateway, processes, raster, stac_api, tiler)\n"
+        "import db, opstac, ops_gateway, processes, raster, stac_api, tiler, wire\n"
+        "every = (db, opstac, ops_gateway, processes, raster, stac_api, tiler, wire)\n"
         "for package in every: print(package.__path__[0])"
     )
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

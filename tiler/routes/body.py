@@ -1,11 +1,13 @@
 """A request's body: bounded, and JSON."""
 
+from http import HTTPStatus
 from typing import Any
 
 import orjson
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from tiler.errors import InvalidParameter, TileError
+from wire.body import BodyError, read_body
 
 MAX_BYTES = 4 << 20
 
@@ -34,18 +36,11 @@ GEOMETRY: dict[str, Any] = {
 
 async def read_json(request: Request) -> Any:
     """The body's value. Raises: InvalidParameter: no JSON; TileError (413): too long."""
-    chunks: list[bytes] = []
-    total = 0
     try:
-        async for chunk in request.stream():
-            total += len(chunk)
-            if total > MAX_BYTES:
-                raise TileError(413, "Content Too Large", f"a body has at most {MAX_BYTES} bytes")
-            chunks.append(chunk)
-    except ClientDisconnect:
-        raise TileError(400, "Bad Request", "the body ended early") from None
-    try:
-        return orjson.loads(b"".join(chunks))
+        return orjson.loads(await read_body(request, MAX_BYTES))
+    except BodyError as error:
+        title = HTTPStatus(error.status).phrase
+        raise TileError(error.status, title, str(error)) from None
     except orjson.JSONDecodeError:
         fault = {"loc": ["body"], "msg": "must be JSON", "type": "json_invalid"}
         raise InvalidParameter([fault]) from None

@@ -1,0 +1,1 @@
+"""What comes by HTTP, whichever app it is for."""
