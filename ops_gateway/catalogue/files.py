@@ -1,7 +1,7 @@
 """Files that go: their assets, their objects and their bytes, in one transaction.
 
 An object is counted once however many assets name it, and goes with the last of them. What a
-deletion under way hides (see `removals`) is gone already, and its bytes are free.
+deletion under way hides (see `removals`) still counts, until the batch that removes it.
 """
 
 from __future__ import annotations
@@ -29,19 +29,30 @@ async def let_go(ctx: Context, asset_ids: Sequence[str], project_id: str) -> int
     """
     if not asset_ids:
         return 0
-    # who deletes the project or a collection of it counts what is there under its row's lock
+    # a deletion of the project is waited for: the item is the removal's then
     if await ctx.row(None, sql.hold_project, id=project_id) is None:
         raise NotFound.of("item")
+    freed = await drop(ctx, asset_ids)
+    await free(ctx, freed)
+    return freed
+
+
+async def let_go_of_removed(ctx: Context, item_ids: Sequence[str]) -> int:
+    """Delete all assets of items that a removal has locked; the bytes that `free` is to free."""
+    rows = await ctx.rows(None, sql.of_items, items=list(item_ids))
+    return await drop(ctx, [row["id"] for row in rows]) if rows else 0
+
+
+async def drop(ctx: Context, asset_ids: Sequence[str]) -> int:
+    """Delete assets and have the objects removed that no other names; the bytes of these."""
     # whoever lets go of the same object at the same time waits here, so one of them is the last
     await ctx.execute(sql.lock_sharers, ids=list(asset_ids))
     gone = await ctx.rows(None, sql.delete_assets, ids=list(asset_ids))
     sizes = {row["object_path"]: row["size_bytes"] for row in gone if row["object_path"]}
-    freed = sum(sizes[path] or 0 for path in await remove_objects(ctx, list(sizes)))
-    if freed:
-        await free(ctx, freed)
-    return freed
+    return sum(sizes[path] or 0 for path in await remove_objects(ctx, list(sizes)))
 
 
 async def free(ctx: Context, used: int, reserved: int = 0) -> None:
     """Take bytes off the count of what is stored, and of what is reserved."""
-    await ctx.execute(sql.free_storage, used=used, reserved=reserved)
+    if used or reserved:
+        await ctx.execute(sql.free_storage, used=used, reserved=reserved)

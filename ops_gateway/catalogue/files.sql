@@ -1,6 +1,9 @@
 -- name: of_item
 select id from asset where organization_id = :org and item_id = :item and deleted_at is null order by id;
 
+-- name: of_items
+select id from asset where organization_id = :org and item_id = any (:items) and deleted_at is null;
+
 -- name: hold_project
 select id from project where organization_id = :org and id = :id and deleted_at is null for key share;
 

@@ -2,20 +2,20 @@
 
 The operation that deletes says so in one transaction, with a row of `removal`: from then on nobody
 sees the items, whatever they ask and by whichever door. The first batch goes with it, the chore
-takes the rest. A batch is one transaction: rows, documents, objects and events go together.
+takes the rest. A batch is one transaction: rows, documents, objects and events go together, and the
+bytes that it frees are taken off the count with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from db.queries import queries
-from ops_gateway.catalogue import items
+from ops_gateway.catalogue import files, items
 from ops_gateway.kernel.context import Context, Event, Principal
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.pipeline import Pipeline
-from ops_gateway.kernel.removal import remove_objects
 from stac_api import document, writes
 
 sql = queries(__file__)
@@ -30,17 +30,10 @@ async def lock_first(ctx: Context, project_id: str, collection_id: str | None = 
 
     Operations lock an item and then its project's row, so who has that row may not wait for items.
     """
-    await ctx.execute(sql.lock_first, project=project_id, collection=collection_id, limit=BATCH)
-
-
-async def freed_bytes(ctx: Context, project_id: str, collection_id: str | None = None) -> int:
-    """Bytes of the objects that no asset outside of the project, or of the collection, names.
-
-    Takes the lock on the project's row, which whoever adds an asset or lets one go waits for.
-    """
-    await ctx.one("project", sql.lock_alone, project=project_id)
-    row = await ctx.one("project", sql.freed_bytes, project=project_id, collection=collection_id)
-    return int(row["bytes"])
+    await ctx.execute(sql.in_order, on=True)
+    query = sql.lock_first_of_project if collection_id is None else sql.lock_first_of_collection
+    await ctx.execute(query, project=project_id, collection=collection_id, limit=BATCH)
+    await ctx.execute(sql.in_order, on=False)
 
 
 async def begin(
@@ -48,12 +41,14 @@ async def begin(
     project_id: str,
     collection_id: str | None = None,
     what: Literal["delete", "unlink"] = "delete",
-) -> None:
+) -> int:
     """Hide what a deleted project or collection holds, and remove the first batch of it.
 
     Args:
         collection_id: the collection, where not all of the project goes.
         what: whether its items are deleted too, or stay in the project, in no collection.
+
+    Returns: the bytes that the first batch freed.
     """
     row = await ctx.one(
         "project",
@@ -64,33 +59,37 @@ async def begin(
         items=what,
         passed="" if collection_id is None else None,
     )
-    await remove_batch(ctx, row, BATCH)
+    return await remove_batch(ctx, row, BATCH)
 
 
-async def remove_batch(ctx: Context, removal: Row, limit: int) -> bool:
-    """Remove some of the items; whether there may be more."""
+async def remove_batch(ctx: Context, removal: Row, limit: int) -> int:
+    """Remove some of the items, or end the removal where there are no more; the bytes freed."""
+    freed = 0
     await ctx.execute(sql.see_removed, on="on")
     try:
         if removal["items"] == "unlink":
             passed, done = None, await _unlink(ctx, removal, limit)
         elif removal["passed"] is not None:
             # only the deleted ones of before are there now: the others become deleted after this
-            passed, done = await _let_go(ctx, removal, limit)
+            passed, done, freed = await _let_go(ctx, removal, limit)
             if done < limit:
-                passed, done = None, done + await _delete(ctx, removal, limit - done)
+                deleted, more = await _delete(ctx, removal, limit - done)
+                passed, done, freed = None, done + deleted, freed + more
         else:
-            passed, done = None, await _delete(ctx, removal, limit)
+            passed = None
+            done, freed = await _delete(ctx, removal, limit)
     finally:
         await ctx.execute(sql.see_removed, on="off")
     if done < limit:
         await ctx.execute(sql.end, id=removal["id"])
     else:
         await ctx.execute(sql.pass_on, id=removal["id"], passed=passed)
-    return done >= limit
+    await files.free(ctx, freed)
+    return freed
 
 
-async def _let_go(ctx: Context, removal: Row, limit: int) -> tuple[str, int]:
-    """The last of the items deleted earlier whose assets went, and how many they were."""
+async def _let_go(ctx: Context, removal: Row, limit: int) -> tuple[str, int, int]:
+    """The last of the items deleted earlier whose assets went, how many, and bytes to be freed."""
     rows = await ctx.rows(
         None,
         sql.deleted_earlier,
@@ -99,19 +98,22 @@ async def _let_go(ctx: Context, removal: Row, limit: int) -> tuple[str, int]:
         limit=limit,
     )
     ids = [row["id"] for row in rows]
-    await _drop_assets(ctx, ids)
-    return (ids[-1] if ids else removal["passed"]), len(ids)
+    freed = await files.let_go_of_removed(ctx, ids)
+    return (ids[-1] if ids else removal["passed"]), len(ids), freed
 
 
-async def _delete(ctx: Context, removal: Row, limit: int) -> int:
+async def _delete(ctx: Context, removal: Row, limit: int) -> tuple[int, int]:
+    """How many items went, and bytes to be freed."""
     of = {"project": removal["project_id"], "collection": removal["collection_id"]}
     whole = removal["collection_id"] is None
     query = sql.delete_of_project if whole else sql.delete_of_collection
+    await ctx.execute(sql.in_order, on=True)
     gone = await ctx.rows(None, query, limit=limit, **of)
+    await ctx.execute(sql.in_order, on=False)
     ids = [row["id"] for row in gone]
     if not ids:
-        return 0
-    await _drop_assets(ctx, ids)
+        return 0, 0
+    freed = await files.let_go_of_removed(ctx, ids)
     await writes.remove_items(await ctx.connection(), await items.slot_of(ctx), ids)
     for row in gone:
         ctx.produced("item", row["id"])
@@ -121,18 +123,14 @@ async def _delete(ctx: Context, removal: Row, limit: int) -> int:
             "collection_id": row["collection_id"],
         }
         ctx.emit(Event("item.deleted", "item", row["id"], data, removal["project_id"]))
-    return len(ids)
-
-
-async def _drop_assets(ctx: Context, ids: Sequence[str]) -> None:
-    """Have the objects removed that no other asset names; their bytes are counted already."""
-    rows = await ctx.rows(None, sql.delete_assets, items=list(ids))
-    await remove_objects(ctx, [row["object_path"] for row in rows])
+    return len(ids), freed
 
 
 async def _unlink(ctx: Context, removal: Row, limit: int) -> int:
     """Leave items of a collection in its project, rows and documents alike."""
+    await ctx.execute(sql.in_order, on=True)
     rows = await ctx.rows(None, sql.unlink, collection=removal["collection_id"], limit=limit)
+    await ctx.execute(sql.in_order, on=False)
     if not rows:
         return 0
     assets: dict[str, list[dict[str, Any]]] = {row["id"]: [] for row in rows}

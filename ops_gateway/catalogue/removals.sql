@@ -1,33 +1,19 @@
--- name: lock_first
+-- name: in_order
+-- The planner takes what row-level security leaves of a project for a single row, and would read and sort all of it
+-- for the first few.
+select set_config('enable_sort', case when :on then 'off' else 'on' end, true);
+
+-- name: lock_first_of_project
 select id from item
 where organization_id = :org and project_id = :project and deleted_at is null
-  and (:collection::text is null or collection_id = :collection)
 order by created_at desc, id
 limit :limit for update;
 
--- name: lock_alone
--- Whether or not it is deleted by now.
-select id from project where organization_id = :org and id = :project for update;
-
--- name: freed_bytes
--- An object counts once; one that an asset outside names stays.
-select coalesce(sum(o.size_bytes), 0)::bigint as bytes
-from (
-  select a.object_path, max(a.size_bytes) as size_bytes
-  from (
-    select id from item where organization_id = :org and project_id = :project and deleted_at is null
-      and (:collection::text is null or collection_id = :collection)
-    union all
-    select id from item where organization_id = :org and project_id = :project and deleted_at is not null
-      and :collection::text is null
-  ) i
-  join asset a on a.organization_id = :org and a.item_id = i.id and a.deleted_at is null and a.object_path is not null
-  group by a.object_path
-) o
-where not exists (
-  select from asset b join item j on j.id = b.item_id
-  where b.organization_id = :org and b.object_path = o.object_path and b.deleted_at is null
-    and (j.project_id <> :project or (:collection::text is not null and j.collection_id is distinct from :collection)));
+-- name: lock_first_of_collection
+select id from item
+where organization_id = :org and project_id = :project and collection_id = :collection and deleted_at is null
+order by created_at desc, id
+limit :limit for update;
 
 -- name: begin
 insert into removal (id, organization_id, project_id, collection_id, items, passed)
@@ -77,15 +63,6 @@ update item i set deleted_at = now(), updated_at = now(), lifecycle_state = 'del
 from doomed
 where i.organization_id = :org and i.id = doomed.id
 returning i.id, i.name, i.collection_id;
-
--- name: delete_assets
--- Those of objects of ours; assets that lie elsewhere have none.
-with gone as (
-  update asset set deleted_at = now(), updated_at = now()
-  where organization_id = :org and item_id = any (:items) and deleted_at is null
-  returning object_path
-)
-select distinct object_path from gone where object_path is not null;
 
 -- name: unlink
 -- An id that came to be taken among the items in no collection since the deletion gives way to the platform's.

@@ -78,14 +78,14 @@ async def find(ctx: Context) -> Drift:
                 )
             )
     bytes_ = await ctx.one("organization", sql.bytes)
-    if bytes_["counted"] != bytes_["visible"]:
+    if bytes_["counted"] != bytes_["live"]:
         found.append(
             Fault(
                 kind="storage_counter",
                 subject=ctx.organization_id,
-                expected=bytes_["visible"],
+                expected=bytes_["live"],
                 found=bytes_["counted"],
-                difference=bytes_["counted"] - bytes_["visible"],
+                difference=bytes_["counted"] - bytes_["live"],
             )
         )
     return Drift(
@@ -185,9 +185,9 @@ async def correct_all(
         made = await correct_bytes(ctx)
         made += await correct_bytes(ctx)  # what a negative rest had hidden
         bytes_ = await ctx.one("organization", sql.bytes)
-        if bytes_["counted"] != bytes_["visible"]:
-            await ctx.execute(sql.set_counter, bytes=bytes_["visible"])
-            delta = bytes_["visible"] - bytes_["counted"]
+        if bytes_["counted"] != bytes_["live"]:
+            await ctx.execute(sql.set_counter, bytes=bytes_["live"])
+            delta = bytes_["live"] - bytes_["counted"]
             made.append(await note(ctx, "counter", None, delta, "bytes", "not what is stored"))
         return made
 

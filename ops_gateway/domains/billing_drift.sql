@@ -1,17 +1,12 @@
 -- name: bytes
--- What a deletion under way hides is free already, and leaves the ledger with its batch.
-select o.storage_used_bytes as counted, v.visible, l.live, e.ledger
+-- What a deletion under way hides counts until its batch.
+select o.storage_used_bytes as counted, l.live, e.ledger
 from organization o
 cross join lateral (
   select coalesce(sum(f.size_bytes), 0)::bigint as live
   from (select distinct on (a.object_path) a.size_bytes from asset a
         where a.organization_id = :org and a.deleted_at is null and a.object_path is not null
         order by a.object_path) f) l
-cross join lateral (
-  select coalesce(sum(f.size_bytes), 0)::bigint as visible
-  from (select distinct on (a.object_path) a.size_bytes from asset a join item i on i.id = a.item_id
-        where a.organization_id = :org and a.deleted_at is null and a.object_path is not null
-        order by a.object_path) f) v
 cross join lateral (
   select coalesce(sum(s.bytes_delta), 0)::bigint as ledger from storage_entry s where s.organization_id = :org) e
 where o.organization_id = :org;

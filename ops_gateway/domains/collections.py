@@ -8,7 +8,7 @@ from psycopg.types.json import Jsonb
 from pydantic import Field
 
 from db.queries import queries
-from ops_gateway.catalogue import checks, files, removals
+from ops_gateway.catalogue import checks, removals
 from ops_gateway.catalogue.models import CollectionResponse
 from ops_gateway.kernel import access
 from ops_gateway.kernel.context import Context
@@ -166,8 +166,8 @@ async def update_collection(ctx: Context, body: CollectionUpdateInput) -> Collec
 async def delete_collection(ctx: Context, body: CollectionDeleteInput) -> CollectionDeleteOutput:
     """Soft-delete a collection, unlinking or deleting its items (project admin required).
 
-    Items that are deleted with it are gone with the answer, and their bytes are free. Of many items
-    the rows follow in batches, and with them the events `item.deleted`; until then those that stay
+    Items that are deleted with it are gone with the answer. Of more than 500 items the rows follow
+    in batches, and with each its events `item.deleted` and its bytes; until then those that stay
     still name it.
     """
     await access.project(ctx, body.project_id, "admin")
@@ -178,7 +178,6 @@ async def delete_collection(ctx: Context, body: CollectionDeleteInput) -> Collec
     await ctx.one("collection", sql.lock_collection, id=row["id"])
     await ctx.execute(sql.delete_collection, id=row["id"])
     if body.items == "delete":
-        await files.free(ctx, await removals.freed_bytes(ctx, row["project_id"], row["id"]))
         await removals.begin(ctx, row["project_id"], row["id"])
     else:
         await refuse_clash(ctx, row["id"])

@@ -293,8 +293,9 @@ async def change(ctx: Context, body: ProjectUpdateInput, archived: bool | None) 
 async def delete_project(ctx: Context, body: ProjectDeleteInput) -> ProjectDeleteOutput:
     """Delete a workspace with its collections, items, assets and objects (project admin or owner).
 
-    All of it is gone with the answer, and its bytes are free; of many items the rows and objects,
-    and with them the events `item.deleted`, follow in batches.
+    All of it is gone with the answer. Of more than 500 items the rows and objects follow in
+    batches, and with each its events `item.deleted` and its bytes: `storage_freed_bytes` are those
+    that are free with the answer.
     Jobs that wait are cancelled and their reservations released; a running one is told to stop and
     can register nothing any more.
     """
@@ -318,11 +319,10 @@ async def delete_project(ctx: Context, body: ProjectDeleteInput) -> ProjectDelet
         ctx.produced("upload", upload["id"])
         ctx.emit(uploads.failed(upload["id"], project_id, DELETED))
     reserved = sum(upload["reserved_bytes"] for upload in ended)
-    freed = await removals.freed_bytes(ctx, project_id)
-    await files.free(ctx, freed, reserved)
     await ctx.execute(sql.delete_collections, id=project_id)
     await ctx.execute(sql.delete_project, id=project_id)
-    await removals.begin(ctx, project_id)
+    freed = await removals.begin(ctx, project_id)
+    await files.free(ctx, 0, reserved)
     await remove_objects(ctx, [row["object_path"] for row in uploaded])
     ctx.produced("project", project_id)
     # a replay is for whoever may see the project, and nobody sees it now

@@ -1,19 +1,17 @@
 -- name: let_go
 -- A copy of an item shares its objects: they go with the last asset that names them. An asset of a deleted project
--- counts as gone: row-level security hides its item.
+-- names its object until the batch that removes it, and then that lets go of it.
 insert into removed_object (object_path, organization_id)
 select distinct p.path, :org
 from unnest(:paths::text[]) as p (path)
 where not exists (
-  select from asset a join item i on i.id = a.item_id
-  where a.organization_id = :org and a.object_path = p.path and a.deleted_at is null)
+  select from asset a where a.organization_id = :org and a.object_path = p.path and a.deleted_at is null)
 on conflict (object_path) do update set removed_at = now()
 returning object_path;
 
 -- name: due
 select r.object_path,
-       exists (select from asset a join item i on i.id = a.item_id
-               where a.object_path = r.object_path and a.deleted_at is null) as in_use
+       exists (select from asset a where a.object_path = r.object_path and a.deleted_at is null) as in_use
 from removed_object r
 where r.removed_at < now() - make_interval(secs => :seconds)
 order by r.removed_at

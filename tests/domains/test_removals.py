@@ -8,6 +8,7 @@ import pytest
 
 from db.pool import make_pool
 from ops_gateway.catalogue import removals
+from ops_gateway.domains import projects
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.removal import sweep_objects
 from opstac import removing
@@ -183,9 +184,11 @@ async def test_a_project_is_gone_with_the_answer_and_removed_in_batches(stored, 
         "get": 200, "search": MANY + 2, "counted": MANY + 2, "tile": 200, "asset": 302,
     }  # fmt: skip
     answer = await api.ok("projects.delete", {"project_id": stored.project}, as_=owner)
-    assert answer["storage_freed_bytes"] == 10 * (MANY - 1)
     left = stored.count()
-    assert (left["removals"], left["bytes"]) == (1, 30) and left["items"] > MANY // 2
+    # the first batch is free with the answer; nothing of the rest has been looked at
+    assert answer["storage_freed_bytes"] == 10 * (MANY + 2 - left["items"]) > 0
+    assert left["removals"] == 1 and left["items"] > MANY // 2
+    assert left["bytes"] == 10 * left["items"] == 10 * left["assets"]
     assert stored.documents() > MANY // 2
     gone = {**GONE, "search": 3, "counted": 3}
     assert await stored.seen(one) == gone
@@ -205,6 +208,7 @@ async def test_a_project_is_gone_with_the_answer_and_removed_in_batches(stored, 
         patch.setattr(writes, "remove_items", broken)
         assert await stored.sweep() == 0
     assert stored.count() == before and 0 < before["items"] < left["items"]
+    assert before["bytes"] == 10 * before["items"]
     assert await stored.seen(one) == gone
     assert await stored.sweep() > 2
     expected = {"items": 3, "assets": 3, "removals": 0, "bytes": 30, "events": MANY, "told": MANY}
@@ -217,10 +221,59 @@ async def test_a_project_is_gone_with_the_answer_and_removed_in_batches(stored, 
     assert await stored.sweep() == 0
 
 
+async def test_deleting_a_large_project_reads_no_more_than_a_small_one(stored, monkeypatch):
+    """Rows that the request reads and changes, of ten batches of items as of two."""
+    api, owner = stored.api, stored.owner
+    counted = (
+        "select relname, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) + n_tup_ins"
+        " + n_tup_upd as rows from pg_stat_xact_user_tables"
+        " where schemaname in ('opstac', 'pgstac')"
+    )
+    seen: list[dict[str, int]] = []
+    first, last = removals.lock_first, projects.remove_objects
+
+    async def look(ctx: Context) -> None:
+        rows = await ctx.rows(None, counted)
+        seen.append({row["relname"]: row["rows"] for row in rows})
+
+    async def at_first(ctx: Context, project_id: str) -> None:
+        # tables so small are read whole otherwise
+        await ctx.execute("set local enable_seqscan = off")
+        await ctx.execute("set local enable_bitmapscan = off")
+        await look(ctx)
+        await first(ctx, project_id)
+
+    async def at_last(ctx: Context, paths: list[str]) -> list[str]:
+        await look(ctx)
+        return await last(ctx, paths)
+
+    monkeypatch.setattr(removals, "lock_first", at_first)
+    monkeypatch.setattr(projects, "remove_objects", at_last)
+
+    async def touched(batches: int) -> dict[str, int]:
+        project = await api.project(owner, f"of {batches}")
+        stored.fill(batches * BATCH, "", project)
+        # items come in by batches, not all in the same moment
+        api.sql(
+            "update item set created_at = created_at - substr(name, 7)::int * interval '1 second'"
+            " where project_id = %s",
+            project,
+        )
+        api.sql("analyze item, asset", role="opstac_owner")
+        seen.clear()
+        await api.ok("projects.delete", {"project_id": project}, as_=owner)
+        before, after = seen
+        return {name: rows - before.get(name, 0) for name, rows in after.items()}
+
+    small, large = await touched(2), await touched(10)
+    assert small["item"] > BATCH and small["asset"] > BATCH
+    assert sum(large.values()) <= 1.2 * sum(small.values()), (small, large)
+
+
 async def test_an_object_shared_with_another_project_is_freed_with_the_last_that_names_it(
     stored, stock
 ):
-    """In the middle of a removal, what still stands in the tables is as good as gone."""
+    """Whichever of the two comes first: the operation, or the batch of the removal."""
     api, owner = stored.api, stored.owner
     stored.fill(2 * BATCH)
     kept = await api.project(owner, "kept")
@@ -228,15 +281,26 @@ async def test_an_object_shared_with_another_project_is_freed_with_the_last_that
     api.sql("update asset set created_at = now() - interval '1 day' where object_path = %s", shared)
     copy = await stock.item(owner, kept)
     asset = stock.asset(owner, copy["id"], shared, key="copy")
-    answer = await api.ok("projects.delete", {"project_id": stored.project}, as_=owner)
-    assert answer["storage_freed_bytes"] == 10 * (2 * BATCH - 1)
-    body = {"project_id": kept}
-    freed = await api.ok("projects.delete", body, as_=owner)
-    assert freed["storage_freed_bytes"] == 1000 + 1000  # stock's assets say a thousand
+    late = f"{owner.organization_id}/it_{stored.collection}2.tif"
+    api.sql("update asset set created_at = now() - interval '1 day' where object_path = %s", late)
+    # the first two are in the last batch: one is let go of before it, and one after it
+    ids = [f"it_{stored.collection}{n}" for n in (1, 2)]
+    api.sql("update item set created_at = now() - interval '1 day' where id = any(%s)", ids)
+    third = await api.project(owner, "third")
+    stock.asset(owner, (await stock.item(owner, third))["id"], late, key="copy")
+    api.sql("update asset set size_bytes = 10 where object_path = any(%s)", [shared, late])
+    assert stored.count()["bytes"] == 10 * 2 * BATCH + 2000  # two files of a thousand of the stock
+    await api.ok("projects.delete", {"project_id": stored.project}, as_=owner)
+    assert stored.count()["bytes"] == 10 * BATCH + 2000
+    freed = await api.ok("projects.delete", {"project_id": kept}, as_=owner)
+    assert freed["storage_freed_bytes"] == 1000  # the removal's item still names the other
     await stored.sweep()
-    assert stored.count()["bytes"] == 0 and asset
-    (row,) = api.sql("select count(*) as n from removed_object where object_path = %s", shared)
-    assert row["n"] == 1
+    assert asset and stored.count()["bytes"] == 10 + 1000
+    freed = await api.ok("projects.delete", {"project_id": third}, as_=owner)
+    assert freed["storage_freed_bytes"] == 10 + 1000 and stored.count()["bytes"] == 0
+    for path in (shared, late):
+        (row,) = api.sql("select count(*) as n from removed_object where object_path = %s", path)
+        assert row["n"] == 1
 
 
 async def test_a_collection_goes_with_its_items(stored, most):

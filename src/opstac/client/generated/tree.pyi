@@ -907,7 +907,7 @@ class Collections:
     def delete(self, *, project_id: str, collection_id: str, items: Literal['keep', 'delete'] = ..., idempotency_key: str | None = ...) -> m.CollectionDeleteOutput:
         """Soft-delete a collection, unlinking or deleting its items (project admin required).
 
-Items that are deleted with it are gone with the answer, and their bytes are free. Of many items the rows follow in batches, and with them the events `item.deleted`; until then those that stay still name it."""
+Items that are deleted with it are gone with the answer. Of more than 500 items the rows follow in batches, and with each its events `item.deleted` and its bytes; until then those that stay still name it."""
     @overload
     def get(self, body: m.CollectionsGetInput, /, *, idempotency_key: str | None = ...) -> m.CollectionGetOutput: ...
     @overload
@@ -1204,7 +1204,7 @@ class Projects:
     def delete(self, *, project_id: str, idempotency_key: str | None = ...) -> m.ProjectDeleteOutput:
         """Delete a workspace with its collections, items, assets and objects (project admin or owner).
 
-All of it is gone with the answer, and its bytes are free; of many items the rows and objects, and with them the events `item.deleted`, follow in batches. Jobs that wait are cancelled and their reservations released; a running one is told to stop and can register nothing any more."""
+All of it is gone with the answer. Of more than 500 items the rows and objects follow in batches, and with each its events `item.deleted` and its bytes: `storage_freed_bytes` are those that are free with the answer. Jobs that wait are cancelled and their reservations released; a running one is told to stop and can register nothing any more."""
     @overload
     def get(self, body: m.ProjectGetInput, /, *, idempotency_key: str | None = ...) -> m.ProjectGetOutput: ...
     @overload
@@ -2330,7 +2330,7 @@ class AsyncCollections:
     async def delete(self, *, project_id: str, collection_id: str, items: Literal['keep', 'delete'] = ..., idempotency_key: str | None = ...) -> m.CollectionDeleteOutput:
         """Soft-delete a collection, unlinking or deleting its items (project admin required).
 
-Items that are deleted with it are gone with the answer, and their bytes are free. Of many items the rows follow in batches, and with them the events `item.deleted`; until then those that stay still name it."""
+Items that are deleted with it are gone with the answer. Of more than 500 items the rows follow in batches, and with each its events `item.deleted` and its bytes; until then those that stay still name it."""
     @overload
     async def get(self, body: m.CollectionsGetInput, /, *, idempotency_key: str | None = ...) -> m.CollectionGetOutput: ...
     @overload
@@ -2627,7 +2627,7 @@ class AsyncProjects:
     async def delete(self, *, project_id: str, idempotency_key: str | None = ...) -> m.ProjectDeleteOutput:
         """Delete a workspace with its collections, items, assets and objects (project admin or owner).
 
-All of it is gone with the answer, and its bytes are free; of many items the rows and objects, and with them the events `item.deleted`, follow in batches. Jobs that wait are cancelled and their reservations released; a running one is told to stop and can register nothing any more."""
+All of it is gone with the answer. Of more than 500 items the rows and objects follow in batches, and with each its events `item.deleted` and its bytes: `storage_freed_bytes` are those that are free with the answer. Jobs that wait are cancelled and their reservations released; a running one is told to stop and can register nothing any more."""
     @overload
     async def get(self, body: m.ProjectGetInput, /, *, idempotency_key: str | None = ...) -> m.ProjectGetOutput: ...
     @overload
