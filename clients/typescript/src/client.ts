@@ -36,6 +36,7 @@ export interface WaitOptions {
 }
 
 const ID = /^[a-z0-9_]+(\.[a-z0-9_]+)*$/i;
+const SEARCH = /^\/[^?#]*\/search$/;
 const REPEATABLE = ["GET", "HEAD", "PUT", "DELETE"];
 const READS: ReadonlySet<string> = new Set(readIds);
 const KEYLESS: ReadonlySet<string> = new Set(keylessIds);
@@ -149,7 +150,9 @@ export class Geopera {
     const request = target.startsWith("/")
       ? this.#path(target, body, options)
       : this.#operation(target, body, options);
-    Object.assign(request, { streams: true, repeatable: true });
+    request.streams = true;
+    // a search is POSTed and reads; what else a path does with a body nobody knows
+    if (SEARCH.test(target)) request.repeatable = true;
     request.headers = { ...request.headers, Accept: "application/x-ndjson" };
     const stream = await this.#connection.send(request, async (response, silence) => {
       const kind = response.headers.get("Content-Type") ?? "";

@@ -222,6 +222,25 @@ test("what may not be repeated is sent once, when nobody knows whether it arrive
   assert.equal(server.seen.length, 5);
 });
 
+test("lines are asked for again only where that does nothing twice", async (t) => {
+  const server = await serve(t, (_, response) => response.destroy() && undefined);
+  const client = clientOf(server, { retries: 1 });
+  const asked = async (...call) => {
+    const before = server.seen.length;
+    await assert.rejects(client.stream(...call).next(), NoAnswer);
+    return server.seen.slice(before).map(({ headers }) => headers["idempotency-key"]);
+  };
+  // no key goes with what answers bytes, nor with what is no operation
+  assert.deepEqual(await asked("clip.job.download", { jobId: "j" }), [undefined]);
+  assert.deepEqual(await asked("/assets/stac/collections/c/items", { id: "i" }), [undefined]);
+  assert.deepEqual(await asked("/x?to=/search", { id: "i" }), [undefined]);
+  assert.deepEqual(await asked("/feed"), [undefined, undefined]);
+  assert.equal((await asked("items.list", {})).length, 2);
+  const keys = await asked("projects.create", { name: "n" });
+  assert.equal(keys.length, 2);
+  assert.ok(keys[0] && keys[0] === keys[1]);
+});
+
 test("a token may be fetched for each request", async (t) => {
   const server = await serve(t, (_, response, before) => {
     if (before) return [];

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing, closing
+from contextlib import AsyncExitStack, aclosing, closing
 from inspect import isawaitable
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +14,7 @@ import anyio.to_thread
 import httpx
 
 from opstac.client import calls, downloads, tree, uploads
+from opstac.client.bounded import MAX_BYTES, Whole, check_packing
 from opstac.client.connection import SENDING, Connection, Source, patience, settings, signed, told
 from opstac.client.errors import UploadFailed
 from opstac.client.steps import Emit, Flow, Progress, Save, Send, SendFile, Sleep, Step, T
@@ -44,6 +45,7 @@ class AsyncClient(Tree):
         *,
         timeout_seconds: float = 60,
         retries: int = 4,
+        max_bytes: int = MAX_BYTES,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """Connect to nothing yet; raises ValueError where address or token cannot be one.
@@ -51,6 +53,7 @@ class AsyncClient(Tree):
         A function that gives the token may be a coroutine's.
         """
         self._at = Connection.to(base_url, cast("str | Source | None", token), retries)
+        self._max_bytes = max_bytes
         self._http = httpx.AsyncClient(transport=transport, **settings(timeout_seconds))
 
     def __repr__(self) -> str:
@@ -116,7 +119,7 @@ class AsyncClient(Tree):
                 for line in lines.end():
                     yield line
                 return
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 failure = told(error)
             except ValueError as error:
                 failure = calls.bad_line(operation, error)
@@ -143,7 +146,7 @@ class AsyncClient(Tree):
             try:
                 async for piece in response.aiter_bytes():
                     yield piece
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 failure = told(error)
             if failure is not None:
                 raise failure
@@ -222,6 +225,8 @@ class AsyncClient(Tree):
             return await self._do(step), None
         except (httpx.TransportError, UploadFailed) as error:
             return None, error
+        except httpx.DecodingError as error:
+            return None, httpx.RemoteProtocolError(str(error))
 
     async def _do(self, step: Step) -> Any:
         if isinstance(step, Sleep):
@@ -235,9 +240,10 @@ class AsyncClient(Tree):
             return None
         assert isinstance(step, SendFile)
         headers = {**step.headers, "Content-Length": str(step.size - step.offset)}
-        return await self._http.put(
-            step.url, headers=headers, content=_pieces(step), timeout=SENDING
+        put = self._http.build_request(
+            "PUT", step.url, headers=headers, content=_pieces(step), timeout=SENDING
         )
+        return await self._answer(put, stream=False)
 
     async def _send(self, step: Send) -> httpx.Response:
         source = self._at.source(step.headers)
@@ -259,11 +265,21 @@ class AsyncClient(Tree):
             content=step.content,
             timeout=patience(step.timeout),
         )
+        return await self._answer(request, step.stream)
+
+    async def _answer(self, request: httpx.Request, stream: bool) -> httpx.Response:
         response = await self._http.send(request, stream=True)
-        if not (step.stream and response.is_success):
-            async with aclosing(response):
-                await response.aread()
-        return response
+        async with AsyncExitStack() as unless_streamed:
+            unless_streamed.push_async_callback(response.aclose)
+            check_packing(response)
+            if stream and response.is_success:
+                unless_streamed.pop_all()
+                return response
+            body = Whole(response, self._max_bytes)
+            async for piece in response.aiter_bytes():
+                if not body.add(piece):
+                    break
+            return body.response()
 
     _sleep = staticmethod(anyio.sleep)
 

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from opstac import __version__
+from opstac.client.bounded import ACCEPTED
 from opstac.client.errors import OperationError
 from opstac.client.retry import Policy, retry_after
 from opstac.client.values import decode, is_token
@@ -113,6 +114,7 @@ def settings(timeout_seconds: float) -> dict[str, Any]:
     return {
         "timeout": httpx.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds)),
         "verify": certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
+        "headers": {"Accept-Encoding": ACCEPTED},
         "follow_redirects": False,
         "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     }
@@ -250,7 +252,7 @@ def hide_queries_in_logs() -> None:
         logger.addFilter(_HideQueries())
 
 
-def told(error: httpx.TransportError) -> Unreachable:
+def told(error: httpx.RequestError) -> Unreachable:
     """The error without the request, which holds the credential."""
     words = "no answer in time" if isinstance(error, httpx.TimeoutException) else ""
     return Unreachable(str(error) or words or type(error).__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 import httpx
 
 from opstac.client import calls, downloads, tree, uploads
+from opstac.client.bounded import MAX_BYTES, Whole, check_packing
 from opstac.client.connection import SENDING, Connection, Source, patience, settings, signed, told
 from opstac.client.errors import UploadFailed
 from opstac.client.steps import Emit, Flow, Progress, Save, Send, SendFile, Sleep, Step, T
@@ -41,6 +42,7 @@ class Client(Tree):
         *,
         timeout_seconds: float = 60,
         retries: int = 4,
+        max_bytes: int = MAX_BYTES,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         """Connect to nothing yet.
@@ -52,12 +54,14 @@ class Client(Tree):
             base_url: of the platform; default GEOPERA_API_URL, else this machine's.
             timeout_seconds: without a byte of the answer, until a call is given up.
             retries: after 429, 503 and lost connections, of calls that can be repeated.
+            max_bytes: of an answer that is read whole; `pieces`, `stream` and `download` take more.
             transport: instead of the network.
 
         Raises:
             ValueError: the address or the token cannot be one.
         """
         self._at = Connection.to(base_url, token, retries)
+        self._max_bytes = max_bytes
         self._http = httpx.Client(transport=transport, **settings(timeout_seconds))
 
     def __repr__(self) -> str:
@@ -140,7 +144,7 @@ class Client(Tree):
                     yield from lines.feed(piece)
                 yield from lines.end()
                 return
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 failure = told(error)
             except ValueError as error:
                 failure = calls.bad_line(operation, error)
@@ -175,7 +179,7 @@ class Client(Tree):
             failure = None
             try:
                 yield from response.iter_bytes()
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 failure = told(error)
             if failure is not None:
                 raise failure
@@ -290,6 +294,8 @@ class Client(Tree):
             return self._do(step), None
         except (httpx.TransportError, UploadFailed) as error:
             return None, error
+        except httpx.DecodingError as error:
+            return None, httpx.RemoteProtocolError(str(error))
 
     def _do(self, step: Step) -> Any:
         if isinstance(step, Sleep):
@@ -305,7 +311,10 @@ class Client(Tree):
             return None
         assert isinstance(step, SendFile)
         headers = {**step.headers, "Content-Length": str(step.size - step.offset)}
-        return self._http.put(step.url, headers=headers, content=_pieces(step), timeout=SENDING)
+        put = self._http.build_request(
+            "PUT", step.url, headers=headers, content=_pieces(step), timeout=SENDING
+        )
+        return self._answer(put, stream=False)
 
     def _send(self, step: Send) -> httpx.Response:
         source = self._at.source(step.headers)
@@ -327,11 +336,21 @@ class Client(Tree):
             content=step.content,
             timeout=patience(step.timeout),
         )
+        return self._answer(request, step.stream)
+
+    def _answer(self, request: httpx.Request, stream: bool) -> httpx.Response:
         response = self._http.send(request, stream=True)
-        if not (step.stream and response.is_success):
-            with closing(response):
-                response.read()
-        return response
+        with ExitStack() as unless_streamed:
+            unless_streamed.callback(response.close)
+            check_packing(response)
+            if stream and response.is_success:
+                unless_streamed.pop_all()
+                return response
+            body = Whole(response, self._max_bytes)
+            for piece in response.iter_bytes():
+                if not body.add(piece):
+                    break
+            return body.response()
 
     _sleep = staticmethod(time.sleep)
 
