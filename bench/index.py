@@ -7,6 +7,10 @@ interleaved. Printed: the median of the per-round ratios to numpy, the peak memo
 numpy's, how much faster two threads of ours and two Dask workers are than one, and how far the
 values are apart. The work is unequal: ours writes a COG with overviews and statistics, the peers a
 plain tiled file; reading alone writes nothing. All compress at the same ZSTD level.
+
+The rows "block rows" compare equal work: one thread that reads the two bands in rows of blocks
+through one handle and a cache of 256 MiB, and our job, which reads, computes and writes a plain
+tiled file (ZSTD level 1, predictor 3, two threads that compress) without overviews or statistics.
 """
 
 import argparse
@@ -81,6 +85,56 @@ def rows(half):
 with ThreadPoolExecutor(2) as pool:
     list(pool.map(rows, (0, 1)))
 """
+# what the two rows of "block rows" have in common; both import the same, and both count from the
+# start of their process
+COMMON = """
+import sys
+import numpy as np
+import rasterio
+import processes.engine
+from processes import blocks, expression
+from processes.process import find
+from raster.fill import filled
+from rasterio.windows import Window
+find("index", "processes.jobs.index")
+out, path = sys.argv[1:]
+"""
+READ_ROWS = (
+    COMMON
+    + """
+with rasterio.open(path) as file:
+    for row in range(0, file.height, 512):
+        file.read([3, 4], window=Window(0, row, file.width, min(512, file.height - row)))
+"""
+)
+# our job with its own blocks, formula and masks, and in place of the COG with overviews and
+# statistics a plain tiled file
+PLAIN = (
+    COMMON
+    + """
+class Done(Exception):
+    pass
+def plain(_, function, grid, *, sources, params, pixel_bytes, **rest):
+    profile = {"driver": "GTiff", "width": grid.width, "height": grid.height, "crs": grid.crs,
+               "transform": grid.transform, "count": 1, "dtype": "float32", "nodata": float("nan"),
+               "tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "zstd",
+               "zstd_level": 1, "predictor": 3, "num_threads": "2"}
+    with rasterio.open(out, "w", **profile) as file:
+        for block, made in blocks.results(function, grid, sources=sources, params=params,
+                                          pixel_bytes=pixel_bytes):
+            hidden = np.ma.getmaskarray(made)
+            file.write(filled(made.data, hidden, float("nan")), window=block.window)
+    raise Done
+expression.write = plain
+sources = [{"item_id": "it_0", "asset_key": "data", "path": path}]
+inputs = {"source_item_id": "it_0", "index_name": "NDVI", "band_mapping": {"red": 3, "nir": 4}}
+try:
+    processes.engine.execute("index", inputs, sources, "", lambda f, s: None,
+                             "processes.jobs.index")
+except Done:
+    pass
+"""
+)
 DIFFERENCE = """
 import sys
 import numpy as np
@@ -122,12 +176,24 @@ def table(folder: Path, size: int, rounds: int) -> None:
     def script(text: str, name: str) -> list[str]:
         return [sys.executable, "-c", text, str(folder / f"{name}.tif"), path]
 
+    rows = {"GDAL_CACHEMAX": "256"}
     variants: dict[str, tuple[list[str], dict[str, str], int]] = {
         "reading alone, 2 threads": (script(READ, "read"), {}, 0),
         "numpy, whole arrays": (script(NUMPY, "numpy"), {}, 0),
         "rio-tiler, whole arrays": (script(RIO_TILER, "tiler"), {}, 0),
         "ours, 1 thread": (script(OURS, "one"), {"OPSTAC_BLOCK_THREADS": "1"}, 0),
         "ours, 2 threads": (script(OURS, "two"), {"OPSTAC_BLOCK_THREADS": "2"}, 0),
+        "block rows, reading alone": (script(READ_ROWS, "rows"), rows, 0),
+        "block rows, ours, 1 thread": (
+            script(PLAIN, "plain1"),
+            {**rows, "OPSTAC_BLOCK_THREADS": "1"},
+            0,
+        ),
+        "block rows, ours, 2 threads": (
+            script(PLAIN, "plain2"),
+            {**rows, "OPSTAC_BLOCK_THREADS": "2"},
+            0,
+        ),
         "ours, 1 Dask worker": (script(OURS, "dask1"), {}, 1),
         "ours, 2 Dask workers": (script(OURS, "dask2"), {}, 2),
     }
@@ -153,6 +219,11 @@ def table(folder: Path, size: int, rounds: int) -> None:
         print(f"speed-up, {one} to {two}: {statistics.median(a[0] / b[0] for a, b in pairs):.2f}x")
     pairs = list(zip(runs["ours, 2 threads"], runs["reading alone, 2 threads"], strict=True))
     print(f"ours over reading alone: {statistics.median(o[0] / r[0] for o, r in pairs):.2f}")
+    for threads in ("1 thread", "2 threads"):
+        own, alone = runs[f"block rows, ours, {threads}"], runs["block rows, reading alone"]
+        pairs = list(zip(own, alone, strict=True))
+        wall = statistics.median(o[0] / r[0] for o, r in pairs)
+        print(f"block rows, no overviews or statistics: ours, {threads}, over reading: {wall:.2f}")
     same = {(folder / f"{n}.tif").read_bytes() for n in ("one", "two", "dask1", "dask2")}
     print(f"ours, threads and workers: {'the same bytes' if len(same) == 1 else 'DIFFERENT BYTES'}")
     command = [sys.executable, "-c", DIFFERENCE, str(folder / "two.tif"), str(folder / "numpy.tif")]

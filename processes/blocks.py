@@ -42,6 +42,7 @@ from processes.files import Files, forget
 from processes.grid import Block, Grid
 from processes.process import Source
 from raster import cog
+from raster.fill import filled, put
 
 __all__ = ["Block", "BlockFunction", "Files", "Grid", "results", "write"]
 
@@ -248,7 +249,10 @@ def _settled(
         inside = block.inside()
         if inside is not None:
             hidden = hidden | ~inside
-        values = np.where(hidden, np.asarray(fill, dtype), values).astype(dtype, copy=False)
+        if values.dtype != dtype:  # what is hidden may be no number of the type
+            values = filled(values, hidden, 0)
+        values = values.astype(dtype)
+        put(values, hidden, fill)
     valid = ~hidden
     if alpha:
         valid[-1] = True

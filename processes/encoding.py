@@ -7,7 +7,7 @@ import numpy as np
 from rasterio.enums import ColorInterp
 
 from processes.process import JobError
-from raster import cog
+from raster import cog, fill
 from raster.reader import Layout
 
 
@@ -104,7 +104,7 @@ def stored(values: np.ma.MaskedArray, dtype: str, nodata: float | None) -> np.ma
     if kind.kind in "iu":
         if data.dtype.kind == "f":
             low, high = limits(kind, data.dtype)
-            data = np.clip(np.rint(np.where(hidden, 0, data)), low, high)
+            data = np.clip(np.rint(fill.filled(data, hidden, 0)), low, high)
         made = data.astype(kind)
     else:
         made = data.astype(kind)

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from processes.links import by_link, opened
 from processes.process import JobError, Output, RunContext, Source, discover, find
 from raster.child import ChildFailed, Log, run_child
+from raster.env import keep_memory
 
 Progress = Callable[[float, str], None]
 
@@ -197,6 +198,7 @@ def _run(
         place = ".".join(map(str, first["loc"]))
         raise JobError("invalid_inputs", f"{place}: {first['msg']}") from None
     given = [Source(**fields) for fields in sources]
+    keep_memory()
     with opened(links or {}) as paths:
         given = [by_link(source, paths) for source in given]
         several = len({source.item_id for source in given}) > 1

@@ -57,6 +57,7 @@ def dask_setup(worker: Any) -> None:
     import raster.env
 
     raster.env.apply()
+    raster.env.keep_memory()
     worker.state.total_resources[resource()] = _ENOUGH
     worker.state.available_resources[resource()] = _ENOUGH
 

@@ -15,6 +15,7 @@ import numexpr
 import numpy as np
 
 from raster import bands as band_names_module
+from raster import fill
 from raster.formula_tree import (
     COMPARISONS,
     FUNCTIONS,
@@ -107,8 +108,8 @@ class Formula:
             for index in block.bands:
                 if index in invalid:
                     mask |= invalid[index]
-            if mask.any():  # rare; to choose between two arrays costs more than the formula
-                values[mask] = 0
+            if mask.any():
+                fill.put(values, mask, 0)
         return np.ma.MaskedArray(data, mask=masks)
 
 

@@ -21,7 +21,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from processes.method import MethodError
-from raster import reader
+from raster import fill, reader
 from raster.reader import Gridded, Layout
 
 Convert = Callable[[np.ma.MaskedArray], np.ma.MaskedArray]
@@ -254,7 +254,7 @@ def _below(values: np.ma.MaskedArray, dtype: str) -> np.ma.MaskedArray:
     """In that dtype, with 0 below the mask."""
     mask = np.ma.getmaskarray(values)
     data = values.data.astype(dtype, copy=False)
-    data[mask] = 0
+    fill.put(data, mask, 0)
     return np.ma.MaskedArray(data, mask=mask)
 
 

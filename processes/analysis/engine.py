@@ -17,6 +17,7 @@ from processes.analysis.context import MethodContext
 from processes.links import by_link, opened
 from processes.method import Item, MethodError, Registered, discover, first_error
 from processes.process import Source
+from raster.env import keep_memory
 from raster.errors import RasterError
 
 
@@ -44,6 +45,7 @@ def execute(
         typed = found.check(params)
     except ValidationError as error:
         raise MethodError("invalid_params", first_error(error)) from None
+    keep_memory()
     with opened(links or {}) as paths:
         ctx = MethodContext([_by_links(item_of(fields), paths) for fields in items], Path(out_dir))
         many = getattr(typed, "item_ids", None) is not None
