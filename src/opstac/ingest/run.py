@@ -53,6 +53,8 @@ class Run:
 
         Raises: Unusable, CannotGoOn; the next run goes on from here.
         """
+        # one that is killed with its first batch under way is gone on with by the same keys
+        self._state.save(self._path)
         waiting: deque[tuple[Batch, Future[list[Outcome]]]] = deque()
         pool = ThreadPoolExecutor(parallel)
         broken: Unusable | None = None
