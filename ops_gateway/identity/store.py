@@ -40,9 +40,12 @@ class Superseded(Exception):
 class Store:
     """Every question and change, one statement or one transaction each."""
 
-    def __init__(self, pool: Pool) -> None:
-        """`pool`: of role opstac_identity."""
+    def __init__(self, pool: Pool, *, confirms: bool = False) -> None:
+        """`pool`: of role opstac_identity. `confirms`: who signs up is asked by mail whether the
+        address is theirs, and signs in when they have said so.
+        """
         self._pool = pool
+        self.confirms = confirms
 
     async def _row(self, query: Any, **params: Any) -> Row | None:
         async with self._pool.connection() as connection:

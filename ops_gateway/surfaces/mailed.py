@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -55,6 +57,18 @@ Confirm within a day that the address is yours:
 {site}/confirm-address/{token}
 
 If it was not you, leave this mail alone.
+"""
+TAKEN_TEXT = """Somebody, probably you, wanted to make an account with the address {email} at
+{site}, and there is one already. Sign in with it:
+
+{site}/sign-in
+
+If you have lost its password, or never confirmed the address, this page mails you a link to a new
+password:
+
+{site}/lost-password
+
+If it was not you, nothing has changed and there is nothing to do.
 """
 
 
@@ -108,21 +122,44 @@ class Mailed:
         await self._send("accounts.confirm", email, "Confirm your address", text)
         return True
 
+    def make_account(self, email: str, name: str | None, hashed: str) -> bool:
+        """Make an account when the answer is sent, or tell the address that it has one: nobody
+        else learns which. False where too many wait for that.
+        """
+        return self._later(self._make(email, name, hashed))
+
+    async def _make(self, email: str, name: str | None, hashed: str) -> None:
+        user_id = await self._store.add_person(email, name, hashed, verified=False)
+        if user_id is not None:
+            await self.send_confirmation(user_id, email)
+        elif await self._store.failed("confirm mail", email, HOUR) <= MAILS:
+            account = await self._store.account(email)
+            if account is not None and not account["disabled"]:
+                text = TAKEN_TEXT.format(email=email, site=self._site)
+                await self._send("accounts.taken", email, "You have an account already", text)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do it after the answer; false where too much is waiting."""
+        if len(self._tasks) >= WAITING:
+            work.close()
+            return False
+        task = asyncio.create_task(_logged(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return True
+
     async def _send_reset(self, email: str) -> None:
         """A link to a new password, where the account is there."""
-        try:
-            if await self._store.failed("reset mail", email, HOUR) > MAILS:
-                return
-            account = await self._store.account(email)
-            if account is None or account["disabled"] or account["email"] is None:
-                return
-            token = await self._store.add_mail_token(
-                "reset", account["id"], account["email"], RESET_SECONDS
-            )
-            text = RESET_TEXT.format(email=account["email"], site=self._site, token=token)
-            await self._send("accounts.lost_password", account["email"], "A new password", text)
-        except Exception:  # nobody waits for this: who gets no mail asks again
-            logger.warning("a mail for a lost password was not written", exc_info=True)
+        if await self._store.failed("reset mail", email, HOUR) > MAILS:
+            return
+        account = await self._store.account(email)
+        if account is None or account["disabled"] or account["email"] is None:
+            return
+        token = await self._store.add_mail_token(
+            "reset", account["id"], account["email"], RESET_SECONDS
+        )
+        text = RESET_TEXT.format(email=account["email"], site=self._site, token=token)
+        await self._send("accounts.lost_password", account["email"], "A new password", text)
 
     async def _send(self, name: str, to: str, subject: str, text: str) -> None:
         async def work(ctx: Context) -> None:
@@ -159,12 +196,9 @@ class Mailed:
             return self._lost(request, visitor, 429, error=str(error))
         if not self.sends:
             return self._lost(request, visitor)
-        if len(self._tasks) >= WAITING:
-            return self._lost(request, visitor, 503, error=BUSY)
         email = fields.get("email", "").strip().casefold()[:320]
-        task = asyncio.create_task(self._send_reset(email))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if not self._later(self._send_reset(email)):
+            return self._lost(request, visitor, 503, error=BUSY)
         return self._lost(request, visitor, notice=SENT)
 
     async def reset(self, request: Request) -> Response:
@@ -278,3 +312,10 @@ class Mailed:
 
     def _stale(self, request: Request, visitor: Visitor, title: str) -> Response:
         return self._browser.page(request, visitor, "message.html", title, status=410, error=STALE)
+
+
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Exception:  # nobody waits for this: who gets no mail asks again
+        logger.warning("what a form of accounts asked for was not done", exc_info=True)

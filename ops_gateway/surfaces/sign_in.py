@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -32,6 +33,15 @@ from ops_gateway.surfaces.mailed import Mailed
 
 HOME = "/account"
 BUSY = "Many people are signing in just now; try again in a few seconds."
+ASKED = (
+    "A mail is on its way to {email}: open its link to confirm the address, then sign in. If there "
+    "was an account with this address, the mail says so."
+)
+MADE = (
+    "Sign in with {email} and the password. If there was an account with this address, it is as it "
+    "was, with the password that it had."
+)
+UNCONFIRMED = " Or the address is not confirmed: a mail with a link for that was sent to it."
 _EMAIL = re.compile(r"[^@\s\"'<>(),:;\[\]\\]{1,64}@[A-Za-z0-9.-]{1,255}")
 _INVITATION = re.compile(r"/invitations/([A-Za-z0-9_-]{20,100})(?:\?mailed=([0-9a-f]{64}))?")
 
@@ -144,6 +154,8 @@ class Pages:
             return self._sign_in(request, visitor, onward, 503, error=BUSY, email=email)
         if found is None:
             wrong = "The e-mail address or the password is wrong."
+            if self._mailed.sends:
+                wrong += UNCONFIRMED
             return self._sign_in(request, visitor, onward, 403, error=wrong, email=email)
         try:
             return await self._enter(request, visitor, found["id"], onward, found["asked_at"])
@@ -218,7 +230,9 @@ class Pages:
     async def signed_up(
         self, request: Request, visitor: Visitor, fields: dict[str, str]
     ) -> Response:
-        """Make the account and sign in."""
+        """Make the account. The answer is the same for an address that has one, except to who comes
+        by an invitation that was mailed to it, and is signed in at once.
+        """
         self._limiter.count_public(client_address(request.scope))
         onward = next_of(fields.get("next"))
         invited = await self._invited(onward)
@@ -238,14 +252,27 @@ class Pages:
             hashed = await hash_password(password)
         except Busy:
             return self._sign_up(request, visitor, onward, 503, **again, error=BUSY)
-        verified = invited is not None and self._by_mailed_invitation(onward)
-        user_id = await self._store.add_person(email, name or None, hashed, verified=verified)
-        if user_id is None:
-            taken = "There is an account with this address; sign in with it."
-            return self._sign_up(request, visitor, onward, 409, **again, error=taken)
-        if not verified:
-            await self._mailed.send_confirmation(user_id, email)
-        return await self._enter(request, visitor, user_id, onward)
+        if invited is not None and self._by_mailed_invitation(onward):
+            # whoever reads this mailbox may know that it has an account
+            user_id = await self._store.add_person(email, name or None, hashed, verified=True)
+            if user_id is None:
+                taken = "There is an account with this address; sign in with it."
+                return self._sign_up(request, visitor, onward, 409, **again, error=taken)
+            return await self._enter(request, visitor, user_id, onward)
+        if self._mailed.sends:
+            if not self._mailed.make_account(email, name or None, hashed):
+                return self._sign_up(request, visitor, onward, 503, **again, error=BUSY)
+        else:
+            await self._store.add_person(email, name or None, hashed, verified=False)
+        return self._browser.page(
+            request,
+            visitor,
+            "message.html",
+            "Make an account",
+            notice=(ASKED if self._mailed.sends else MADE).format(email=email),
+            link=f"/sign-in?next={quote(onward, safe='')}",
+            link_text="Sign in",
+        )
 
     async def sign_out(
         self, request: Request, visitor: Visitor, fields: dict[str, str]

@@ -430,7 +430,7 @@ async def identity_server(platform: Platform, stack: AsyncExitStack) -> Identity
     pool = await stack.enter_async_context(
         make_pool(settings.dsn, "opstac_identity", min_size=1, max_size=4)
     )
-    store = IdentityStore(pool)
+    store = IdentityStore(pool, confirms=bool(settings.smtp and settings.public_url))
     return IdentityServer(
         store,
         Tokens(store, platform.keys, settings.issuer),

@@ -17,7 +17,8 @@ from ops_gateway.domains import organizations_invitations
 from ops_gateway.providers.mail import MailServer
 from opstac.deliveries import drain
 from tests.conftest import Api, Person, on_database
-from tests.identity.test_pages import Browser, address, signed_up
+from tests.identity.test_pages import Browser, address
+from tests.identity.test_pages import signed_up as signed_up_without_mail
 
 PASSWORD = "a long enough secret"
 ANOTHER = "quite another secret"
@@ -97,6 +98,26 @@ async def enter(api: Api, email: str, password: str) -> int:
     return (await browser.send("/sign-in", email=email, password=password)).status_code
 
 
+async def signs_up(
+    api: Api, email: str, path: str = "/sign-up", password: str = PASSWORD
+) -> tuple[Browser, httpx.Response]:
+    browser = Browser(api)
+    await browser.open(path)
+    return browser, await browser.send("/sign-up", name="Mo", email=email, password=password)
+
+
+async def signed_up(api: Any, email: str) -> Browser:
+    """Somebody who has confirmed their address and signed in."""
+    browser, page = await signs_up(api, email)
+    assert page.status_code == 200, page.text
+    path = paths_in(await sent(api, email), "confirm-address")[0]
+    await browser.open(path)
+    await browser.send(path)
+    await browser.open("/sign-in")
+    await browser.send("/sign-in", email=email, password=PASSWORD)
+    return browser
+
+
 async def asks(api: Api, email: str) -> httpx.Response:
     browser = Browser(api)
     await browser.open("/lost-password")
@@ -172,6 +193,70 @@ async def test_nobody_learns_which_addresses_are_known(mailing: Api) -> None:
     assert unknown not in to and to.count(closed) == 1  # the one of its sign-up
 
 
+async def test_sign_up_tells_nobody_but_the_address_that_it_is_taken(mailing: Api) -> None:
+    taken, free = address(), address()
+    await signed_up(mailing, taken)
+    pages = set()
+    for email in (taken, taken.upper(), free):
+        browser, page = await signs_up(mailing, email, password=ANOTHER)
+        assert page.status_code == 200 and "set-cookie" not in page.headers
+        pages.add(re.sub(r'value="[^"]*"', "", page.text.replace(email.lower(), "ADDRESS")))
+        # nor does signing in tell: of the free one the address is not confirmed
+        assert await enter(mailing, email, ANOTHER) == 403
+        form = {"grant_type": "password", "username": email, "password": ANOTHER}
+        assert (await mailing.client.post(f"{AT}/token", data=form)).status_code == 400
+    assert len(pages) == 1
+    texts = await sent(mailing, taken, 3)
+    assert sum("there is one already" in text for text in texts) == 2
+    assert await enter(mailing, taken, PASSWORD) == 200
+    [text] = await sent(mailing, free)
+    [path] = paths_in([text], "confirm-address")
+    browser = Browser(mailing)
+    await browser.open(path)
+    await browser.send(path)
+    assert await enter(mailing, free, ANOTHER) == 200
+
+
+async def test_an_account_that_was_never_confirmed_is_its_addresss_by_a_new_password(
+    mailing: Api,
+) -> None:
+    """Somebody signed up with a stranger's address; the stranger comes later."""
+    email = address()
+    await signs_up(mailing, email, password=ANOTHER)
+    await sent(mailing, email)
+    await signs_up(mailing, email)
+    assert "/lost-password" in (await sent(mailing, email, 2))[1]
+    await asks(mailing, email)
+    path = paths_in(await sent(mailing, email, 3), "reset-password")[0]
+    visitor = Browser(mailing)
+    await visitor.open(path)
+    await visitor.send(path, password=PASSWORD)
+    assert await enter(mailing, email, PASSWORD) == 200
+    assert await enter(mailing, email, ANOTHER) == 403
+
+
+async def test_mails_of_sign_up_are_three_an_hour(mailing: Api) -> None:
+    email = address()
+    for _ in range(5):
+        assert (await signs_up(mailing, email))[1].status_code == 200
+    await sent(mailing, email, 3)
+    await settled(mailing)
+    assert len(mailing.inbox.of(email)) == 3  # type: ignore[attr-defined]
+
+
+async def test_an_inviter_does_not_learn_whether_there_is_an_account(mailing: Api) -> None:
+    owner, taken, free = await owner_of(mailing), address(), address()
+    await signed_up(mailing, taken)
+    pages = set()
+    for email in (taken, free):
+        made = await mailing.ok("organizations.invitations.create", {"email": email}, as_=owner)
+        path = made["url"].removeprefix("http://testserver")
+        _, page = await signs_up(mailing, email, f"/sign-up?next={path}", ANOTHER)
+        text = page.text.replace(email, "ADDRESS").replace(path.rpartition("/")[2], "TOKEN")
+        pages.add((page.status_code, re.sub(r'value="[^"]*"', "", text)))
+    assert len(pages) == 1
+
+
 async def test_three_mails_an_hour_go_to_an_address(mailing: Api) -> None:
     email = address()
     await signed_up(mailing, email)
@@ -219,12 +304,20 @@ async def test_without_a_mail_server_the_pages_say_so(dsn: str, tmp_path: Path) 
     async with on_database(dsn, tmp_path, sign_up="open") as api:
         page = await api.client.get("/lost-password")
         assert "sends no mail" in page.text and "<form" not in page.text
-        browser = await signed_up(api, address())
+        browser = await signed_up_without_mail(api, address())
         assert "not confirmed" not in (await browser.open("/account")).text
 
 
 async def owner_of(api: Api) -> Person:
     return await api.organization("Harbour works")
+
+
+async def signed_in_anyway(api: Any, browser: Browser, email: str) -> Browser:
+    """With a session although nobody confirmed the address, as another provider may give one."""
+    [row] = api.sql("select id::text from app_user where email = %s", email)
+    server = api.platform.identity
+    browser.http.cookies.set("opstac", await server.store.open_session(row["id"], None))
+    return browser
 
 
 async def joins(browser: Browser, path: str) -> httpx.Response:
@@ -235,7 +328,10 @@ async def joins(browser: Browser, path: str) -> httpx.Response:
 async def test_who_typed_somebody_elses_address_joins_nothing_by_it(mailing: Api) -> None:
     """An account with the address of somebody who is invited, before they come."""
     victim = address()
-    thief = await signed_up(mailing, victim)
+    thief, page = await signs_up(mailing, victim)
+    assert "on its way" in page.text
+    await sent(mailing, victim)
+    thief = await signed_in_anyway(mailing, thief, victim)
     owner = await owner_of(mailing)
     body = {"email": victim, "role": "admin"}
     made = await mailing.ok("organizations.invitations.create", body, as_=owner)
@@ -258,7 +354,9 @@ async def test_who_typed_somebody_elses_address_joins_nothing_by_it(mailing: Api
 
 async def test_a_confirmed_address_joins(mailing: Api) -> None:
     email = address()
-    browser = await signed_up(mailing, email)
+    browser, _ = await signs_up(mailing, email)
+    await sent(mailing, email)
+    browser = await signed_in_anyway(mailing, browser, email)
     assert "not confirmed" in (await browser.open("/account")).text
     again = await browser.send("/account/confirm")
     assert "on its way" in again.text
@@ -303,7 +401,10 @@ async def test_the_inviters_url_confirms_nobodys_address(mailing: Api) -> None:
     owner, email = await owner_of(mailing), address()
     made = await mailing.ok("organizations.invitations.create", {"email": email}, as_=owner)
     path = made["url"].removeprefix("http://testserver")
-    browser = await signed_up(mailing, email, f"/sign-up?next={path}")
+    browser, page = await signs_up(mailing, email, f"/sign-up?next={path}")
+    assert page.status_code == 200 and "on its way" in page.text
+    await sent(mailing, email, 2)
+    browser = await signed_in_anyway(mailing, browser, email)
     [row] = mailing.sql("select email_verified_at from app_user where email = %s", email)
     assert row["email_verified_at"] is None
     assert (await joins(browser, path)).status_code == 403
@@ -340,7 +441,7 @@ async def test_without_a_public_url_no_invitation_is_mailed(
         await settled(api)
         assert not inbox.of(email)
         # nobody can confirm an address here, so the inviter's URL is enough
-        browser = await signed_up(api, email)
+        browser = await signed_up_without_mail(api, email)
         path = "/invitations/" + made.json()["url"].rpartition("/")[2]
         page = await joins(browser, path)
         assert page.status_code == 200 and "Harbour works" in page.text

@@ -64,10 +64,18 @@ def address() -> str:
     return f"{secrets.token_hex(6)}@example.org"
 
 
-async def signed_up(api: Api, email: str, path: str = "/sign-up") -> Browser:
+async def signed_up(
+    api: Api, email: str, path: str = "/sign-up", *, account: str | None = None
+) -> Browser:
+    """`account`: the address of the account, where it is not the one that is typed."""
     browser = Browser(api)
     await browser.open(path)
     page = await browser.send("/sign-up", name="Mo", email=email, password=PASSWORD)
+    assert page.status_code == 200, page.text
+    link = re.search(r'href="(/sign-in\?next=[^"]+)"', page.text)
+    assert link is not None
+    await browser.open(link[1].replace("&amp;", "&"))
+    page = await browser.send("/sign-in", email=account or email, password=PASSWORD)
     assert page.status_code == 200, page.text
     return browser
 
@@ -128,6 +136,25 @@ async def test_signing_out_and_a_new_password_end_sessions(open_api: Api) -> Non
     assert (await here.open("/account")).url.path == "/sign-in"
 
 
+async def test_sign_up_answers_the_same_for_an_address_that_is_taken(open_api: Api) -> None:
+    """Here nothing is mailed; who then tries the password learns whether it is their account."""
+    taken, free = address(), address()
+    await signed_up(open_api, taken)
+    pages = set()
+    for email in (taken, free):
+        browser = Browser(open_api)
+        await browser.open("/sign-up")
+        page = await browser.send("/sign-up", email=email, password="another long secret")
+        text = page.text.replace(email, "ADDRESS")
+        pages.add((page.status_code, re.sub(r'value="[^"]*"', "", text)))
+    [(status, _)] = pages
+    assert status == 200
+    browser = Browser(open_api)
+    await browser.open("/sign-in")
+    page = await browser.send("/sign-in", email=taken, password=PASSWORD)
+    assert page.status_code == 200 and taken in page.text
+
+
 async def test_accounts_are_made_by_invitation_where_nothing_else_is_said(api: Api) -> None:
     browser = Browser(api)
     assert (await browser.open("/sign-up")).status_code == 403
@@ -139,7 +166,9 @@ async def test_accounts_are_made_by_invitation_where_nothing_else_is_said(api: A
     path = urlsplit(made["url"]).path
     page = await browser.open(path)
     assert "Harbour" in page.text and "viewer" in page.text
-    browser = await signed_up(api, "somebody.else@example.org", f"/sign-up?next={path}")
+    browser = await signed_up(
+        api, "somebody.else@example.org", f"/sign-up?next={path}", account=email
+    )
     page = await browser.send(path)
     assert "Harbour" in page.text and email in page.text  # the address of the invitation
     people = await api.ok("organizations.members.list", as_=owner)
