@@ -160,11 +160,11 @@ def area_km2(geometry: Mapping[str, Any] | None, items: Sequence[Item]) -> Decim
         return Decimal(0)
     both = wanted if covered is None or geometry is None else wanted.intersection(covered)
     parts = [p for p in shapely.get_parts(both) if p.geom_type == "Polygon"]
-    flat = shapely.transform(shapely.segmentize(parts, _EDGE_DEGREES), _equal_area)
+    flat = shapely.transform(shapely.segmentize(parts, _EDGE_DEGREES), equal_area)
     return decimal_km2(float(shapely.area(flat).sum()))
 
 
-def _equal_area(points: Any) -> Any:
+def equal_area(points: Any) -> Any:
     """Longitude and latitude → metres of a cylindrical equal-area projection."""
     import numpy as np
 

@@ -77,6 +77,13 @@ class Summary:
                 found, weights = found[keep], weights[keep]
             self._take(found, weights)
 
+    def join(self, other: "Summary") -> None:
+        """Take in what another has counted of the same table, of an area that lies apart."""
+        assert self._counts is not None and other._counts is not None
+        self.total += other.total
+        self.pixels += other.pixels
+        self._counts.join(other._counts)
+
     def _take(self, found: np.ndarray, weighed: np.ndarray | None) -> None:
         if not found.size:
             return

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import shapely
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
@@ -17,6 +18,8 @@ from raster import reader
 MEMORY = 256 * 1024**2
 """For what is kept of the areas that are worked on at once, in bytes."""
 _KEPT = 10  # bytes: a value and its weight
+_NEIGHBOURS = 16  # of an area; of more than that on average it is faster to join them
+_SHARED = 1e-7  # pixels: what two areas may share by rounding
 
 
 def statistics(
@@ -25,22 +28,27 @@ def statistics(
     percentiles: Sequence[float] = (),
     *,
     ranked: bool = True,
+    together: bool = False,
 ) -> list[list[dict[str, Any]]]:
     """Weighted statistics of each quantity in each area; see `Summary.result`.
 
     Args:
         quantities: of one grid, on which the areas lie.
         ranked: find the median and the percentiles.
+        together: those of all areas as one, too, which takes no look at a pixel; the areas lie
+            apart and the quantities are counted, see `add_up`.
 
-    Returns: for each area one dict for each quantity.
+    Returns: for each area one dict for each quantity, at last that of all together.
     """
     found: list[list[dict[str, Any]]] = []
-    for together in _groups(quantities, areas):
+    union = [Summary(percentiles=ranked, table=what.table) for what in quantities]
+    for group in _groups(quantities, areas):
         sums = [
-            [Summary(percentiles=ranked, table=what.table) for what in quantities] for _ in together
+            [Summary(percentiles=ranked, table=what.table) for what in quantities] for _ in group
         ]
-        for window, covers in _covers(together):
-            for place, data in enumerate(read_each(quantities, window)):
+        for window, covers in _covers(group):
+            for place, values in enumerate(read_each(quantities, window)):
+                data = _unmasked(values)
                 for number, (rows, columns), cover in covers:
                     sums[number][place].add_cover(data[rows, columns], cover)
         found += [
@@ -48,9 +56,38 @@ def statistics(
                 total.result(percentiles, lambda w=what, z=zone: parts(w, z))
                 for what, total in zip(quantities, totals, strict=True)
             ]
-            for zone, totals in zip(together, sums, strict=True)
+            for zone, totals in zip(group, sums, strict=True)
         ]
-    return found
+        if together:
+            for totals in sums:
+                for whole, part in zip(union, totals, strict=True):
+                    whole.join(part)
+    return [*found, [whole.result(percentiles) for whole in union]] if together else found
+
+
+def add_up(quantities: Sequence[Quantity], areas: Sequence[Zone]) -> bool:
+    """Whether the statistics of all areas together follow from theirs: no two share a part of a
+    pixel, and of each quantity the numbers are counted.
+    """
+    if any(what.table is None for what in quantities):
+        return False
+    shapes = np.array([zone.polygons for zone in areas], object)
+    if any(shape is None for shape in shapes):
+        return False
+    one, other = shapely.STRtree(shapes).query(shapes, predicate="intersects")
+    twice = one < other
+    one, other = one[twice], other[twice]
+    if one.size > _NEIGHBOURS * len(areas):
+        return False
+    return bool((shapely.area(shapely.intersection(shapes[one], shapes[other])) < _SHARED).all())
+
+
+def _unmasked(values: np.ma.MaskedArray) -> np.ma.MaskedArray:
+    """The same; without a mask where it hides nothing, which is asked once for all areas."""
+    mask = np.ma.getmask(values)
+    if mask is np.ma.nomask or np.any(mask):
+        return values
+    return np.ma.MaskedArray(values.data)
 
 
 def parts(what: Quantity, zone: Zone, onto: DatasetReader | None = None) -> Iterator[Part]:

@@ -1,12 +1,14 @@
 """An area on a raster's grid: which pixels, and how much of each the area covers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import shapely
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
@@ -19,6 +21,7 @@ from raster.errors import RasterError
 
 ROWS, COLUMNS = 512, 4096
 BLOCK = ROWS
+_WIDE = 60  # degrees
 
 
 @dataclass(frozen=True)
@@ -74,16 +77,48 @@ def within(name: str, area: BaseGeometry) -> Zone | None:
     )
 
 
-def ground_m2(dataset: DatasetReader, zone: Zone) -> float:
-    """Area on the ground, in m², of the part of a zone that lies on the raster.
+def ground_m2(dataset: DatasetReader, areas: Sequence[Zone]) -> list[float]:
+    """Area on the ground, in m², of the part of each zone that lies on the raster.
 
     By an equal-area projection of its outline, with edges straight on the raster's grid.
     """
+    full = shapely.box(0, 0, dataset.width, dataset.height)
+    shapes = [zone.polygons or full for zone in areas]
+    found = _flat_m2(dataset, shapes)
+    return [_m2(dataset, shape) for shape in shapes] if found is None else found
+
+
+def _flat_m2(dataset: DatasetReader, shapes: Sequence[BaseGeometry]) -> list[float] | None:
+    """All areas at once; None on a raster so wide, or so near ±180° or a pole, that the outlines
+    have to be looked at one by one.
+    """
+    from processes.geometry import equal_area
+
+    try:
+        west, south, east, north = reader.geographic_bounds(dataset)
+    except (CPLE_BaseError, RasterioError):
+        return None
+    if not (-179 < west < east < 179 and east - west < _WIDE and -85 < south < north < 85):
+        return None
+    step = max(1.0, min(dataset.width / (east - west), dataset.height / (north - south)) / 16)
+    t = dataset.transform
+
+    def placed(points: np.ndarray) -> np.ndarray:
+        columns, rows = points[:, 0], points[:, 1]
+        xs, ys = t.a * columns + t.b * rows + t.c, t.d * columns + t.e * rows + t.f
+        return equal_area(reader.move(dataset.crs, "EPSG:4326", np.column_stack([xs, ys])))
+
+    try:
+        flat = shapely.transform(shapely.segmentize(np.array(shapes, object), step), placed)
+    except CPLE_BaseError:
+        return None
+    sizes = np.asarray(shapely.area(flat))
+    return sizes.tolist() if np.isfinite(sizes).all() else None
+
+
+def _m2(dataset: DatasetReader, shape: BaseGeometry) -> float:
     from processes.geometry import area_km2
 
-    shape = zone.polygons
-    if shape is None:
-        shape = shapely.box(0, 0, dataset.width, dataset.height)
     try:
         geometry, _ = footprint.to_geojson(footprint.to_geographic(dataset, shape))
     except RasterError as error:

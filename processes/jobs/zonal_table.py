@@ -381,8 +381,9 @@ def _measure(
     for grid in {id(what.grid): what.grid for _, what in measured}.values():
         zoned = [zones.place(grid, name, geometry) for name, geometry in geometries]
         if grid is measured[0][1].grid:
+            sizes = iter(zones.ground_m2(grid, [zone for zone in zoned if zone is not None]))
             for row, zone in zip(rows, zoned, strict=True):
-                row["area_m2"] = 0.0 if zone is None else zones.ground_m2(grid, zone)
+                row["area_m2"] = 0.0 if zone is None else next(sizes)
         there = [(label, what) for label, what in measured if what.grid is grid]
         quantities = [what for _, what in there]
         hit = {number: zone for number, zone in enumerate(zoned) if zone is not None}

@@ -1,5 +1,6 @@
 """`zonal_stats`: statistics of bands or an index over areas, pixels weighed by what is covered."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -92,12 +93,15 @@ class ZonalStats:
         placed = ctx.zones(grid, params.geometry)
         areas = [zone for _, zone in placed if zone is not None]
         several = len(placed) > 1
-        areas.append(ctx.joined(areas))
         self._spend(quantities, areas, params, ctx)
         # one area alone is all areas together
-        wanted = areas if several else areas[-1:]
-        found = zonal.statistics(quantities, wanted, params.percentiles)
-        sizes = [ground_m2(grid, zone) for zone in wanted]
+        together = several and zonal.add_up(quantities, areas)
+        if not together:
+            areas = [*(areas if several else ()), ctx.joined(areas)]
+        found = zonal.statistics(quantities, areas, params.percentiles, together=together)
+        sizes = ground_m2(grid, areas)
+        if together:
+            sizes.append(math.fsum(sizes))
         return [
             {
                 **ctx.describe(what),
@@ -117,9 +121,8 @@ class ZonalStats:
         ctx: MethodContext,
     ) -> None:
         """The areas overlap or not: the work is that of each, the reading that of all together."""
-        *each, _ = areas
-        read = sum(int(w.width) * int(w.height) for w, _ in zonal.pieces(each))
-        own = sum(zone.pixels for zone in each)
+        read = sum(int(w.width) * int(w.height) for w, _ in zonal.pieces(areas))
+        own = sum(zone.pixels for zone in areas)
         bands_read = sum(what.bands_read for what in quantities)
         ctx.spend(max(read, own) * bands_read, params.max_pixels)
 

@@ -7,11 +7,13 @@ import math
 import warnings
 
 import numpy as np
+import pyproj
 import pytest
 import rasterio
 import rasterio.features
 import rasterstats
 import shapely
+import shapely.affinity
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.warp import transform_bounds, transform_geom
@@ -303,6 +305,29 @@ def test_many_areas_at_once_have_what_each_has_alone(run, files, truth, measure,
         alone = run("zonal_stats", [item], item_id="it_a", geometry=feature["geometry"], **measure)
         for name, value in alone["statistics"].items():
             assert zone["statistics"][name] == pytest.approx(value, rel=1e-6), name
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.3, -0.4], ids=["touching", "overlapping", "apart"])
+def test_all_areas_together_have_what_their_union_has(run, files, truth, overlap):
+    with rasterio.open(files["naip"]) as file:
+        w, s, e, n = transform_bounds(file.crs, "EPSG:4326", *file.bounds)
+    x, y, step = w + 0.2 * (e - w), s + 0.2 * (n - s), 0.1 * (e - w)
+    boxes = [shapely.box(x + k * step, y, x + (k + 1 + overlap) * step, y + step) for k in range(4)]
+    shapes = [shapely.affinity.rotate(box, 17, origin=(x, y)) for box in boxes]
+    features = [
+        {"type": "Feature", "properties": {}, "geometry": shapely.geometry.mapping(shape)}
+        for shape in shapes
+    ]
+    item, asked = truth.item(files["naip"]), {"item_id": "it_a", "band": 1}
+    places = {"type": "FeatureCollection", "features": features}
+    joined = run("zonal_stats", [item], geometry=places, **asked)
+    union = shapely.union_all(shapes)
+    alone = run("zonal_stats", [item], geometry=shapely.geometry.mapping(union), **asked)
+    for name, value in alone["statistics"].items():
+        assert joined["statistics"][name] == pytest.approx(value, rel=1e-6), name
+    assert joined["area_m2"] == pytest.approx(alone["area_m2"], rel=1e-6)
+    meant = abs(pyproj.Geod(ellps="WGS84").geometry_area_perimeter(union)[0])
+    assert alone["area_m2"] == pytest.approx(meant, rel=1e-4)
 
 
 def test_bands_have_in_one_call_what_each_has_alone(run, files, truth):
