@@ -72,8 +72,8 @@ def file_name(key: str, number: int, made: str) -> str:
 
 def check_band(inputs: OneBand, sources: Mapping[str, Source]) -> None:
     """Whether the band is there, as far as the platform knows. Raises: JobError."""
-    overlap.require(inputs.geometry, sources.values())
     source = first(sources)
+    overlap.require(inputs.geometry, [source])
     names = source.band_names
     if isinstance(inputs.band, int):
         count = source.asset.get("band_count")

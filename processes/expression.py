@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from processes import scene
+from processes import overlap, scene
 from processes.analysis import align
 from processes.blocks import Block, Files, Grid, Progress, write
 from processes.choose import BandMapping
@@ -79,11 +79,18 @@ def find(
 
 
 def check(
-    names: Sequence[str], sources: Mapping[str, Source], mapping: Mapping[str, int] | None
+    names: Sequence[str],
+    sources: Mapping[str, Source],
+    mapping: Mapping[str, int] | None,
+    geometry: Mapping[str, Any] | None,
 ) -> None:
-    """Whether the bands are there, as far as the platform names them. Raises: JobError."""
+    """Whether the bands are there and meet the area, as far as the platform knows them.
+
+    Raises: JobError.
+    """
     if sources and all(source.band_names for source in sources.values()):
-        find(names, list(sources.values()), mapping)
+        found = find(names, list(sources.values()), mapping)
+        overlap.require_bands(geometry, [band.source for band in found.values()])
 
 
 def compute(

@@ -4,13 +4,16 @@ It is what a run finds too: `raster.reader.area` divides and projects the area i
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from affine import Affine
 
+from processes.method import MethodError
 from processes.process import JobError, Source
+from raster.errors import RasterError
 
 _MANY = 200  # vertices
 _SLIVER = 1e-9  # square degrees
@@ -44,6 +47,79 @@ def require(
     met = (_meets(geometry, source.asset) for source in sources)
     if not (all(met) if every else any(met)):
         raise JobError("no_overlap", "the area of interest lies outside the raster")
+
+
+def require_bands(geometry: Mapping[str, Any] | None, read: Iterable[Source]) -> None:
+    """Refuse bands that are brought onto the coarsest of their grids, and an area beside it.
+
+    Args:
+        geometry: as for `require`.
+        read: the raster of each band, in the order of the run. Where one of them may lie anywhere,
+            nothing is said.
+
+    Raises: JobError("no_overlap").
+    """
+    from processes.analysis import align
+
+    grids = known(read)
+    if not grids:
+        return
+    with suppress(RasterError, MethodError):
+        grid = grids[0]
+        for other in grids[1:]:
+            if align.same_grid(grid, other):
+                continue
+            if not align.overlaps(grid, other):
+                raise JobError("no_overlap", "the bands do not lie in the same place")
+            grid = align.coarser(grid, other)
+        _require_on(grid, geometry)
+
+
+def require_pair(geometry: Mapping[str, Any] | None, before: Source, after: Source) -> None:
+    """Refuse two rasters that are compared on the grid of the first where they lie apart, and an
+    area where not both are.
+
+    Raises: JobError("no_overlap").
+    """
+    import shapely
+    from shapely.geometry import shape
+
+    from processes.analysis import align
+    from raster import reader
+
+    grids = known((before, after))
+    if not grids:
+        return
+    one, other = grids
+    with suppress(RasterError, MethodError):
+        common = align.ground_of(other, one)
+        if common.is_empty:
+            raise JobError("no_overlap", "the two items do not overlap")
+        _require_on(one, geometry)
+        if geometry is None:
+            return
+        # a value at the edge reaches a pixel further on, of the coarser of the two
+        reach = 2 * max(1.0, align.gsd(other) / align.gsd(one))
+        if shapely.distance(common, reader.on_grid(one, shape(dict(geometry)))) > reach:
+            raise JobError("no_overlap", "no pixel of the area lies in both items")
+
+
+def known(read: Iterable[Source]) -> list["Placed"]:
+    """The grid of each; none at all where one is not known."""
+    found = [placed(source.asset) for source in read]
+    made = [grid for grid in found if grid is not None]
+    return made if len(made) == len(found) else []
+
+
+def _require_on(grid: "Placed", geometry: Mapping[str, Any] | None) -> None:
+    from shapely.geometry import shape
+
+    from raster import reader
+
+    if geometry is not None:
+        made = shape(dict(geometry))
+        if not _reaches_in(made, grid) and reader.on_grid(grid, made).is_empty:
+            raise JobError("no_overlap", "the area of interest lies outside the raster")
 
 
 def placed(asset: Mapping[str, Any]) -> Placed | None:
@@ -88,7 +164,6 @@ def _meets(geometry: Mapping[str, Any], asset: Mapping[str, Any]) -> bool:
     import shapely.geometry
 
     from raster import reader
-    from raster.errors import RasterError
 
     grid = placed(asset)
     if grid is None:

@@ -8,7 +8,7 @@ value. Only pixels that are valid take part, so no-data does not bleed into its 
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import shapely
@@ -24,6 +24,7 @@ from processes.method import MethodError
 from raster import fill, reader
 from raster.reader import Gridded, Layout
 
+AnyGrid = TypeVar("AnyGrid", bound=Gridded)
 Convert = Callable[[np.ma.MaskedArray], np.ma.MaskedArray]
 
 SOURCE_PIXELS = 4_000_000
@@ -121,7 +122,7 @@ def _shape(grid: Gridded) -> tuple[int, int]:
     return grid.height, grid.width
 
 
-def coarser(one: DatasetReader, other: DatasetReader) -> DatasetReader:
+def coarser(one: AnyGrid, other: AnyGrid) -> AnyGrid:
     """The one whose pixels are larger on the ground; the first where they are about equal."""
     return other if gsd(other) > gsd(one) * 1.01 else one
 
@@ -138,7 +139,7 @@ def resampling_for(source: Gridded, target: Gridded, *, categorical: bool = Fals
     return "average" if finer else "bilinear"
 
 
-def overlaps(one: DatasetReader, other: DatasetReader) -> bool:
+def overlaps(one: Gridded, other: Gridded) -> bool:
     """Whether two rasters share ground."""
     return not ground_of(other, one).is_empty
 

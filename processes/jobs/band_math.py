@@ -45,7 +45,7 @@ class BandMathInputs(ItemBands):
 def check_sources(inputs: BandMathInputs, sources: Mapping[str, Source]) -> None:
     """Whether the item has the bands. Raises: JobError."""
     overlap.require(inputs.geometry, sources.values())
-    expression.check(names_in(inputs.expression), sources, inputs.band_mapping)
+    expression.check(names_in(inputs.expression), sources, inputs.band_mapping, inputs.geometry)
 
 
 @process(

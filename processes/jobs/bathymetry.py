@@ -76,7 +76,8 @@ class BathymetryInputs(OneItem):
 def check_sources(inputs: BathymetryInputs, sources: Mapping[str, Source]) -> None:
     """Whether there is a blue and a green band. Raises: JobError."""
     overlap.require(inputs.geometry, sources.values())
-    scene.find(ROLES, list(sources.values()), inputs.band_mapping)
+    found = scene.find(ROLES, list(sources.values()), inputs.band_mapping)
+    overlap.require_bands(inputs.geometry, [found[role].source for role in ROLES])
 
 
 @process(
@@ -117,6 +118,8 @@ def run(ctx: RunContext[BathymetryInputs]) -> list[Output]:
                 raise JobError("band_missing", f"the raster has no data band {band.index}")
             divisors += reflectance.divisors(dataset, layout, [band.index]).values()
         first, second = (datasets[band.source.asset_key][0] for band in (blue, green))
+        if not align.overlaps(first, second):
+            raise JobError("no_overlap", "the bands do not lie in the same place")
         with choose.refusals():
             grid = blocks.Grid.of(align.coarser(first, second), inputs.geometry)
     calibrated = inputs.m1 is not None

@@ -136,10 +136,15 @@ def sources(inputs: ChangeInputs) -> tuple[SourceRef, ...]:
 def check_sources(inputs: ChangeInputs, sources: Mapping[str, Source]) -> None:
     """Whether both items have the bands, as far as the platform names them. Raises: JobError."""
     overlap.require(inputs.geometry, sources.values())
+    red: dict[str, Source] = {}
     for item_id in dict.fromkeys(inputs.pair()):
         own = scene.of_item(sources, item_id)
         if all(source.band_names for source in own):
-            scene.find(inputs.wanted(), own, inputs.band_mapping)
+            found = scene.find(inputs.wanted(), own, inputs.band_mapping)
+            red[item_id] = found["red"].source
+    before, after = inputs.pair()
+    if before in red and after in red:
+        overlap.require_pair(inputs.geometry, red[before], red[after])
 
 
 @process(

@@ -104,7 +104,8 @@ def check_sources(inputs: ClassifyInputs, given: Mapping[str, Source]) -> None:
         if isinstance(band, int) and isinstance(count, int) and band > count:
             raise JobError("band_missing", f"no band {band}; the raster has {count}")
     if all(source.band_names for source in given.values()):
-        _find(inputs, given)
+        found = _find(inputs, given)
+        overlap.require_bands(inputs.geometry, [band.source for band in found.values()])
 
 
 @process(

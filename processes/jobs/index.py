@@ -58,7 +58,7 @@ def check_sources(inputs: IndexInputs, sources: Mapping[str, Source]) -> None:
     """Whether the item has the bands. Raises: JobError."""
     overlap.require(inputs.geometry, sources.values())
     mapping = indices.roles_from(inputs.band_mapping)
-    expression.check(inputs.index().roles, sources, mapping)
+    expression.check(inputs.index().roles, sources, mapping, inputs.geometry)
 
 
 @process(

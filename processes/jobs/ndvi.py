@@ -28,6 +28,7 @@ from raster import reader
 from raster.errors import RasterError
 
 ROLES = ("red", "nir")
+_APART = "the red and the near infrared band have different grids"
 
 
 class NdviInputs(BaseModel):
@@ -71,7 +72,12 @@ def check_sources(inputs: NdviInputs, sources: Mapping[str, Source]) -> None:
     """
     overlap.require(inputs.geometry, sources.values())
     if all(source.band_names for source in sources.values()):
-        scene.find(ROLES, list(sources.values()), inputs.band_mapping)
+        found = scene.find(ROLES, list(sources.values()), inputs.band_mapping)
+        read = [found[role].source for role in ROLES]
+        grids = overlap.known(read)
+        if grids and not align.same_grid(*grids):
+            raise JobError("grid_mismatch", _APART)
+        overlap.require_bands(inputs.geometry, read)
 
 
 @process(
@@ -156,8 +162,7 @@ def _grid(red: Band, nir: Band, geometry: Mapping[str, Any] | None) -> Grid:
             if band.index not in reader.layout(dataset, band_names=band.source.band_names).data:
                 raise JobError("band_missing", f"the raster has no band {band.index}")
         if not align.same_grid(*opened):
-            message = "the red and the near infrared band have different grids"
-            raise JobError("grid_mismatch", message)
+            raise JobError("grid_mismatch", _APART)
         try:
             return Grid.of(opened[0], geometry)
         except RasterError as error:

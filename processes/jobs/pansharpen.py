@@ -1,7 +1,7 @@
 """`pansharpen`: the colours of coarse bands with the detail of a fine panchromatic one."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from processes.analysis.params import BandRef
 from processes.blocks import Block, Files, Grid
 from processes.choose import AssetKey, ItemId, OneItem
 from processes.geometry import area_km2
+from processes.method import MethodError
 from processes.process import (
     RASTER_OUTPUT,
     JobError,
@@ -29,6 +30,7 @@ from processes.scene import Band, OpenBand
 
 _KEPT = ("uint8", "int8", "uint16", "int16")  # what 32 bits of a fraction hold exactly
 _SAME = 1.01  # ratio of resolutions that still counts as one
+_COARSE = "the panchromatic band is the coarser one"
 
 
 class PansharpenInputs(OneItem):
@@ -138,6 +140,13 @@ def check_sources(inputs: PansharpenInputs, given: Mapping[str, Source]) -> None
             count = len(band.source.band_names or ())
             if band.index > count:
                 raise JobError("band_missing", f"no band {band.index}; the raster has {count}")
+        overlap.require_bands(inputs.geometry, [pan.source])
+        for _, band in found:
+            overlap.require_bands(None, [pan.source, band.source])
+            grids = overlap.known([pan.source, band.source])
+            with suppress(MethodError):  # the run says what is wrong with a grid
+                if grids and align.gsd(grids[0]) > _SAME * align.gsd(grids[1]):
+                    raise JobError("grid_mismatch", _COARSE)
 
 
 @process(
@@ -174,7 +183,7 @@ def run(ctx: RunContext[PansharpenInputs]) -> list[Output]:
             if not align.overlaps(fine, band.dataset):
                 raise JobError("no_overlap", "the bands do not lie in the same place")
             if align.gsd(fine) > _SAME * align.gsd(band.dataset):
-                raise JobError("grid_mismatch", "the panchromatic band is the coarser one")
+                raise JobError("grid_mismatch", _COARSE)
         names = [
             label if not label.startswith("b") else _name(band) or label
             for (label, _), band in zip(found, opened.values(), strict=True)

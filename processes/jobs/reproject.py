@@ -53,7 +53,7 @@ def check_sources(inputs: ReprojectInputs, given: Mapping[str, Source]) -> None:
         for band in source.asset.get("bands") or ():
             if inputs.nodata is not None and band.get("dtype"):
                 encoding.require_fits(inputs.nodata, band["dtype"])
-        target.require(inputs, [source])
+        target.require(inputs, [source], meet=True)
 
 
 @process(
