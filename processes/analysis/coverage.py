@@ -193,11 +193,11 @@ def _clip(a0: Any, b0: Any, a1: Any, b1: Any, low: int, high: int) -> Ends:
     """Edges (a, b) to (a, b), cut to `low` <= a <= `high`; they all reach into it and none has one
     a only.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        slope = (b1 - b0) / (a1 - a0)
+    # by shares of the edge: the slope of one that is level by a hair may be no number
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         c0, c1 = np.clip(a0, low, high), np.clip(a1, low, high)
-        d0 = np.where(c0 == a0, b0, b0 + (c0 - a0) * slope)
-        d1 = np.where(c1 == a1, b1, b0 + (c1 - a0) * slope)
+        d0 = np.where(c0 == a0, b0, b0 + (c0 - a0) / (a1 - a0) * (b1 - b0))
+        d1 = np.where(c1 == a1, b1, b0 + (c1 - a0) / (a1 - a0) * (b1 - b0))
     return c0, d0, c1, d1
 
 
@@ -216,10 +216,9 @@ def _split(a0: Any, b0: Any, a1: Any, b1: Any, low: int, high: int) -> Ends:
     end = np.where(rising, begin + 1, begin - 1)
     p0, q0, p1, q1 = a0[which], b0[which], a1[which], b1[which]
     is_first, is_last = number == 0, number == count[which] - 1
-    with np.errstate(divide="ignore", invalid="ignore"):
-        slope = (q1 - q0) / (p1 - p0)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         c0 = np.where(is_first, p0, begin)
         c1 = np.where(is_last, p1, end)
-        d0 = np.where(is_first, q0, q0 + (begin - p0) * slope)
-        d1 = np.where(is_last, q1, q0 + (end - p0) * slope)
+        d0 = np.where(is_first, q0, q0 + (begin - p0) / (p1 - p0) * (q1 - q0))
+        d1 = np.where(is_last, q1, q0 + (end - p0) / (p1 - p0) * (q1 - q0))
     return c0, d0, c1, d1

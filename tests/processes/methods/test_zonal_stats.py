@@ -14,7 +14,7 @@ import rasterio.features
 import rasterstats
 import shapely
 import shapely.affinity
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rasterio.warp import transform_bounds, transform_geom
 
@@ -233,6 +233,9 @@ def test_bands_lying_one_in_an_asset_are_found_and_aligned(run, files, truth, tm
     st.lists(st.tuples(st.floats(-5, 35), st.floats(-5, 35)), min_size=3, max_size=8),
     st.integers(0, 5),
 )
+@example([(0.0, 0.0), (0.0, 1.0), (2.0, 1.1125369292536007e-308)], 0)
+@example([(0.0, -1e-309), (0.0, 1.0), (20.0, 1e-309)], 0)
+@example([(9.0, 7.0 - 1e-15), (2.0, 14.0), (29.0, 7.0 + 1e-15), (12.0, 21.0)], 0)
 def test_coverage_adds_up_to_the_area_of_any_polygon(points, shift):
     polygon = shapely.convex_hull(shapely.MultiPoint(points))
     zone = zones.within("0", polygon.intersection(shapely.box(0, 0, 30, 30)))
