@@ -43,6 +43,8 @@ def capabilities(
     parameters: Iterable[tuple[str, str]] = (),
     look: Look | None = None,
     is_coded: bool = False,
+    service: str | None = None,
+    has_values: bool = True,
 ) -> bytes:
     """The service document.
 
@@ -51,14 +53,15 @@ def capabilities(
         key: what opens the tiles, put in the URLs.
         parameters: of the query, put in the URLs.
         look: what those parameters ask for; refused here as a tile would.
-        is_coded: as `service_document`.
+        service: URL of the service, where it is another than the tiler's own.
+        is_coded, has_values: as `service_document`.
 
     Raises: InvalidParameter, Unreadable.
     """
     header = datasets.header_of(source)
     style(source, header, **(look or {}))
     return service_document(
-        f"{base_url.rstrip('/')}/api/v1/items/{quote(item_id, safe='')}/wmts",
+        service or f"{base_url.rstrip('/')}/api/v1/items/{quote(item_id, safe='')}/wmts",
         item_id,
         source.name or item_id,
         bounds=source.bounds or header.geographic_bounds,
@@ -66,6 +69,7 @@ def capabilities(
         styles=[(p["id"], p["name"]) for p in source.profiles],
         parameters=[*parameters, *([("key", key)] if key else [])],
         is_coded=is_coded,
+        has_values=has_values,
     )
 
 

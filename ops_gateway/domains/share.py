@@ -6,6 +6,7 @@ What a link opens is in `share_access.py`, what of it is shown in `share_target.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -20,7 +21,7 @@ from ops_gateway.kernel.context import Context, Event
 from ops_gateway.kernel.errors import Forbidden, Invalid
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.operation import Blob, Effect, Input, Output, operation
-from tiler import encode, render
+from tiler import encode, matrix_sets, render, wmts
 
 sql = queries(__file__)
 
@@ -306,14 +307,44 @@ async def share_tile(ctx: Context, body: ShareTileInput) -> Blob:
     return await tile_of(ctx, link, body)
 
 
-async def tile_of(ctx: Context, link: Link, body: ShareTileInput) -> Blob:
-    """A tile for a link that was opened."""
+async def wmts_of(
+    ctx: Context, link: Link, item_id: str | None, parameters: Sequence[tuple[str, str]]
+) -> bytes:
+    """The WMTS document of a shared item, for a link that was opened; its tiles' addresses hold a
+    key for an hour.
+
+    Args:
+        parameters: `profile`, where it is asked for.
+    """
+
+    async def look(inner: Context) -> bytes:
+        shared = await _shared(inner, link, item_id)
+        source = await items_tile.find(inner, shared, None, dict(parameters).get("profile"))
+        return await items_tile.draw(
+            inner,
+            wmts.capabilities,
+            source,
+            shared,
+            inner.base_url,
+            key=share_target.tile_key(inner, link),
+            parameters=parameters,
+            service=f"{share_target.place_of(inner, link, shared)}/wmts",
+            has_values=False,
+        )
+
+    return await ctx.pipeline.look("share.wmts", link.principal, look, base_url=ctx.base_url)
+
+
+async def tile_of(
+    ctx: Context, link: Link, body: ShareTileInput, tms: str = matrix_sets.DEFAULT
+) -> Blob:
+    """A tile for a link that was opened, of a tile matrix set."""
 
     async def look(inner: Context) -> bytes:
         shared = await _shared(inner, link, body.item_id)
         source = await items_tile.find(inner, shared, None, body.profile)
         return await items_tile.draw(
-            inner, render.render_tile, source, body.z, body.x, body.y, format=body.format
+            inner, render.render_tile, source, body.z, body.x, body.y, format=body.format, tms=tms
         )
 
     picture = await ctx.pipeline.look("share.tile", link.principal, look)

@@ -51,10 +51,19 @@ def root_of(ctx: Context, link: Link) -> str:
 
 def tile_template(ctx: Context, link: Link, item_id: str, profile: str | None) -> str:
     """The address of tiles, with `{z}/{x}/{y}`, good for an hour."""
-    key = key_of(link, ctx.services.keys.share, TILES)
-    query = {"key": key} | ({"profile": profile} if profile is not None else {})
+    query = {"key": tile_key(ctx, link)} | ({"profile": profile} if profile is not None else {})
+    return f"{place_of(ctx, link, item_id)}/tiles/{{z}}/{{x}}/{{y}}.png?{urlencode(query)}"
+
+
+def tile_key(ctx: Context, link: Link) -> str:
+    """What opens tiles of the link for an hour, and nothing else."""
+    return key_of(link, ctx.services.keys.share, TILES)
+
+
+def place_of(ctx: Context, link: Link, item_id: str) -> str:
+    """The address below which a shared item's pictures are."""
     place = "" if link.target_type == "item" else f"/items/{quote(item_id, safe='')}"
-    return f"{base_of(ctx, link)}{place}/tiles/{{z}}/{{x}}/{{y}}.png?{urlencode(query)}"
+    return f"{base_of(ctx, link)}{place}"
 
 
 async def require_shared(ctx: Context, link: Link, item_id: str) -> None:

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
+import os
 import re
+import sys
 import warnings
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
+from xml.etree import ElementTree
 
 import httpx
 import pystac
@@ -22,6 +26,30 @@ import rasterio
 
 PASSWORD = "correct-horse"
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+
+
+# GDAL is told here not to open what links to the outside, which WMTS does: so in a child without
+GDAL_READS = """
+import json, sys, rasterio
+from rasterio.warp import transform
+from rasterio.windows import Window
+with rasterio.open(f"WMTS:{sys.argv[1]},tilematrixset={sys.argv[2]}") as found:
+    [x], [y] = transform("EPSG:4326", found.crs, [float(sys.argv[3])], [float(sys.argv[4])])
+    row, column = found.index(x, y)
+    print(json.dumps(found.read(window=Window(column, row, 8, 8)).astype("int64").sum().item()))
+"""
+WMTS = {"ows": "http://www.opengis.net/ows/1.1", "w": "http://www.opengis.net/wmts/1.0"}
+
+
+async def gdal_reads(url: str, tms: str, place: tuple[float, float], cache: Any, **env: str) -> Any:
+    """(the sum of the pixels there, or None where it opens nothing)."""
+    own = {k: v for k, v in os.environ.items() if not k.startswith(("GDAL", "CPL"))}
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", GDAL_READS, url, tms, *map(str, place),
+        env={**own, "GDAL_DEFAULT_WMS_CACHE_PATH": str(cache), **env}, stdout=-1, stderr=-1,
+    )  # fmt: skip
+    out, _ = await asyncio.wait_for(child.communicate(), 60)
+    return json.loads(out) if child.returncode == 0 else None
 
 
 class Qgis:
@@ -208,3 +236,82 @@ async def test_odc_stac_loads_by_a_link_until_it_is_revoked(link):
     await live.ok("share.link.revoke", {"link_id": made["id"]}, as_=owner)
     with pytest.raises(Exception, match=r"404|HTTP"):
         await asyncio.to_thread(load)
+
+
+async def test_a_link_is_a_wmts_that_gdal_opens_until_it_is_revoked(link, scenes, tmp_path):
+    live, owner, made = link
+    root = f"{str(live.client.base_url).rstrip('/')}/share/{made['token']}"
+    found = (await Qgis(PASSWORD).document(f"{root}/stac/search?limit=1"))["features"][0]
+    west, south, east, north = found["bbox"]
+    place = ((west + east) / 2, (south + north) / 2)
+    item = found["properties"].get("opstac:id") or found["id"]
+    url = f"{root}/items/{item}/wmts"
+    for address, tms, env in (
+        (f"{url}?password={PASSWORD}", "WebMercatorQuad", {}),
+        (f"{url}/1.0.0/WMTSCapabilities.xml?password={PASSWORD}", "WorldCRS84Quad", {}),
+        (url, "WebMercatorQuad", {"GDAL_HTTP_USERPWD": f"qgis:{PASSWORD}"}),
+    ):
+        assert await gdal_reads(address, tms, place, tmp_path / "cache", **env), (address, tms)
+    assert await gdal_reads(f"{url}?password=wrong-one", "WebMercatorQuad", place, tmp_path) is None
+
+    # as QGIS asks, which signs in with each request and keeps the document's addresses
+    qgis = Qgis(PASSWORD)
+    document = await qgis.get(f"{url}?SERVICE=WMTS&REQUEST=GetCapabilities&VERSION=1.0.0")
+    assert document.headers["content-type"] == "application/xml"
+    tree = ElementTree.fromstring(document.text)
+    [layer] = tree.findall(".//w:Layer/ows:Identifier", WMTS)
+    [template] = [
+        one.attrib["template"]
+        for one in tree.findall(".//w:ResourceURL", WMTS)
+        if one.attrib["format"] == "image/png"
+    ]
+    assert PASSWORD not in document.text and "GetFeatureInfo" not in document.text
+    tile = template
+    for name, value in (
+        ("Style", "default"), ("TileMatrixSet", "WebMercatorQuad"), ("TileMatrix", "0"),
+        ("TileRow", "0"), ("TileCol", "0"),
+    ):  # fmt: skip
+        tile = tile.replace(f"{{{name}}}", value)
+    query = {
+        "SERVICE": "WMTS", "REQUEST": "GetTile", "VERSION": "1.0.0", "LAYER": layer.text,
+        "STYLE": "default", "TILEMATRIXSET": "WebMercatorQuad", "TILEMATRIX": "0",
+        "TILEROW": "0", "TILECOL": "0", "FORMAT": "image/png",
+    }  # fmt: skip
+    counted = live.sql("select access_count as n from share_link where id = %s", made["id"])
+    drawn = await Qgis(None).get(tile)
+    assert drawn.status_code == 200 and drawn.content[:4] == b"\x89PNG"
+    by_key = await qgis.get(f"{url}?{urlencode(query)}")
+    assert by_key.content == drawn.content
+    again = live.sql("select access_count as n from share_link where id = %s", made["id"])
+    assert again == counted  # tiles are no visits
+    old = re.sub(r"key=sx_\d+_", "key=sx_1_", tile)
+    assert (await Qgis(None).get(old)).status_code == 403
+    assert (await qgis.get(old)).status_code == 200
+
+    # what breaks the protocol is told in its form, and what is not shared is not there
+    for wrong, code in (
+        ({"REQUEST": "GetFeatureInfo"}, "OperationNotSupported"),
+        ({"FORMAT": "image/gif"}, "InvalidParameterValue"),
+        ({"LAYER": "another"}, "InvalidParameterValue"),
+        ({"TILEROW": "5"}, "TileOutOfRange"),
+        ({"TILEROW": ""}, "MissingParameterValue"),
+    ):
+        answer = await qgis.get(f"{url}?{urlencode(query | wrong)}")
+        assert answer.status_code == 400 and f'exceptionCode="{code}"' in answer.text, wrong
+    other = await live.project(owner, "Another")
+    secret = (await scenes.scene(owner, other))[0]["id"]
+    for path in (
+        f"items/{secret}/wmts", f"items/{item}/wmts/default/x/0/0/0.png",
+        f"items/{item}/wmts/default/WebMercatorQuad/0/1/0.png", "items/%00/wmts",
+    ):  # fmt: skip
+        assert (await qgis.get(f"{root}/{path}")).status_code == 404, path
+    assert (await qgis.get(f"{root}/wmts")).status_code == 422  # of which item?
+    style = f"{root}/items/{item}/wmts/nobodys/WebMercatorQuad/0/0/0.png"
+    assert (await qgis.get(style)).status_code == 422
+    for path in ("", "/stac"):
+        key = re.search(r"key=([^&\"]+)", tile)
+        assert key and (await Qgis(None).get(f"{root}{path}?key={key[1]}")).status_code == 403
+
+    await live.ok("share.link.revoke", {"link_id": made["id"]}, as_=owner)
+    assert (await qgis.get(tile)).status_code == 404
+    assert (await qgis.get(url)).status_code == 404

@@ -165,6 +165,18 @@ DOORS = [
             ("/items/i/tilejson.json", "/items/{item}/tilejson.json"),
             ("/tiles/0/0/0.png", "/tiles/{z}/{x}/{y}.{format}"),
             ("/items/i/tiles/0/0/0.png", "/items/{item}/tiles/{z}/{x}/{y}.{format}"),
+            *(
+                (f"{path}/wmts{rest}", f"{route}/wmts{shape or rest}")
+                for path, route in (("", ""), ("/items/i", "/items/{item}"))
+                for rest, shape in (
+                    ("", ""),
+                    ("/1.0.0/WMTSCapabilities.xml", ""),
+                    (
+                        "/default/WebMercatorQuad/0/0/0.png",
+                        "/{style}/{tms}/{z}/{row}/{col}.{format}",
+                    ),
+                )
+            ),
             ("/assets/as_x", "/assets/{asset}"),
             ("/stac", ""),
             ("/stac/conformance", ""),
