@@ -315,6 +315,12 @@ def packages() -> Any:
 
 
 @pytest.fixture(scope="session")
+def ogc(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """OGC's XML schemas: `ogc.problems(document)`."""
+    return _module("ogc").Schemas(tmp_path_factory.mktemp("ogc"))
+
+
+@pytest.fixture(scope="session")
 def node() -> Any:
     """The module `tests/typescript.py`: node, with the packages that were installed for it."""
     return _module("typescript")

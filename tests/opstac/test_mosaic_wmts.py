@@ -60,7 +60,7 @@ async def test_gdal_opens_a_mosaic(live_scenes, tmp_path):
             assert json.loads(out)[:3] == color, (path, address, tms)
 
 
-async def test_the_document_and_its_tiles(scenes):
+async def test_the_document_and_its_tiles(scenes, ogc):
     await scenes.add((200, 100, 50))
     z, x, y, _, _ = scenes.place(128)
     get = scenes.api.client.get
@@ -69,6 +69,9 @@ async def test_the_document_and_its_tiles(scenes):
     for path in await mosaic_paths(scenes):
         answer = await get(f"{path}/wmts", headers=owner)
         assert answer.status_code == 200, answer.text
+        assert ogc.problems(answer.content) == []
+        wrong = await get(f"{path}/wmts?REQUEST=GetMap", headers=owner)
+        assert wrong.status_code == 400 and ogc.problems(wrong.content) == []
         root = ElementTree.fromstring(answer.content)
         identifier = root.find(".//w:Layer/ows:Identifier", NAMES).text
         assert path.endswith(identifier)

@@ -144,6 +144,49 @@ def test_limits_and_boxes_are_such_as_the_schema_and_gdal_want(scene):
                     assert 0 <= first <= last and last >= 1, numbers
 
 
+RASTERS = Path(__file__).parents[1] / "data" / "rasters"
+QUERIES = [(), [("bands", "4"), ("colormap", '{"1":"#ff0000"}'), ("x", "<&\"'>\x01é")]]
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=["plain", "asked"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "antimeridian_landsat8_utm60.tif",
+        "gcps_sentinel1-grd.tif",
+        "modis-ndvi-global_0.4deg.tif",
+        "one-pixel_naip.tif",
+        "rotated-30deg_naip.tif",
+        "washington-dc_dsm_2m.tif",
+    ],
+)
+def test_documents_are_valid_by_their_schema(ogc, name, query):
+    profiles = ({"id": "vp_1", "name": 'A <b> & "c"'}, {"id": "vp_2", "name": "\x00"})
+    source = AssetSource(path=str(RASTERS / name), version="1", name="<&>", profiles=profiles)
+    body = wmts.capabilities(source, "it & <1>", "http://test", key="tt_&", parameters=query)
+    assert ogc.problems(body) == []
+    # what is wrong is told of
+    assert ogc.problems(body.replace(b"<ows:Identifier>", b"<ows:Identifier a='1'>", 1))
+    for broken in (b"<Format>image/png</Format>", b"<ows:WGS84BoundingBox>"):
+        assert ogc.problems(body.replace(broken, b"<x/>" + broken, 1)), broken
+
+
+async def test_refusals_are_valid_by_their_schema(client, ogc):
+    refused = [
+        {"REQUEST": "GetMap"},
+        {**TILE, "TILEMATRIX": "99", "tilerow": 0, "TileCol": 0},
+        {**TILE, "TileMatrixSet": "<&>", "TILEMATRIX": 0, "tilerow": 0, "TileCol": 0},
+        {**TILE, "TILEMATRIX": 0, "tilerow": "\x01", "TileCol": 0},
+        {**TILE, "LAYER": "\ud7ff\ufffe", "TILEMATRIX": 0, "tilerow": 0, "TileCol": 0},
+        {"SERVICE": "WMTS", "REQUEST": "GetTile"},
+    ]
+    for asked in refused:
+        answer = await client.get(PATH, params=asked)
+        assert 400 <= answer.status_code < 500, asked
+        assert "xml" in answer.headers["content-type"], answer.text
+        assert ogc.problems(answer.content) == [], answer.text
+
+
 async def test_kvp_and_rest_tiles_are_the_tile(client, scene, tile_at):
     z, x, y = tile_at(scene)
     expected = (await client.get(f"/api/v1/items/it_scene/tiles/{z}/{x}/{y}.png")).content
