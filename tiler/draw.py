@@ -12,8 +12,9 @@ from rasterio.errors import RasterioError
 from rasterio.features import geometry_mask
 from rasterio.transform import from_bounds
 from rasterio.warp import transform_geom
+from shapely.geometry import shape as shape_of
 
-from tiler import encode, fast, general, paint, values
+from tiler import encode, fast, general, geojson, paint, values
 from tiler.algorithms import ALGORITHMS, Relief, look_of_heights
 from tiler.datasets import Header
 from tiler.encode import Color
@@ -301,6 +302,8 @@ def keep_inside(pixels: Pixels, area: Mapping[str, Any], target: Target) -> None
     shape = target.height, target.width
     try:
         projected = transform_geom(GEOGRAPHIC, target.crs, dict(area))
+        _, bottom, _, top = target.bounds
+        geojson.check_fill(shape_of(projected), bottom, top, target.height, "geometry")
         outside = geometry_mask(
             [projected], shape, from_bounds(*target.bounds, target.width, target.height)
         )

@@ -15,6 +15,13 @@ MAX_NEAR = 20_000
 """Pairs of edges whose boxes meet, of a polygon that is repaired, beyond four an edge: a sound one
 has about three."""
 
+MAX_PAIRS = 2_000_000
+"""The same of one that may be sound: to find that out takes as long as there are pairs."""
+
+MAX_CROSSINGS = 10_000_000
+"""Times that edges cross rows of pixels: a polygon is filled row by row, between them."""
+
+_FEW = 1_000  # edges that may meet as they like
 _AT_ONCE = 32  # edges that are looked for at a time: each may meet all others
 MAX_FEATURES = 64
 
@@ -40,6 +47,7 @@ def polygon(found: Any, *loc: str) -> dict[str, Any]:
     polygons: Any = found.get("coordinates")
     if found["type"] == "Polygon":
         polygons = [polygons]
+    count = 0
     try:
         rings = [ring for one in polygons for ring in one]
         count = sum(len(ring) for ring in rings)
@@ -62,28 +70,60 @@ def polygon(found: Any, *loc: str) -> dict[str, Any]:
     made = shapely.MultiPolygon([(one[0], one[1:]) for one in rings_of])
     if len(made.geoms) == 1:
         made = made.geoms[0]
+    pairs = _pairs(made) if count > _FEW else 0
+    if pairs > 4 * count + MAX_PAIRS:
+        raise _wrong(loc, "crosses itself too often, or has too many edges beside each other")
     if not made.is_valid:
-        made = _repaired(made, loc)
+        if (pairs or _pairs(made)) > 4 * count + MAX_NEAR:
+            raise _wrong(loc, "crosses itself too often")
+        made = _repaired(made)
     return dict(shapely.geometry.mapping(made))
 
 
-def _repaired(made: Any, loc: tuple[str, ...]) -> Any:
-    """The area of rings that cross themselves or each other; one without any stays as it is.
+def _edges(made: Any) -> np.ndarray:
+    """The edges of all rings: (n, 2, 2)."""
+    rings = shapely.get_rings(shapely.get_parts(made))
+    places, of = shapely.get_coordinates(rings, return_index=True)
+    return np.stack([places[:-1], places[1:]], axis=1)[of[:-1] == of[1:]]
 
-    Raises: InvalidParameter: there are so many crossings that finding them all takes too long.
-    """
-    segments = []
-    for ring in shapely.get_rings(made):
-        places = shapely.get_coordinates(ring)
-        segments.append(np.stack([places[:-1], places[1:]], axis=1))
-    lines: Any = shapely.linestrings(np.concatenate(segments))
-    tree, near = shapely.STRtree(lines), 0
+
+def _pairs(made: Any) -> int:
+    """Pairs of edges whose boxes meet, each twice and with itself; beyond the most, some number."""
+    lines: Any = shapely.linestrings(_edges(made))
+    tree, found = shapely.STRtree(lines), 0
     for start in range(0, len(lines), _AT_ONCE):
-        near += tree.query(lines[start : start + _AT_ONCE]).shape[1]
-        if near > 4 * len(lines) + MAX_NEAR:
-            raise _wrong(loc, "crosses itself too often")
+        found += tree.query(lines[start : start + _AT_ONCE]).shape[1]
+        if found > 4 * len(lines) + MAX_PAIRS:
+            break
+    return found
+
+
+def _repaired(made: Any) -> Any:
+    """The area of rings that cross themselves or each other; one without any stays as it is."""
     whole = shapely.make_valid(made, method="structure", keep_collapsed=False)
     return whole if whole.geom_type in ("Polygon", "MultiPolygon") and not whole.is_empty else made
+
+
+def check_fill(made: Any, bottom: float, top: float, rows: int, *loc: str) -> None:
+    """See that a polygon can be filled in little time.
+
+    Args:
+        made: in a plane whose rows of pixels lie between `bottom` and `top`.
+        rows: how many there are.
+
+    Raises: InvalidParameter.
+    """
+    if rows * shapely.get_num_coordinates(made) <= MAX_CROSSINGS:
+        return
+    low, high = sorted((bottom, top))
+    heights = np.clip(_edges(made)[:, :, 1], low, high)
+    crossings = np.abs(heights[:, 1] - heights[:, 0]).sum() / (high - low) * rows
+    if not crossings <= MAX_CROSSINGS:
+        raise _wrong(
+            loc,
+            f"has edges that cross rows of pixels {crossings:.0f} times; at most {MAX_CROSSINGS} "
+            "are filled: simplify it, or ask for fewer pixels",
+        )
 
 
 def features(found: Any) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from rasterio.windows import Window
 from raster import reader, reflectance
 from raster.errors import RasterError
 from raster.formula import Formula
-from tiler import datasets, handles
+from tiler import datasets, geojson, handles
 from tiler.datasets import Header
 from tiler.errors import InvalidParameter, TileError
 from tiler.source import AssetSource
@@ -87,13 +87,16 @@ def _area(handle: DatasetReader, header: Header, geometry: Mapping[str, Any] | N
         whole = reader.pixels(0, 0, header.width, header.height)
         return reader.Area(whole, shapely.box(0, 0, header.width, header.height))
     try:
-        return reader.area(handle, geometry)
+        found = reader.area(handle, geometry)
     except shapely.errors.GEOSException:
         raise TileError(422, "Unprocessable Content", "the polygon crosses itself") from None
     except RasterError as error:
         if error.code in ("no_overlap", "too_complex"):
             raise TileError(422, "Unprocessable Content", error.message) from None
         raise datasets.unreadable(f"the asset cannot be read: {error.message}") from None
+    top, rows = found.window.row_off, int(found.window.height)
+    geojson.check_fill(found.geometry, top, top + rows, rows, "geometry")
+    return found
 
 
 def wanted(

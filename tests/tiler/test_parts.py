@@ -12,7 +12,7 @@ from rasterio.features import geometry_mask
 from rasterio.io import MemoryFile
 from rasterio.warp import transform_geom
 
-from tiler import datasets, describe, encode, geojson, parts, render
+from tiler import datasets, describe, draw, encode, geojson, parts, render
 from tiler.draw import Output
 from tiler.errors import InvalidParameter, TileError
 
@@ -251,6 +251,69 @@ async def test_heights_of_a_polygon_are_left_out(client, square):
         assert answer.status_code == 200, answer.text
         if path == "/feature.npy":
             assert answer.content == plain.content
+
+
+def _rings(square) -> dict[str, list]:
+    """Rings of 50,000 positions in a square: round, of rays, and a comb."""
+    (west, south), (east, north) = square["coordinates"][0][0], square["coordinates"][0][2]
+    count = 50_000
+    turn = np.linspace(0, 2 * np.pi, count)
+    longer = np.where(np.arange(count) % 2, 1.0, 0.2)
+    middle = np.array([(west + east) / 2, (south + north) / 2])
+    radius = np.array([(east - west) / 2, (north - south) / 2])
+    around = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    across = np.repeat(np.linspace(west, east, count // 2), 2)
+    along = np.tile([south + radius[1] / 9, north, north, south + radius[1] / 9], count // 4)
+    comb = np.stack([across, along], axis=1).tolist()
+    found = {
+        "round": (middle + radius * around).tolist(),
+        "rays": (middle + radius * around * longer[:, None]).tolist(),
+        "comb": [[west, south], *comb, [east, south]],
+    }
+    return {name: [*ring[:-1], ring[-1], ring[0]] for name, ring in found.items()}
+
+
+async def test_a_polygon_of_many_vertices_is_drawn_or_refused_at_once(client, square, monkeypatch):
+    """Filling costs as often as edges cross rows; to see whether one is sound, pairs of edges."""
+    filled = []
+    fill = draw.geometry_mask
+    monkeypatch.setattr(draw, "geometry_mask", lambda *a: filled.append(a) or fill(*a))
+    rings = _rings(square)
+    for name, said in (
+        ("round", None),
+        ("rays", "too many edges beside each other"),
+        ("comb", "edges that cross rows of pixels"),
+    ):
+        body = json.dumps({"type": "Polygon", "coordinates": [rings[name]]})
+        answer = await client.post(f"{ITEM}/feature/512x512.npy", content=body)
+        if said is None:
+            assert answer.status_code == 200, answer.text
+        else:
+            assert answer.status_code == 422 and said in answer.text, answer.text
+    assert len(filled) == 1
+    # to the last digit of what is allowed
+    half = {"type": "Polygon", "coordinates": [rings["comb"][:20_000] + rings["comb"][:1]]}
+    monkeypatch.setattr(geojson, "MAX_CROSSINGS", 15_000)
+    assert (await client.post(f"{ITEM}/feature/1x1.npy", json=half)).status_code == 200
+    for path in ("/feature/2x2.npy", "/statistics"):
+        refused = await client.post(ITEM + path, json=half)
+        assert refused.status_code == 422 and "at most 15000" in refused.text, refused.text
+
+
+async def test_parts_that_overlap_are_one_area(client, square):
+    (west, south), (east, north) = square["coordinates"][0][0], square["coordinates"][0][2]
+    middle = (west + east) / 2
+    inner = (west + 3 * middle) / 4
+    parts = [
+        [[[a, south], [b, south], [b, north], [a, north], [a, south]]]
+        for a, b in ((west, middle), (inner, east))
+    ]
+    both = {"type": "MultiPolygon", "coordinates": parts}
+    answer = await client.post(f"{ITEM}/statistics", json=both)
+    whole = await client.post(f"{ITEM}/statistics", json=square)
+    assert answer.status_code == 200, answer.text
+    found, expected = (a.json()["properties"]["statistics"] for a in (answer, whole))
+    assert found == expected
 
 
 async def test_a_polygon_that_crosses_itself_is_the_area_it_means(client, square):
