@@ -32,6 +32,35 @@ from opstac import compose
 from opstac.server import MetricsServer, listen
 from opstac.settings import Settings
 
+# files that take a minute or so, most of it waiting for processes: one that began last would leave
+# the other processor without work
+LONGEST = (
+    "test_worker.py",
+    "test_job_faults.py",
+    "test_examples.py",
+    "test_demo.py",
+    "test_money.py",
+    "test_catalogue.py",
+    "test_fuzz.py",
+    "test_stac_api.py",
+    "test_memory.py",
+    "test_dask.py",
+    "test_deliveries.py",
+    "test_ogc.py",
+    "test_worker_kills.py",
+    "test_process_packages.py",
+    "test_processing.py",
+    "test_people.py",
+    "test_astra.py",
+    "test_ingest.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the files begin first that take longest."""
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
 
 @pytest.fixture(scope="session")
 def own_cluster() -> Iterator[Any]:
@@ -306,6 +335,14 @@ def _module(name: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def forker() -> Iterator[Any]:
+    """What starts worker processes: the `Forker` of `tests/forked.py`."""
+    made = _module("forked").Forker()
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

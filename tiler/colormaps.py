@@ -4,9 +4,9 @@ import difflib
 from functools import lru_cache
 
 import numpy as np
-from rio_tiler.colormap import cmap
 
 from tiler.errors import InvalidParameter
+from tiler.rio import cmap
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "sequential": (

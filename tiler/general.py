@@ -13,9 +13,6 @@ from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.transform import from_bounds
-from rio_tiler.errors import RioTilerError
-from rio_tiler.models import ImageData
-from rio_tiler.reader import read as rio_tiler_read
 
 from tiler import datasets, handles
 from tiler import target as targets
@@ -24,6 +21,8 @@ from tiler.errors import TileError
 from tiler.fast import MAX_SOURCE_PIXELS, choose_level, to_byte
 from tiler.locate import Request
 from tiler.pixels import Pixels
+from tiler.rio import ImageData, RioTilerError
+from tiler.rio import read as rio_tiler_read
 from tiler.target import Target
 from tiler.work import checkpoint
 

@@ -17,7 +17,6 @@ from ops_gateway.kernel.failures import translate
 from ops_gateway.kernel.operation import REGISTRY
 from ops_gateway.surfaces.limits import client_address
 from opstac.ogc_jobs import results_of, shape
-from processes.app import create_app
 from processes.ogc_request import Execution, JobFilter
 from processes.ogc_results import Result
 from processes.process import discover
@@ -31,6 +30,8 @@ JOBS = "/ogc/jobs"
 
 def ogc_app(platform: Platform) -> ASGIApp:
     """The app below `/ogc`."""
+    from processes.app import create_app  # brings pygeoapi, which a worker has no use for
+
     door = Door(platform)
     app = create_app(
         submit=door.submit,

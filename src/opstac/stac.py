@@ -20,7 +20,6 @@ from ops_gateway.kernel.secrets import Keys
 from ops_gateway.surfaces.limits import Limited, client_address
 from opstac.settings import Settings
 from stac_api import errors
-from stac_api.app import create_app
 from stac_api.reader import reader_pool
 from stac_api.search import Searcher
 from stac_api.tenancy import PUBLIC, Visibility
@@ -48,6 +47,7 @@ def stac_app(platform: Platform, prefix: str) -> ASGIApp:
     """The STAC API under one of its prefixes."""
     searcher = platform.services.searcher
     assert searcher is not None, "a server has a searcher"
+    from stac_api.app import create_app  # brings FastAPI, which a worker has no use for
 
     async def visibility(request: Request) -> Visibility:
         principal: Principal = request.scope["principal"]

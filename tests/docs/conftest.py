@@ -107,7 +107,7 @@ def make_folder(folder: Path) -> None:
 
 
 @pytest.fixture
-async def reader(live: Any, tmp_path: Path) -> Any:
+async def reader(live: Any, tmp_path: Path, forker: Any) -> Any:
     """A reader of the documents; the platform is as after the demo, with a worker."""
     live.sql("delete from queue.procrastinate_jobs")
     url = str(live.client.base_url)
@@ -137,11 +137,7 @@ async def reader(live: Any, tmp_path: Path) -> Any:
         "OPSTAC_PUBLIC_URL": url,
         "OPSTAC_PARENT_PID": str(os.getpid()),
     }
-    worker = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "opstac", "worker",
-        env=env, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
+    worker = forker.start(["-m", "opstac", "worker"], env)
     yield Reader(folder, env)
-    if worker.returncode is None:
-        worker.kill()
+    worker.kill()
     await worker.wait()

@@ -28,7 +28,7 @@ def recording(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: Any) -> Iterator[World]:
+def world(tmp_path_factory: Any, forker: Any) -> Iterator[World]:
     """The world on a cluster of its own: nothing of other tests is told of by what tells of all."""
     home: Path = tmp_path_factory.mktemp("walk")
     with migrated_cluster() as cluster:
@@ -40,6 +40,6 @@ def world(tmp_path_factory: Any) -> Iterator[World]:
                 connection.execute(statement.encode(), params or None)
 
         with running(cluster.dsn(), home) as platform:
-            world = World(platform, tamper)
+            world = World(platform, tamper, forker)
             yield world
             world.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -26,9 +25,10 @@ FIELDS = SAMPLES / "s2-flanders_2021-04_10m.tif"
 class Workers:
     """Worker processes of one test; what is left of them is killed at its end."""
 
-    def __init__(self, api: Any) -> None:
+    def __init__(self, api: Any, forker: Any) -> None:
         self._api = api
-        self.processes: list[asyncio.subprocess.Process] = []
+        self._forker = forker
+        self.processes: list[Any] = []
 
     async def start(self, fault: str | None = None, name: str = "w", **env: str) -> Any:
         """Start a worker process, optionally with a fault point."""
@@ -42,10 +42,7 @@ class Workers:
             **({"OPSTAC_FAULT": fault} if fault else {}),
             **env,
         }
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "opstac", "worker",
-            env=environment, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
+        process = self._forker.start(["-m", "opstac", "worker"], environment)
         self.processes.append(process)
         return process
 
@@ -60,12 +57,12 @@ class Workers:
 
 
 @pytest.fixture
-def workers_of() -> Any:
+def workers_of(forker: Any) -> Any:
     """The function from a platform to its worker processes, which end with the block."""
 
     @asynccontextmanager
     async def started(api: Any) -> AsyncIterator[Workers]:
-        workers = Workers(api)
+        workers = Workers(api, forker)
         try:
             yield workers
         finally:
@@ -75,13 +72,13 @@ def workers_of() -> Any:
 
 
 @pytest.fixture
-async def workers(api: Any) -> AsyncIterator[Workers]:
+async def workers(api: Any, forker: Any) -> AsyncIterator[Workers]:
     # what earlier tests of this process left in line would be run first
     api.sql("update job set status = 'cancelled' where status in ('dispatched', 'running')")
     api.sql("delete from queue.procrastinate_jobs")
     while (await settle_all(api.platform.pipeline, None, 500)).processed:
         pass  # what was reserved for them is free again, as it is when jobs end in any other way
-    started = Workers(api)
+    started = Workers(api, forker)
     yield started
     await started.stop()
 

@@ -67,12 +67,16 @@ class House:
         await self.api.ok("organizations.members.remove", body, as_=self.owner)
 
     async def round(self):
-        """Pass events on and attempt once what is due; the states."""
+        """Pass events on and attempt once what is due; the states of this organization's."""
         while await relay(self.system):
             pass
         platform = self.api.platform
         sender = deliveries(platform.pipeline, self.system, platform.settings)
-        return await asyncio.gather(*(sender.attempt(due) for due in await sender.claim()))
+        claimed = await sender.claim()
+        states = await asyncio.gather(*(sender.attempt(due) for due in claimed))
+        own = self.owner.organization_id
+        told = zip(claimed, states, strict=True)
+        return [state for due, state in told if due.organization_id == own]
 
     async def told(self, person=None):
         rows = await self.api.ok("notifications.list", as_=person or self.owner)

@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +34,15 @@ async def pool(dsn: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-def platform(dsn: str) -> Platform:
+def platform(dsn: str) -> Iterator[Platform]:
     platform = Platform(dsn)
     platform.sql("delete from queue.procrastinate_jobs")
     platform.sql("delete from queue.procrastinate_workers")
     platform.sql("delete from registered_worker where queue = 'jobs'")
     platform.sql("delete from job_share")
     platform.sql("update job set status = 'cancelled' where status in ('dispatched', 'running')")
-    return platform
+    yield platform
+    platform.close()
 
 
 class Platform:
@@ -52,14 +50,27 @@ class Platform:
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
+        self._kept: psycopg.Connection[dict[str, Any]] | None = None
 
     def sql(self, query: str, *params: Any) -> list[dict[str, Any]]:
-        options = "-c search_path=opstac,queue,public -c role=opstac_system"
-        with psycopg.connect(
-            self.dsn, autocommit=True, row_factory=dict_row, options=options
-        ) as connection:
-            cursor = connection.execute(query.encode(), params)
-            return cursor.fetchall() if cursor.description else []
+        try:
+            cursor = self._session().execute(query.encode(), params)
+        except psycopg.OperationalError:  # the session was ended
+            cursor = self._session().execute(query.encode(), params)
+        return cursor.fetchall() if cursor.description else []
+
+    def _session(self) -> psycopg.Connection[dict[str, Any]]:
+        if self._kept is None or self._kept.closed:
+            options = "-c search_path=opstac,queue,public -c role=opstac_system"
+            self._kept = psycopg.connect(
+                self.dsn, autocommit=True, row_factory=dict_row, options=options
+            )
+        return self._kept
+
+    def close(self) -> None:
+        """End the session that its statements share."""
+        if self._kept is not None:
+            self._kept.close()
 
     def cut_connections(self) -> None:
         """End every other session of the database, as a restart of the server does."""
@@ -124,7 +135,7 @@ class Platform:
 class Process:
     """A real worker process on the miniature platform."""
 
-    def __init__(self, dsn: str, store: Path, name: str, fault: str = "") -> None:
+    def __init__(self, forker: Any, dsn: str, store: Path, name: str, fault: str = "") -> None:
         env = {
             **os.environ,
             "OPSTAC_TESTING": "1",
@@ -134,34 +145,28 @@ class Process:
             ),
         }
         self.log = store / f"{name}-{uuid.uuid4().hex[:6]}.log"
-        with self.log.open("wb") as log:
-            self.popen = subprocess.Popen(
-                [sys.executable, str(HERE / "miniature.py"), dsn, str(store), name],
-                env=env,
-                stderr=log,
-                stdout=log,
-            )
+        words = [str(HERE / "miniature.py"), dsn, str(store), name]
+        self.popen = forker.start(words, env, self.log)
 
     def ended(self, seconds: float = 90) -> int:
-        return self.popen.wait(seconds)
+        return self.popen.wait_for(seconds)
 
     def signal(self, number: int) -> None:
         self.popen.send_signal(number)
 
     def close(self) -> None:
-        with suppress(ProcessLookupError):
-            self.popen.send_signal(signal.SIGCONT)
-            self.popen.kill()
-        self.popen.wait(10)
+        self.popen.send_signal(signal.SIGCONT)
+        self.popen.kill()
+        self.popen.wait_for(10)
 
 
 @pytest.fixture
-def start(dsn: str, tmp_path: Path, platform: Platform) -> Any:
+def start(dsn: str, tmp_path: Path, platform: Platform, forker: Any) -> Any:
     """start(name, fault='') → Process; all are killed when the test ends."""
     made: list[Process] = []
 
     def begin(name: str = "w1", fault: str = "") -> Process:
-        made.append(Process(dsn, tmp_path, name, fault))
+        made.append(Process(forker, dsn, tmp_path, name, fault))
         return made[-1]
 
     yield begin

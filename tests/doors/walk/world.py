@@ -7,8 +7,6 @@ as an operator or the worker would make it.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -64,8 +62,11 @@ class Person:
 class World:
     """A platform with things in it."""
 
-    def __init__(self, running: Running, tamper: Callable[..., None]) -> None:
-        """`tamper` runs SQL past every trigger, as damage or a migration would."""
+    def __init__(self, running: Running, tamper: Callable[..., None], forker: Any) -> None:
+        """`tamper` runs SQL past every trigger, as damage or a migration would; `forker` starts
+        worker processes.
+        """
+        self._forker = forker
         self.running = running
         self.platform, self.url = running.platform, running.url
         self.settings = running.platform.settings
@@ -347,23 +348,19 @@ class World:
     @contextmanager
     def worker(self) -> Iterator[None]:
         """A worker process while the block lasts."""
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "opstac", "worker"],
-            env={
-                **os.environ,
-                **worker_environment(self.settings, self.settings.home),
-                "OPSTAC_PUBLIC_URL": self.url,
-                "OPSTAC_PARENT_PID": str(os.getpid()),
-                "OPSTAC_WORKER_NAME": "walker",
-            },
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        environment = {
+            **os.environ,
+            **worker_environment(self.settings, self.settings.home),
+            "OPSTAC_PUBLIC_URL": self.url,
+            "OPSTAC_PARENT_PID": str(os.getpid()),
+            "OPSTAC_WORKER_NAME": "walker",
+        }
+        process = self._forker.start(["-m", "opstac", "worker"], environment)
         try:
             yield
         finally:
             process.kill()
-            process.wait()
+            process.wait_for()
 
     def ended(self, *jobs: str) -> dict[str, BODY]:
         """The jobs, once all have completed under a worker."""
