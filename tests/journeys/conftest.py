@@ -22,6 +22,10 @@ from opstac.server import worker_environment
 FIELDS = SAMPLES / "s2-flanders_2021-04_10m.tif"
 
 
+LOOPBACK = "127.0.0.1/32:1-65535"
+"""Where webhooks may be sent to, beside the public addresses."""
+
+
 class Workers:
     """Worker processes of one test; what is left of them is killed at its end."""
 
@@ -243,3 +247,11 @@ async def receiving(*script: str) -> AsyncIterator[Receiver]:
 @pytest.fixture(name="receiving")
 def receiving_fixture() -> Any:
     return receiving
+
+
+@pytest.fixture
+async def webhook_api(platform_on: Any, dsn: str, tmp_path: Path) -> AsyncIterator[Any]:
+    """A platform that sends webhooks to this machine, and has nothing left to send."""
+    async with platform_on(dsn, tmp_path, webhook_allow=LOOPBACK) as api:
+        api.sql("update delivery set state = 'dead' where state = 'due'")
+        yield api

@@ -9,7 +9,8 @@ import sys
 
 from standardwebhooks import Webhook
 
-LOOPBACK = "127.0.0.1/32:1-65535"
+from tests.journeys.conftest import LOOPBACK
+
 STAGES = (
     "relay.inside",
     "delivery.claimed",

@@ -20,15 +20,12 @@ from ops_gateway.worker.deliveries import PER_RECEIVER, Deliveries
 from ops_gateway.worker.relay import relay
 from opstac import chores
 from opstac.deliveries import deliveries
-
-LOOPBACK = "127.0.0.1/32:1-65535"
+from tests.journeys.conftest import LOOPBACK
 
 
 @pytest.fixture
-async def api(platform_on, dsn, tmp_path):
-    async with platform_on(dsn, tmp_path, webhook_allow=LOOPBACK) as api:
-        api.sql("update delivery set state = 'dead' where state = 'due'")
-        yield api
+def api(webhook_api):
+    return webhook_api
 
 
 @pytest.fixture

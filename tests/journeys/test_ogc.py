@@ -20,7 +20,6 @@ from opstac.deliveries import deliveries
 from opstac.journey import SAMPLES, area_inside
 
 FIELDS = SAMPLES / "s2-flanders_2021-04_10m.tif"
-LOOPBACK = "127.0.0.1/32:1-65535"
 
 
 def ndvi(path) -> np.ndarray:
@@ -87,10 +86,8 @@ async def test_owslib_lists_executes_and_reads_results(live, workers_of, bring_i
 
 
 @pytest.fixture
-async def api(platform_on, dsn, tmp_path):
-    async with platform_on(dsn, tmp_path, webhook_allow=LOOPBACK) as api:
-        api.sql("update delivery set state = 'dead' where state = 'due'")
-        yield api
+def api(webhook_api):
+    return webhook_api
 
 
 @pytest.fixture
