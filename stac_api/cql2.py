@@ -180,6 +180,8 @@ def _arguments(node: Mapping[str, Any]) -> list[Any]:
     if not isinstance(operator, str) or operator.lower() not in ARITY:
         raise BadRequest(f"filter operator {str(operator)[:40]!r} is not known")
     fewest, most = ARITY[operator.lower()]
+    if isinstance(args, list) and len(args) > most > fewest:
+        raise BadRequest(f"filter operator {operator} has {len(args)} arguments; at most {most}")
     if not isinstance(args, list) or not fewest <= len(args) <= most:
         raise BadRequest(f"filter operator {operator} needs its {fewest} argument(s)")
     return args

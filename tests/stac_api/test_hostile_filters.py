@@ -88,6 +88,8 @@ def test_what_has_no_meaning_is_refused(http: httpx.Client, text: str) -> None:
         (op("and", op("=", V, 1), op("not", op("=", V, None))), "args[1].args[0]"),
         (op("and", op("=", V, 1), op("s_within", {"property": "geometry"}, [1])), "args[1]"),
         (op("or", op("t_after", V, {"date": "2024-02-31"}), V), "args[0].args[1]"),
+        (op("or", *[op("=", V, 1)] * 5_000), "operator or has 5000 arguments; at most"),
+        (op("or"), "operator or needs its 1 argument(s)"),
     ],
 )
 def test_a_refusal_says_where(http: httpx.Client, condition: Any, words: str) -> None:
