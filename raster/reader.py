@@ -286,16 +286,20 @@ def pixels(left: float, top: float, width: float, height: float) -> Window:
 
 
 def windows(
-    dataset: DatasetReader, within: Window | None = None, *, block: int = BLOCK
+    dataset: DatasetReader,
+    within: Window | None = None,
+    *,
+    block: int = BLOCK,
+    limit: int = WINDOW_BYTES,
 ) -> Iterator[Window]:
-    """Tile a window, row by row, in pieces of at most 32 MiB stored data.
+    """Tile a window, row by row, in pieces of at most `limit` bytes of stored data.
 
     Pieces start at multiples of `block` from the corner of `within`, so that a tiled file that
     begins there is written in whole blocks.
     """
     within = within or pixels(0, 0, dataset.width, dataset.height)
     pixel_bytes = sum(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
-    columns = max(block, WINDOW_BYTES // (pixel_bytes * block) // block * block)
+    columns = max(block, limit // (pixel_bytes * block) // block * block)
     yield from tiles(within, columns, block)
 
 

@@ -7,11 +7,13 @@ number could be a measurement.
 """
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+from rasterio.windows import Window
 
 from processes import overlap
 from processes.choose import file_name
@@ -29,6 +31,8 @@ from processes.process import (
 )
 from raster import cog, reader
 from raster.errors import RasterError
+
+_PIECE_BYTES = 8 * 1024**2  # three are held at a time, with their masks
 
 
 class ClipInputs(BaseModel):
@@ -173,15 +177,26 @@ def _write_windows(
         *(dataset.transform.d, dataset.transform.e, origin[1]),
     )
     size = {"width": int(window.width), "height": int(window.height), "transform": transform}
-    pieces = list(reader.windows(dataset, window))
-    with cog.tiled_writer(path, **size, **described) as out:
+    pieces = list(reader.windows(dataset, window, limit=_PIECE_BYTES))
+
+    def load(piece: Window) -> tuple[np.ma.MaskedArray, np.ndarray | None]:
+        values = reader.read(dataset, bands, window=piece, layout=made)
+        return values, reader.read_mask(dataset, made, piece) if masked else None
+
+    with (
+        cog.tiled_writer(path, **size, **described) as out,
+        ThreadPoolExecutor(1, "clip") as ahead,
+    ):
+        # the next piece is read, by this one thread alone, while the last one is written
+        coming = ahead.submit(load, pieces[0])
         for number, piece in enumerate(pieces):
+            values, mask = coming.result()
+            if number + 1 < len(pieces):
+                coming = ahead.submit(load, pieces[number + 1])
             inside = area.inside(piece)
-            values = reader.read(dataset, bands, window=piece, layout=made)
             data, valid = values.data, ~np.ma.getmaskarray(values)
-            mask = None
-            if masked:
-                mask = inside & reader.read_mask(dataset, made, piece)
+            if mask is not None:
+                mask &= inside
             if not inside.all():
                 data[:, ~inside] = fill
                 if alpha is not None:
