@@ -18,7 +18,7 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from rasterio.crs import CRS
-from rasterio.enums import ColorInterp
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, DatasetWriter
 from rasterio.transform import Affine
@@ -39,8 +39,9 @@ HIGH_LEVEL = 9
 MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
 _PLAIN_BYTES = 1024**3  # an intermediate file up to this is not compressed: it goes at once
 # the COG driver keeps the overviews it makes in a file that it reads once and removes; without a
-# word it is compressed as hard as libtiff's default, level 9
+# word it is compressed as hard as libtiff's default, level 9. A small one is not compressed
 _SCRATCH: dict[str, Any] = {"ZSTD_LEVEL_OVERVIEW": "1"}
+_SMALL_SCRATCH: dict[str, Any] = {"COG_TMP_COMPRESSION": "NONE"}
 _TILE_BYTES = 32 * 1024**2  # below the decoded-block cap that every reader applies
 
 THREADS = "OPSTAC_BLOCK_THREADS"
@@ -271,7 +272,14 @@ def write_cog(
         chosen = form.level or (HIGH_LEVEL if classes or form.compression == "DEFLATE" else LEVEL)
         levels = {} if form.compression == "LZW" else {"LEVEL": str(chosen)}
         try:
-            with rasterio.Env(**_SCRATCH):
+            plain = dataset.width * dataset.height * sum(n.itemsize for n in numbers)
+            # the overviews of an internal mask come out with other bytes
+            masked = any(
+                MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
+                for flags in dataset.mask_flag_enums
+            )
+            small = plain <= _PLAIN_BYTES and not masked
+            with rasterio.Env(**(_SMALL_SCRATCH if small else _SCRATCH)):
                 rasterio.shutil.copy(
                     dataset,
                     os.fspath(destination),

@@ -150,9 +150,15 @@ def test_what_the_writer_keeps_for_itself_changes_no_byte(
         with rasterio.open(source, "r+") as file:
             file.write_mask(noise(1200, 700) > 99)
     cog.convert_to_cog(source, tmp_path / "ours.tif")
+    monkeypatch.setattr(cog, "_PLAIN_BYTES", 0)  # as a large file goes
+    cog.convert_to_cog(source, tmp_path / "large.tif")
     monkeypatch.setattr(cog, "_SCRATCH", {})
     cog.convert_to_cog(source, tmp_path / "plain.tif")
-    assert (tmp_path / "ours.tif").read_bytes() == (tmp_path / "plain.tif").read_bytes()
+    monkeypatch.setenv(cog.THREADS, "1")
+    cog.convert_to_cog(source, tmp_path / "one.tif")
+    wanted = (tmp_path / "ours.tif").read_bytes()
+    for other in ("large", "plain", "one"):
+        assert (tmp_path / f"{other}.tif").read_bytes() == wanted
 
 
 def test_progress_grows_to_one(make: Make, tmp_path: Path) -> None:
