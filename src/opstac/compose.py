@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
-import re
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
-from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from db.listen import Listener
@@ -23,19 +18,14 @@ from db.queries import queries
 from ops_gateway import domains
 from ops_gateway.app import create_app, health_app
 from ops_gateway.domains import uploads
-from ops_gateway.identity.clients import parse_clients
-from ops_gateway.identity.forms import Forms
 from ops_gateway.identity.server import Server as IdentityServer
-from ops_gateway.identity.store import Store as IdentityStore
-from ops_gateway.identity.tokens import Tokens
 from ops_gateway.kernel import holders
 from ops_gateway.kernel.authenticate import Authenticator
 from ops_gateway.kernel.pipeline import Pipeline
 from ops_gateway.kernel.secrets import Keys, PublicKeys
-from ops_gateway.kernel.services import ChildRefused, Options, Services
+from ops_gateway.kernel.services import Options, Services
 from ops_gateway.providers.addresses import parse_allowances
 from ops_gateway.providers.delivery import Sender
-from ops_gateway.providers.openid import OpenIdProvider
 from ops_gateway.providers.payments import StripeCards
 from ops_gateway.providers.remote import RemoteFiles, parse_hosts
 from ops_gateway.surfaces import (
@@ -43,11 +33,9 @@ from ops_gateway.surfaces import (
     astra,
     job_outputs,
     notifications,
-    oidc,
     pages,
     provider,
     share,
-    sign_in,
     storage,
     stripe,
 )
@@ -57,51 +45,22 @@ from ops_gateway.surfaces.load import Load
 from ops_gateway.surfaces.mcp import door as mcp
 from ops_gateway.surfaces.metrics import Metrics
 from ops_gateway.worker import queue
-from ops_gateway.worker.supervisor import Supervisor
 from opstac import deliveries, mosaics, tiles
 from opstac.agents import agents_door
+from opstac.children import child_runner
+from opstac.drawn import DrawnIn, drawing, make_tile_pool, tiler_app
+from opstac.identity import identity_routes, identity_server
 from opstac.ogc import ogc_app
 from opstac.settings import Settings
 from opstac.stac import PREFIXES as STAC_PREFIXES
 from opstac.stac import searching, stac_app
 from opstac.usage import EGRESS, FILES, SEARCHES, Counted, counting
-from raster.child import ChildFailed, run_child
-from tiler import handles
 from tiler.app import PREFIXES as TILE_PREFIXES
 from tiler.app import create_app as create_tiler
-from tiler.drawing import DrawingPool
-from tiler.pool import TilePool
 
 sql = queries(__file__)
 
-# what a process that parses strangers' files is not given
-SECRET = re.compile("AWS_|DATABASE_|PG|OPSTAC_", re.ASCII)
 OGC_PREFIX = "/ogc"
-CHILD_FUNCTIONS = {
-    "analyse": "processes.analysis.engine:execute",
-    "decoded_bytes": "raster.ingest:decoded_bytes",
-    "inspect": "raster.inspect:inspect",
-    "mean": "processes.analysis.means:execute",
-    "means": "processes.analysis.means:execute",
-    "plain_file": "raster.inspect:plain_file",
-    "prepare": "raster.ingest:prepare",
-}
-CHILD_SECONDS = {
-    "analyse": 120,
-    "decoded_bytes": 10,
-    "inspect": 60,
-    "mean": 120,
-    "means": 900,
-    "plain_file": 60,
-    "prepare": 1800,
-}
-# at once: each may take two gibibytes and a core
-CHILDREN = max(2, os.cpu_count() or 2)
-CHILD_WAIT_SECONDS = 60.0
-PASSING = ("timeout", "internal", "unavailable", "storage_unavailable", "disk_full")
-
-
-DrawnIn = TilePool | DrawingPool
 
 
 @dataclass(frozen=True)
@@ -346,66 +305,6 @@ def load_of(settings: Settings) -> Load:
     return Load(requests=settings.max_requests, body_bytes=settings.max_body_bytes)
 
 
-async def tiler_app(platform: Platform, stack: AsyncExitStack, pool: DrawnIn) -> ASGIApp:
-    """Tiles, resolved by a role that may do nothing else."""
-    settings = platform.settings
-    readers = await stack.enter_async_context(
-        make_pool(settings.dsn, "opstac_tiler", min_size=min(1, settings.pool_idle), max_size=4)
-    )
-    count = await stack.enter_async_context(counting(readers))
-    app = create_tiler(
-        tiles.Resolver(
-            readers,
-            platform.authenticator,
-            platform.services.objects,
-            platform.keys.tile.public_bytes(),
-            platform.services.remote,
-        ),
-        sign_tile_token=tiles.signer(platform.keys.tile.private_bytes()),
-        pool=pool,
-        base_url=settings.public_url,
-        resolve_mosaic=mosaics.MosaicResolver(
-            readers,
-            platform.authenticator,
-            platform.services.objects,
-            platform.keys.tile.public_bytes(),
-            platform.services.remote,
-        ),
-        sign_mosaic_token=mosaics.signer(platform.keys.tile.private_bytes()),
-    )
-    return Limited(Counted(app, count), platform.limiter)
-
-
-def make_tile_pool(settings: Settings) -> TilePool:
-    """Where rasters are drawn, and how much memory that may take."""
-    handles.bound(settings.tile_memory_mb << 20)
-    return TilePool(
-        settings.tile_threads or None,
-        timeout_seconds=settings.tile_seconds,
-        max_wait_seconds=settings.tile_wait_seconds,
-    )
-
-
-@asynccontextmanager
-async def drawing(settings: Settings) -> AsyncIterator[DrawingPool]:
-    """As `make_tile_pool` in a process under a supervisor, which has no key and no connection."""
-    pool = DrawingPool(timeout_seconds=settings.tile_seconds)
-    options = {
-        "memory_bytes": settings.tile_memory_mb << 20,
-        "workers": settings.tile_threads or None,
-        "timeout_seconds": settings.tile_seconds,
-        "max_wait_seconds": settings.tile_wait_seconds,
-    }
-    async with pool.listening() as address:
-        argv = [sys.executable, "-P", "-m", "tiler.drawing", address, json.dumps(options)]
-        env = {name: value for name, value in os.environ.items() if not SECRET.match(name)}
-        async with Supervisor(argv, env=env, what="the drawing process", stop_seconds=2):
-            try:
-                yield pool
-            finally:
-                pool.close()
-
-
 def remote_files(settings: Settings) -> RemoteFiles:
     """What opens rasters of other hosts; none where no host is allowed. Raises: ValueError."""
     return RemoteFiles(
@@ -421,20 +320,6 @@ def card_provider(settings: Settings) -> StripeCards | None:
         settings.stripe_key,
         webhook_secret=settings.stripe_webhook_secret,
         api_base=settings.stripe_api_base,
-    )
-
-
-async def identity_server(platform: Platform, stack: AsyncExitStack) -> IdentityServer:
-    """Who people are, kept by a database role that reaches no tenant's table."""
-    settings = platform.settings
-    pool = await stack.enter_async_context(
-        make_pool(settings.dsn, "opstac_identity", min_size=1, max_size=4)
-    )
-    store = IdentityStore(pool, confirms=bool(settings.smtp and settings.public_url))
-    return IdentityServer(
-        store,
-        Tokens(store, platform.keys, settings.issuer),
-        registered=parse_clients(settings.oauth_clients),
     )
 
 
@@ -479,26 +364,6 @@ def gateway_app(
     )
 
 
-def identity_routes(platform: Platform) -> list[BaseRoute]:
-    """Tokens, and the pages where people sign in and approve; each request of them is counted."""
-    server, limiter = platform.identity, platform.limiter
-    assert server is not None
-    shown = sign_in.routes(
-        server,
-        platform.authenticator,
-        platform.pipeline,
-        limiter,
-        Forms(platform.keys.forms),
-        open_to_all=platform.settings.sign_up == "open",
-        public_url=platform.settings.public_url,
-        provider=OpenIdProvider(platform.settings.oidc) if platform.settings.oidc else None,
-    )
-    for page in shown:
-        if isinstance(page, Route):
-            page.app = Limited(page.app, limiter)
-    return [*oidc.routes(server, platform.authenticator, platform.keys, limiter), *shown]
-
-
 async def ping(pool: Pool) -> None:
     """Raise unless the database answers."""
     async with pool.connection(timeout=1) as connection:
@@ -517,26 +382,6 @@ async def upload_is_open(pool: Pool, path: str) -> bool:
 def make_services(settings: Settings, keys: Keys, pool: DrawnIn) -> Services:
     """The outside parties of `settings`."""
 
-    turns = asyncio.Semaphore(CHILDREN)
-
-    async def child(function: str, /, **kwargs: Any) -> Any:
-        try:
-            async with asyncio.timeout(CHILD_WAIT_SECONDS):
-                await turns.acquire()
-        except TimeoutError:
-            message = "too many files are being looked into; try again shortly"
-            raise ChildRefused("busy", message, passing=True) from None
-        try:
-            return await run_child(
-                CHILD_FUNCTIONS[function], kwargs, seconds=CHILD_SECONDS[function]
-            )
-        except ChildFailed as failure:
-            raise ChildRefused(
-                failure.code, failure.message, passing=failure.code in PASSING
-            ) from None
-        finally:
-            turns.release()
-
     async def defer(connection: Any, reaction: str, subject: str) -> int:
         return await queue.defer_react(connection, event_id=subject, reaction=reaction)
 
@@ -544,7 +389,7 @@ def make_services(settings: Settings, keys: Keys, pool: DrawnIn) -> Services:
         objects=make_objects(settings),
         keys=keys,
         compute=pool.run,
-        child=child,
+        child=child_runner(),
         wake=queue.defer_wake,
         defer=defer,
         receivers=Sender(allow=parse_allowances(settings.webhook_allow)),

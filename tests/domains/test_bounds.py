@@ -10,8 +10,8 @@ import httpx
 from ops_gateway.domains import clip
 from ops_gateway.domains.billing import grant_credits
 from ops_gateway.kernel.services import ChildRefused, Limits
-from opstac import compose
-from opstac.compose import CHILDREN
+from opstac import children, compose
+from opstac.children import CHILDREN
 
 LARGE = {f"p{n}": "x" * 60_000 for n in range(25)}  # 1.5 MB of properties
 
@@ -107,11 +107,11 @@ async def test_so_many_files_are_looked_into_at_once(api, monkeypatch):
         await asyncio.sleep(0.02)
         running -= 1
 
-    monkeypatch.setattr(compose, "run_child", run_child)
+    monkeypatch.setattr(children, "run_child", run_child)
     child = api.platform.services.child
     await asyncio.gather(*(child("inspect", path="x") for _ in range(4 * CHILDREN)))
     assert most == CHILDREN
-    monkeypatch.setattr(compose, "CHILD_WAIT_SECONDS", 0.005)
+    monkeypatch.setattr(children, "CHILD_WAIT_SECONDS", 0.005)
     ends = await asyncio.gather(
         *(child("inspect", path="x") for _ in range(2 * CHILDREN)),
         return_exceptions=True,
