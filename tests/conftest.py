@@ -9,6 +9,7 @@ os.environ["OPSTAC_TESTING"] = "1"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import asyncio
+import gc
 import importlib.util
 import secrets
 import uuid
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import argon2
 import httpx
 import psycopg
 import pytest
@@ -26,11 +28,15 @@ from hypothesis import HealthCheck, settings
 from psycopg.rows import dict_row
 
 from db.disposable import migrated_cluster
+from ops_gateway.kernel import passwords
 from ops_gateway.kernel.authenticate import issue_session
 from ops_gateway.kernel.services import Limits
 from opstac import compose
 from opstac.server import MetricsServer, listen
 from opstac.settings import Settings
+
+# what is imported and collected stays: it is not gone through again and again for what does not
+gc.disable()
 
 # files that take a minute or so, most of it waiting for processes: one that began last would leave
 # the other processor without work
@@ -60,6 +66,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the files begin first that take longest."""
     rank = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
+
+def pytest_collection_finish() -> None:
+    """Let what the tests leave behind be collected from now on."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
@@ -271,6 +283,17 @@ def test_settings(dsn: str, home: Path, **changes: Any) -> Settings:
 
 
 test_settings.__test__ = False  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick_passwords(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A quarter of a second for each password is spent where passwords are what is tested."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "identity" not in request.path.parts:
+            quick = argon2.PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)
+            patch.setattr(passwords, "_HASHER", quick)
+            patch.setattr(passwords, "_NOBODY", quick.hash(b"nobody's"))
+        yield
 
 
 @pytest.fixture

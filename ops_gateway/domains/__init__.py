@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from functools import cache
 
 
+@cache
 def load() -> None:
     """Import every domain, so that REGISTRY holds every operation."""
     for module in pkgutil.iter_modules(__path__):

@@ -88,6 +88,12 @@ async def approve(somebody: Somebody, user_code: str, action: str = "approve") -
     )
 
 
+def test_a_password_is_kept_as_argon2id_with_the_parameters_of_rfc_9106():
+    kept = passwords.hashed("correct horse")
+    assert kept.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    assert not passwords.outdated(kept)
+
+
 async def test_a_password_gives_tokens_that_work(somebody: Somebody) -> None:
     got = await somebody.signed_in(client_id="up42-sdk", scope="openid email")
     assert set(got) == {
