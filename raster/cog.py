@@ -206,7 +206,9 @@ def tiled_writer(
         "blockysize": size,
         "interleave": "pixel",
         **({"compress": "zstd", "zstd_level": 1} if plain > _PLAIN_BYTES else {}),
-        "num_threads": str(threads()),
+        # without a nodata value a mask may be written, into a directory of its own: GDAL's threads
+        # that compress read the file's tags while it goes there, and may find others
+        "num_threads": "1" if nodata is None else str(threads()),
         "bigtiff": "if_safer",
         "sparse_ok": True,
         "photometric": "minisblack",  # else four bytes a pixel become RGBA silently
