@@ -222,8 +222,10 @@ def _own(connection: psycopg.Connection) -> list[str]:
         if path.name in known:
             if known[path.name] != checksum:
                 raise MigrationError(
-                    f"{path.name} was applied with other text; a migration is never edited, "
-                    "write a new one"
+                    f"{path.name} was applied with other text: this database was made by another "
+                    "version whose migrations were edited since. Take another data folder "
+                    "(OPSTAC_HOME) or another DATABASE_URL; and never edit a migration, write a "
+                    "new one"
                 )
             continue
         with connection.transaction():
