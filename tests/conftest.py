@@ -285,6 +285,9 @@ def test_settings(dsn: str, home: Path, **changes: Any) -> Settings:
 test_settings.__test__ = False  # type: ignore[attr-defined]
 
 
+_FULL_HASHER = passwords._HASHER
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _quick_passwords(request: pytest.FixtureRequest) -> Iterator[None]:
     """A quarter of a second for each password is spent where passwords are what is tested."""
@@ -294,6 +297,12 @@ def _quick_passwords(request: pytest.FixtureRequest) -> Iterator[None]:
             patch.setattr(passwords, "_HASHER", quick)
             patch.setattr(passwords, "_NOBODY", quick.hash(b"nobody's"))
         yield
+
+
+@pytest.fixture
+def full_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test on many guesses at once needs them to take as long as they do."""
+    monkeypatch.setattr(passwords, "_HASHER", _FULL_HASHER)
 
 
 @pytest.fixture
@@ -337,8 +346,9 @@ async def live(dsn: str, tmp_path: Path, service: str) -> AsyncIterator[Api]:
         settings = test_settings(dsn, tmp_path, public_url=url)
         async with compose.embedded(settings, service=service, late=True) as platform:
             config = uvicorn.Config(
-                platform.app, log_config=None, access_log=False, lifespan="off", ws="none"
-            )
+                platform.app, log_config=None, access_log=False, lifespan="off", ws="none",
+                timeout_keep_alive=30,  # as `opstac serve` has it
+            )  # fmt: skip
             server = MetricsServer(config)  # leaves the signals to pytest
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             while not server.started and not serving.done():

@@ -226,6 +226,7 @@ async def test_what_was_deleted_or_moved_is_shared_no_more(shared):
     await api.refused(404, "share.link.validate", moved)
 
 
+@pytest.mark.usefixtures("full_passwords")
 async def test_ten_wrong_passwords_are_the_end_of_guessing_for_a_while(shared):
     api = shared.api
     link, other = await shared.link(), await shared.link()
@@ -248,6 +249,7 @@ async def test_ten_wrong_passwords_are_the_end_of_guessing_for_a_while(shared):
     assert (await api.call("share.link.validate", right)).is_success
 
 
+@pytest.mark.usefixtures("full_passwords")
 async def test_tries_are_counted_by_all_processes_together(
     shared, platform_on, dsn, tmp_path_factory
 ):
@@ -263,6 +265,7 @@ async def test_tries_are_counted_by_all_processes_together(
     assert sorted(statuses) == [403] * 10 + [429] * 10
 
 
+@pytest.mark.usefixtures("full_passwords")
 async def test_right_passwords_use_up_no_tries(shared):
     link = await shared.link()
     right = {"token": link["token"], "password": PASSWORD}

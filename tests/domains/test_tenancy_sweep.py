@@ -696,6 +696,7 @@ _FILTER = re.compile(
 @pytest.fixture
 def unfiltered() -> Iterator[int]:
     """Every loaded query without its filter on the organization; how many there were."""
+    gc.unfreeze()  # what was there before the tests is told of too
     loaded = [found for found in gc.get_objects() if isinstance(found, Queries)]
     kept = [(queries, dict(queries._by_name)) for queries in loaded]
     removed = 0

@@ -67,8 +67,9 @@ def running(dsn: str, home: Path) -> Iterator[Running]:
                 make_pool(dsn, "opstac_system", min_size=1, max_size=4) as system,
             ):
                 config = uvicorn.Config(
-                    platform.app, log_config=None, access_log=False, lifespan="off", ws="none"
-                )
+                    platform.app, log_config=None, access_log=False, lifespan="off", ws="none",
+                    timeout_keep_alive=30,  # as `opstac serve` has it: clients wait for each other
+                )  # fmt: skip
                 server = MetricsServer(config)  # leaves the signals to pytest
                 serving = asyncio.create_task(server.serve(sockets=[listener]))
                 while not server.started and not serving.done():

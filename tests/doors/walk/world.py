@@ -178,6 +178,8 @@ class World:
     @cached_property
     def owner(self) -> Person:
         """Whoever calls where a case does not say otherwise."""
+        # whatever case came first, it has the slug of its name
+        self.tamper("update organization set slug = organization_id where slug = 'acme'")
         made = self.organization()
         self.grant(made, 100_000)
         return made
