@@ -26,7 +26,10 @@ where organization_id = :org and id = :id
 for update skip locked;
 
 -- name: see_removed
-select set_config('opstac.removing', :on, true);
+-- A batch reads what it names by the indexes, also where the planner finds that all of a table is read as soon.
+select set_config('opstac.removing', :on::text, true),
+       set_config('enable_seqscan', case when :on::text = 'on' then 'off' else 'on' end, true),
+       set_config('enable_bitmapscan', case when :on::text = 'on' then 'off' else 'on' end, true);
 
 -- name: pass_on
 update removal set passed = :passed where organization_id = :org and id = :id;

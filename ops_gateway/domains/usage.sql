@@ -44,9 +44,10 @@ select storage_used_bytes, storage_quota_bytes, storage_reserved_bytes
 from organization where organization_id = :org for no key update;
 
 -- name: stored_bytes
+-- Files of a deletion under way count until their batch, which takes them off itself.
 select coalesce(sum(size_bytes), 0)::bigint as bytes
 from (select distinct on (a.object_path) a.size_bytes
-      from asset a join item i on i.id = a.item_id -- of what is being deleted none is seen
+      from asset a
       where a.organization_id = :org and a.deleted_at is null and a.object_path is not null
       order by a.object_path) files;
 

@@ -174,7 +174,10 @@ Step = tuple[str, int, int]
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(
-            [*("item", "copy", "move", "asset", "delete") * 2, "collection", "project", "sweep"]
+            [
+                *("item", "copy", "move", "asset", "delete") * 2,
+                *("collection", "project", "sweep", "recount"),
+            ]
         ),
         st.integers(0, 7),
         st.integers(0, 7),
@@ -190,6 +193,10 @@ async def take(store: Store, step: Step) -> None:
     projects, items = store.projects, store.items
     if what == "sweep":
         return await store.finish()
+    if what == "recount":
+        put = await store.ok("usage.recalculate_storage", organization_id=store.org)
+        assert put["storage_bytes"] == put["previous_bytes"]
+        return None
     if not projects or (what == "project" and one > 4):
         project = await store.project()
         await store.collection(project)
