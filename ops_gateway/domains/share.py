@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -323,7 +324,7 @@ async def wmts_of(
         return await items_tile.draw(
             inner,
             wmts.capabilities,
-            source,
+            replace(source, profiles=()),  # what they are called is not shared
             shared,
             inner.base_url,
             key=share_target.tile_key(inner, link),

@@ -6,6 +6,7 @@ WMTS.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import ValidationError
@@ -41,15 +42,23 @@ def routes(pipeline: Pipeline, limiter: RateLimiter) -> list[BaseRoute]:
     """The routes of share links."""
 
     def route(
-        path: str, show: Show, *, counts: bool = False, post: bool = False, tiles: bool = False
+        path: str,
+        show: Show,
+        *,
+        counts: bool = False,
+        piece: Callable[[Request], bool] = lambda _: False,
+        post: bool = False,
+        tiles: bool = False,
     ) -> Route:
+        """`counts`: who asks is a visit, but for a `piece` of what an earlier request opened."""
+
         async def respond(request: Request) -> Response:
             if request.method == "OPTIONS":
                 return Response(None, 204, PREFLIGHT)
             try:
                 limiter.count_read(request.scope["principal"], client_address(request.scope))
-                whole = not is_piece(request)
-                link = await opened(pipeline, request, counts=counts and whole, tiles=tiles)
+                visit = counts and not piece(request)
+                link = await opened(pipeline, request, counts=visit, tiles=tiles)
                 response = await show(Visit(request, pipeline, link))
             except Exception as error:
                 if not isinstance(error, OpError) and (refused := translate(error)).status >= 500:
@@ -78,15 +87,24 @@ def routes(pipeline: Pipeline, limiter: RateLimiter) -> list[BaseRoute]:
         route(tile, render, tiles=True),
         route(f"/items/{{item}}{tile}", render, tiles=True),
         *(
-            route(f"{place}/wmts{path}", show, counts=counts, tiles=True)
+            each
             for place in ("", "/items/{item}")
-            for path, show, counts in (
-                ("", wmts.kvp, True),
-                ("/1.0.0/WMTSCapabilities.xml", wmts.capabilities, True),
-                ("/{style}/{tms}/{z}/{row}/{col}.{format}", wmts.tile, False),
+            for each in (
+                route(f"{place}/wmts", wmts.kvp, counts=True, piece=wmts.is_tile, tiles=True),
+                route(
+                    f"{place}/wmts/1.0.0/WMTSCapabilities.xml",
+                    wmts.capabilities,
+                    counts=True,
+                    tiles=True,
+                ),
+                route(
+                    f"{place}/wmts/{{style}}/{{tms}}/{{z}}/{{row}}/{{col}}.{{format}}",
+                    wmts.tile,
+                    tiles=True,
+                ),
             )
         ),
-        route("/assets/{asset}", download, counts=True),
+        route("/assets/{asset}", download, counts=True, piece=is_range),
         route("/stac", stac.landing, counts=True),
         route("/stac/conformance", stac.conformance),
         route("/stac/collections", stac.collections),
@@ -97,10 +115,9 @@ def routes(pipeline: Pipeline, limiter: RateLimiter) -> list[BaseRoute]:
     ]
 
 
-def is_piece(request: Request) -> bool:
-    """Whether it is for a part of what an earlier one opened: a range of a file, a WMTS's tile."""
-    asked = [v.lower() for k, v in request.query_params.multi_items() if k.lower() == "request"]
-    return "range" in request.headers or "gettile" in asked
+def is_range(request: Request) -> bool:
+    """Whether it is for a part of a file."""
+    return "range" in request.headers
 
 
 async def validate(visit: Visit) -> Response:

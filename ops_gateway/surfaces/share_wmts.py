@@ -1,7 +1,8 @@
 """A shared item as a Web Map Tile Service, which QGIS and GDAL open.
 
-As the tiler's of an item (`tiler/routes/wmts.py`), with the link's addresses: its styles are the
-item's profiles, and nothing else is drawn than what the link shows.
+As the tiler's of an item (`tiler/routes/wmts.py`), with the link's addresses. Its one style is
+the look that it was asked for with, or the item's default: what other profiles are called is not
+shared.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import ValidationError
+from starlette.requests import Request
 from starlette.responses import Response
 
 from ops_gateway.domains import share
@@ -21,6 +23,12 @@ from tiler.errors import OutOfRange, TileError
 from tiler.routes.wmts import Refused, asked_of, format_asked, refusal, split, tile_address
 
 XML = "application/xml"
+
+
+def is_tile(request: Request) -> bool:
+    """Whether one of `kvp` is for a tile of what an earlier one described."""
+    texts, _, _ = split(request)
+    return texts.get("request", "").lower() == "gettile"
 
 
 async def kvp(visit: Visit) -> Response:

@@ -256,6 +256,8 @@ async def test_a_link_is_a_wmts_that_gdal_opens_until_it_is_revoked(link, scenes
 
     # as QGIS asks, which signs in with each request and keeps the document's addresses
     qgis = Qgis(PASSWORD)
+    body = {"item_id": item, "name": "Secret", "type": "singleband", "config": {"band": 1}}
+    look = await live.ok("visualization.profile.create", body, as_=owner)
     document = await qgis.get(f"{url}?SERVICE=WMTS&REQUEST=GetCapabilities&VERSION=1.0.0")
     assert document.headers["content-type"] == "application/xml"
     tree = ElementTree.fromstring(document.text)
@@ -266,6 +268,10 @@ async def test_a_link_is_a_wmts_that_gdal_opens_until_it_is_revoked(link, scenes
         if one.attrib["format"] == "image/png"
     ]
     assert PASSWORD not in document.text and "GetFeatureInfo" not in document.text
+    # what the owner calls other looks is not told
+    styles = [one.text for one in tree.findall(".//w:Style/ows:Identifier", WMTS)]
+    assert styles == ["default"]
+    assert "Secret" not in document.text and look["id"] not in document.text
     tile = template
     for name, value in (
         ("Style", "default"), ("TileMatrixSet", "WebMercatorQuad"), ("TileMatrix", "0"),
@@ -284,6 +290,15 @@ async def test_a_link_is_a_wmts_that_gdal_opens_until_it_is_revoked(link, scenes
     assert by_key.content == drawn.content
     again = live.sql("select access_count as n from share_link where id = %s", made["id"])
     assert again == counted  # tiles are no visits
+    # whatever else a query or a header says: only a tile by a query and a file's range are pieces
+    asked = ("", "/stac", f"/items/{item}/tilejson.json", f"/items/{item}/wmts")
+    capabilities = f"/items/{item}/wmts/1.0.0/WMTSCapabilities.xml"
+    headers = {"X-Share-Password": PASSWORD, "Range": "bytes=0-9"}
+    for path in (*asked, f"{capabilities}?request=GetTile", "?REQUEST=GetTile"):
+        before = live.sql("select access_count as n from share_link where id = %s", made["id"])
+        assert (await live.client.get(f"{root}{path}", headers=headers)).status_code == 200, path
+        after = live.sql("select access_count as n from share_link where id = %s", made["id"])
+        assert after[0]["n"] == before[0]["n"] + 1, path
     old = re.sub(r"key=sx_\d+_", "key=sx_1_", tile)
     assert (await Qgis(None).get(old)).status_code == 403
     assert (await qgis.get(old)).status_code == 200
