@@ -47,9 +47,7 @@ def wait(ask: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
 async def person_by_password(store: Store, email: str, password: str, address: str) -> Row | None:
     """The person of an address and password, or None; counts failures. Raises Locked, Busy.
 
-    An unknown address, a wrong password and a closed account take as long and say the same. So does
-    an address that nobody has confirmed where that is asked by mail: else who signs up with
-    somebody's address would learn by signing in whether there was an account already.
+    An unknown address, a wrong password and a closed account take as long and say the same.
     """
     account = email.strip().casefold()[:320]
     pair = f"{account} {network(address)}"
@@ -74,8 +72,6 @@ async def person_by_password(store: Store, email: str, password: str, address: s
                 await store.take_back(kind, who)
         raise
     if not right or row is None or row["disabled"]:
-        return None
-    if store.confirms and not row["verified"]:
         return None
     await store.forgive("password", pair)
     await store.forgive("account", account)

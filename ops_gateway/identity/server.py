@@ -36,6 +36,7 @@ from ops_gateway.identity.clients import (
     KeyClient,
     known,
 )
+from ops_gateway.identity.later import Later
 from ops_gateway.identity.store import DEVICE_SECONDS, INTERVAL_SECONDS, Store
 from ops_gateway.identity.tokens import Person, Tokens
 from ops_gateway.kernel.passwords import Busy
@@ -96,12 +97,18 @@ class Server(AuthorizationServer):
     """One for a process; each request goes through it in a thread of its own."""
 
     def __init__(
-        self, store: Store, tokens: Tokens, *, registered: Mapping[str, Client] | None = None
+        self,
+        store: Store,
+        tokens: Tokens,
+        later: Later,
+        *,
+        registered: Mapping[str, Client] | None = None,
     ) -> None:
         """`registered`: the clients of the operator, beside the known ones."""
         super().__init__()
         self.store = store
         self.tokens = tokens
+        self.later = later
         self.registered = dict(registered or {})
         # those who wait for a password's turn hold none of the others' threads
         self._turns = anyio.CapacityLimiter(THREADS)

@@ -40,12 +40,9 @@ class Superseded(Exception):
 class Store:
     """Every question and change, one statement or one transaction each."""
 
-    def __init__(self, pool: Pool, *, confirms: bool = False) -> None:
-        """`pool`: of role opstac_identity. `confirms`: who signs up is asked by mail whether the
-        address is theirs, and signs in when they have said so.
-        """
+    def __init__(self, pool: Pool) -> None:
+        """`pool`: of role opstac_identity."""
         self._pool = pool
-        self.confirms = confirms
 
     async def _row(self, query: Any, **params: Any) -> Row | None:
         async with self._pool.connection() as connection:
@@ -139,6 +136,38 @@ class Store:
             sql.verify_address,
             hash=hashed,
         )
+
+    async def add_sign_up(self, email: str, name: str | None, seconds: int) -> str:
+        """A token for a link to this address, by which an account is made."""
+        token = secrets.token_urlsafe(32)
+        row = {"digest": digest(token), "email": email, "name": name, "seconds": seconds}
+        await self._do((sql.add_sign_up, row))
+        return token
+
+    async def sign_up(self, token: str) -> Row | None:
+        """Whose a token of sign-up is, while it holds."""
+        return await self._row(sql.sign_up, digest=digest(token))
+
+    async def make_account(self, token: str, name: str | None, hashed: str) -> bool:
+        """Use a token of sign-up for an account whose address is confirmed, with a password of who
+        has the token: nobody who chose one before has a part in it. False where it does not hold.
+        """
+        async with self._pool.connection() as connection, connection.transaction():
+            used = await connection.execute(sql.use_sign_up, {"digest": digest(token)})
+            if (row := await used.fetchone()) is None:
+                return False
+            who = {"email": row["email"], "name": name}
+            made = await (await connection.execute(sql.add_confirmed, who)).fetchone()
+            if made is None:
+                return False
+            for statement in (
+                sql.set_password,
+                sql.end_sign_ins,
+                sql.end_sessions,
+                sql.void_resets,
+            ):
+                await connection.execute(statement, {"user": made["id"], "hash": hashed})
+            return True
 
     async def verify_address(self, user_id: str) -> None:
         """The address is its person's: they came by a link that only its mailbox was sent."""

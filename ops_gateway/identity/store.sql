@@ -174,5 +174,27 @@ returning t.user_id::text;
 -- name: void_resets
 update mail_token set used_at = now() where user_id = :user and kind = 'reset' and used_at is null;
 
+-- name: add_sign_up
+insert into sign_up (digest, email, name, expires_at)
+values (:digest, lower(:email), :name, now() + make_interval(secs => :seconds));
+
+-- name: sign_up
+-- Not once the address has been confirmed, by whichever of its links, or its account is closed.
+select s.email, s.name from sign_up s
+where s.digest = :digest and s.expires_at > now()
+  and not exists (select from app_user u where u.email = s.email
+                  and (u.email_verified_at is not null or u.disabled_at is not null));
+
+-- name: use_sign_up
+delete from sign_up where digest = :digest and expires_at > now() returning email;
+
+-- name: add_confirmed
+-- An account that somebody made with the address and nobody has confirmed becomes that of who reads
+-- its mails.
+insert into app_user (email, name, email_verified_at) values (:email, :name, now())
+on conflict (email) do update set email_verified_at = now(), name = excluded.name
+where app_user.email_verified_at is null and app_user.disabled_at is null
+returning id::text;
+
 -- name: verify_address
 update app_user set email_verified_at = coalesce(email_verified_at, now()) where id = :user;

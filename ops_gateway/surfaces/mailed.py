@@ -1,6 +1,9 @@
-"""The pages of links that are mailed: a lost password, and whose an address is. No JavaScript.
+"""The pages of links that are mailed. No JavaScript.
 
-/lost-password  /reset-password/{token}  /confirm-address/{token}  /account/confirm
+/sign-up/{token}                             a new account, whose address is confirmed by that
+/lost-password  /reset-password/{token}      a new password
+/confirm-address/{token}  /account/confirm   whose the address of an account is that was made
+                                             where no mails were sent
 
 A link is for one use and ends by its time; of its token a hash is kept. Opening it does nothing,
 as what looks through mails opens links too: the form on its page does.
@@ -8,17 +11,13 @@ as what looks through mails opens links too: the form on its page does.
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Coroutine
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ops_gateway.domains.mails import send_mail
 from ops_gateway.identity import passwords
+from ops_gateway.identity.later import Later
 from ops_gateway.identity.store import Row, Store
 from ops_gateway.kernel.context import Context, Principal
 from ops_gateway.kernel.errors import RateLimited
@@ -27,14 +26,12 @@ from ops_gateway.kernel.pipeline import Pipeline
 from ops_gateway.surfaces.browser import Browser, Visitor, go_to, sign_in_first
 from ops_gateway.surfaces.limits import RateLimiter, client_address
 
-logger = logging.getLogger(__name__)
-
 ACCOUNTS = Principal(kind="service", id="accounts")
 RESET_SECONDS = 3600
 CONFIRM_SECONDS = 24 * 3600
 MAILS = 3  # of one kind to one address in an hour
 HOUR = 3600
-WAITING = 100  # mails that are being written at once
+MAKE = "Make your account"
 NO_MAIL = "This platform sends no mail. Ask its operator, who can give you a new password."
 SENT = (
     "If there is an account with this address, a mail is on its way to it. Its link holds for an "
@@ -51,20 +48,29 @@ This address opens the page where you choose it, once and within an hour:
 
 If it was not you, nothing has changed and there is nothing to do.
 """
-CONFIRM_TEXT = """Somebody, probably you, made an account with the address {email} at {site}.
+SIGN_UP_TEXT = """Somebody, probably you, wants to make an account with the address {email} at
+{site}. This address opens the page where you choose its password, once and within a day:
+
+{site}/sign-up/{token}
+
+If it was not you, leave this mail alone.
+"""
+CONFIRM_TEXT = """Somebody, probably you, has an account with the address {email} at {site}.
 Confirm within a day that the address is yours:
 
 {site}/confirm-address/{token}
 
-If it was not you, leave this mail alone.
+If it was not you, do not confirm it: they would keep the account and its password. This page
+mails you a link to a password of your own:
+
+{site}/lost-password
 """
 TAKEN_TEXT = """Somebody, probably you, wanted to make an account with the address {email} at
 {site}, and there is one already. Sign in with it:
 
 {site}/sign-in
 
-If you have lost its password, or never confirmed the address, this page mails you a link to a new
-password:
+If you have lost its password, this page mails you a link to a new one:
 
 {site}/lost-password
 
@@ -80,6 +86,7 @@ class Mailed:
         browser: Browser,
         pipeline: Pipeline,
         limiter: RateLimiter,
+        later: Later,
         *,
         public_url: str | None,
     ) -> None:
@@ -91,7 +98,7 @@ class Mailed:
         self._pipeline = pipeline
         self._limiter = limiter
         self._site = (public_url or "").rstrip("/")
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._later = later
 
     @property
     def sends(self) -> bool:
@@ -102,6 +109,8 @@ class Mailed:
         """The pages."""
         form = self._browser.form
         return [
+            Route("/sign-up/{token}", self.make, methods=["GET"]),
+            Route("/sign-up/{token}", form(self.made), methods=["POST"]),
             Route("/lost-password", self.lost, methods=["GET"]),
             Route("/lost-password", form(self.asked), methods=["POST"]),
             Route("/reset-password/{token}", self.reset, methods=["GET"]),
@@ -122,31 +131,28 @@ class Mailed:
         await self._send("accounts.confirm", email, "Confirm your address", text)
         return True
 
-    def make_account(self, email: str, name: str | None, hashed: str) -> bool:
-        """Make an account when the answer is sent, or tell the address that it has one: nobody
-        else learns which. False where too many wait for that.
+    def sign_up(self, email: str, name: str | None) -> bool:
+        """Mail a link by which an account is made, or that the address has one, when the answer is
+        sent: nobody else learns which. False where too many wait for that.
+
+        No password goes with it: of several who typed an address, the one who reads its mails
+        chooses, whichever of the links they open.
         """
-        return self._later(self._make(email, name, hashed))
+        return self._later.begin(self._sign_up(email, name))
 
-    async def _make(self, email: str, name: str | None, hashed: str) -> None:
-        user_id = await self._store.add_person(email, name, hashed, verified=False)
-        if user_id is not None:
-            await self.send_confirmation(user_id, email)
-        elif await self._store.failed("confirm mail", email, HOUR) <= MAILS:
-            account = await self._store.account(email)
-            if account is not None and not account["disabled"]:
-                text = TAKEN_TEXT.format(email=email, site=self._site)
-                await self._send("accounts.taken", email, "You have an account already", text)
-
-    def _later(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Do it after the answer; false where too much is waiting."""
-        if len(self._tasks) >= WAITING:
-            work.close()
-            return False
-        task = asyncio.create_task(_logged(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return True
+    async def _sign_up(self, email: str, name: str | None) -> None:
+        if await self._store.failed("confirm mail", email, HOUR) > MAILS:
+            return
+        account = await self._store.account(email)
+        if account is not None and account["disabled"]:
+            return
+        if account is not None and account["verified"]:
+            text = TAKEN_TEXT.format(email=email, site=self._site)
+            await self._send("accounts.taken", email, "You have an account already", text)
+            return
+        token = await self._store.add_sign_up(email, name, CONFIRM_SECONDS)
+        text = SIGN_UP_TEXT.format(email=email, site=self._site, token=token)
+        await self._send("accounts.sign_up", email, MAKE, text)
 
     async def _send_reset(self, email: str) -> None:
         """A link to a new password, where the account is there."""
@@ -197,7 +203,7 @@ class Mailed:
         if not self.sends:
             return self._lost(request, visitor)
         email = fields.get("email", "").strip().casefold()[:320]
-        if not self._later(self._send_reset(email)):
+        if not self._later.begin(self._send_reset(email)):
             return self._lost(request, visitor, 503, error=BUSY)
         return self._lost(request, visitor, notice=SENT)
 
@@ -248,6 +254,64 @@ class Mailed:
             link="/sign-in",
             link_text="Sign in",
         )
+
+    # ---------------------------------------------------------------- a new account
+
+    async def make(self, request: Request) -> Response:
+        """The form for name and password, while the link holds."""
+        row = await self._signing_up(request)
+        name = (row["name"] or "") if row is not None else ""
+        return self._make(request, await self._browser.visitor(request), row, name=name)
+
+    def _make(
+        self,
+        request: Request,
+        visitor: Visitor,
+        row: Row | None,
+        status: int = 200,
+        **values: str,
+    ) -> Response:
+        if row is None:
+            return self._stale(request, visitor, MAKE)
+        return self._browser.page(
+            request,
+            visitor,
+            "make_account.html",
+            MAKE,
+            status=status,
+            email=row["email"],
+            path=request.url.path,
+            **values,
+        )
+
+    async def made(self, request: Request, visitor: Visitor, fields: dict[str, str]) -> Response:
+        """Make it, with an address that is confirmed by that; nobody is signed in by it."""
+        row = await self._signing_up(request)
+        if row is None:
+            return self._stale(request, visitor, MAKE)
+        name, password = fields.get("name", "").strip()[:200], fields.get("password", "")
+        if (wrong := passwords.fault(password, email=row["email"])) is not None:
+            words = wrong[0].upper() + wrong[1:] + "."
+            return self._make(request, visitor, row, 422, name=name, error=words)
+        try:
+            hashed = await hash_password(password)
+        except Busy:
+            return self._make(request, visitor, row, 503, name=name, error=BUSY)
+        if not await self._store.make_account(request.path_params["token"], name or None, hashed):
+            return self._stale(request, visitor, MAKE)
+        return self._browser.page(
+            request,
+            visitor,
+            "message.html",
+            MAKE,
+            notice="Thank you: the account is made.",
+            link="/sign-in",
+            link_text="Sign in",
+        )
+
+    async def _signing_up(self, request: Request) -> Row | None:
+        token = request.path_params["token"]
+        return await self._store.sign_up(token) if len(token) <= 100 else None
 
     # ---------------------------------------------------------------- whose an address is
 
@@ -312,10 +376,3 @@ class Mailed:
 
     def _stale(self, request: Request, visitor: Visitor, title: str) -> Response:
         return self._browser.page(request, visitor, "message.html", title, status=410, error=STALE)
-
-
-async def _logged(work: Coroutine[Any, Any, None]) -> None:
-    try:
-        await work
-    except Exception:  # nobody waits for this: who gets no mail asks again
-        logger.warning("what a form of accounts asked for was not done", exc_info=True)

@@ -34,14 +34,13 @@ from ops_gateway.surfaces.mailed import Mailed
 HOME = "/account"
 BUSY = "Many people are signing in just now; try again in a few seconds."
 ASKED = (
-    "A mail is on its way to {email}: open its link to confirm the address, then sign in. If there "
+    "A mail is on its way to {email}: open its link to choose a password, then sign in. If there "
     "was an account with this address, the mail says so."
 )
 MADE = (
     "Sign in with {email} and the password. If there was an account with this address, it is as it "
     "was, with the password that it had."
 )
-UNCONFIRMED = " Or the address is not confirmed: a mail with a link for that was sent to it."
 _EMAIL = re.compile(r"[^@\s\"'<>(),:;\[\]\\]{1,64}@[A-Za-z0-9.-]{1,255}")
 _INVITATION = re.compile(r"/invitations/([A-Za-z0-9_-]{20,100})(?:\?mailed=([0-9a-f]{64}))?")
 
@@ -65,7 +64,7 @@ def routes(
         provider: another identity provider that people may sign in with.
     """
     browser = Browser(server.store, keys)
-    mailed = Mailed(browser, pipeline, limiter, public_url=public_url)
+    mailed = Mailed(browser, pipeline, limiter, server.later, public_url=public_url)
     elsewhere = provider.settings.shown if provider is not None else ""
     pages = Pages(
         browser,
@@ -154,8 +153,6 @@ class Pages:
             return self._sign_in(request, visitor, onward, 503, error=BUSY, email=email)
         if found is None:
             wrong = "The e-mail address or the password is wrong."
-            if self._mailed.sends:
-                wrong += UNCONFIRMED
             return self._sign_in(request, visitor, onward, 403, error=wrong, email=email)
         try:
             return await self._enter(request, visitor, found["id"], onward, found["asked_at"])
@@ -213,6 +210,7 @@ class Pages:
             email=email,
             name=name,
             invited=invited,
+            mails=self._by_mail(onward, invited=invited),
             error=error,
         )
 
@@ -227,11 +225,16 @@ class Pages:
         match, key = _INVITATION.fullmatch(onward), self._pipeline.services.keys.forms
         return match is not None and is_mailed_proof(key, match[1], match[2] or "")
 
+    def _by_mail(self, onward: str, *, invited: bool) -> bool:
+        """Whether the password is chosen by a link that is mailed: by who reads the mails."""
+        return self._mailed.sends and not (invited and self._by_mailed_invitation(onward))
+
     async def signed_up(
         self, request: Request, visitor: Visitor, fields: dict[str, str]
     ) -> Response:
-        """Make the account. The answer is the same for an address that has one, except to who comes
-        by an invitation that was mailed to it, and is signed in at once.
+        """Make the account, or mail a link by which it is made. The answer is the same for an
+        address that has one, except to who comes by an invitation that was mailed to it, and is
+        signed in at once.
         """
         self._limiter.count_public(client_address(request.scope))
         onward = next_of(fields.get("next"))
@@ -245,6 +248,10 @@ class Pages:
             return self._sign_up(
                 request, visitor, onward, 422, **again, error="That is no e-mail address."
             )
+        if self._by_mail(onward, invited=invited is not None):
+            if not self._mailed.sign_up(email, name or None):
+                return self._sign_up(request, visitor, onward, 503, **again, error=BUSY)
+            return self._told(request, visitor, onward, ASKED.format(email=email))
         if (wrong := passwords.fault(password, email=email)) is not None:
             words = wrong[0].upper() + wrong[1:] + "."
             return self._sign_up(request, visitor, onward, 422, **again, error=words)
@@ -259,17 +266,16 @@ class Pages:
                 taken = "There is an account with this address; sign in with it."
                 return self._sign_up(request, visitor, onward, 409, **again, error=taken)
             return await self._enter(request, visitor, user_id, onward)
-        if self._mailed.sends:
-            if not self._mailed.make_account(email, name or None, hashed):
-                return self._sign_up(request, visitor, onward, 503, **again, error=BUSY)
-        else:
-            await self._store.add_person(email, name or None, hashed, verified=False)
+        await self._store.add_person(email, name or None, hashed, verified=False)
+        return self._told(request, visitor, onward, MADE.format(email=email))
+
+    def _told(self, request: Request, visitor: Visitor, onward: str, notice: str) -> Response:
         return self._browser.page(
             request,
             visitor,
             "message.html",
             "Make an account",
-            notice=(ASKED if self._mailed.sends else MADE).format(email=email),
+            notice=notice,
             link=f"/sign-in?next={quote(onward, safe='')}",
             link_text="Sign in",
         )

@@ -30,6 +30,7 @@ with families as (delete from sign_in where expires_at < now() - interval '1 hou
 tokens as (delete from refresh_token where expires_at < now() - interval '1 day'),
 browsers as (delete from browser_session where expires_at < now()),
 mailed as (delete from mail_token where expires_at < now() - interval '1 day'),
+asked as (delete from sign_up where expires_at < now()),
 devices as (delete from device_grant where expires_at < now() - interval '1 hour'),
 codes as (delete from authorization_code where expires_at < now() - interval '1 day')
 delete from sign_in_attempt

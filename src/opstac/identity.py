@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Route
 from db.pool import make_pool
 from ops_gateway.identity.clients import parse_clients
 from ops_gateway.identity.forms import Forms
+from ops_gateway.identity.later import Later
 from ops_gateway.identity.server import Server as IdentityServer
 from ops_gateway.identity.store import Store as IdentityStore
 from ops_gateway.identity.tokens import Tokens
@@ -27,10 +28,12 @@ async def identity_server(platform: Platform, stack: AsyncExitStack) -> Identity
     pool = await stack.enter_async_context(
         make_pool(settings.dsn, "opstac_identity", min_size=1, max_size=4)
     )
-    store = IdentityStore(pool, confirms=bool(settings.smtp and settings.public_url))
+    store, later = IdentityStore(pool), Later()
+    stack.push_async_callback(later.close)
     return IdentityServer(
         store,
         Tokens(store, platform.keys, settings.issuer),
+        later,
         registered=parse_clients(settings.oauth_clients),
     )
 

@@ -37,7 +37,9 @@ def make_user(settings: Settings, name: str | None, email: str | None = None) ->
 
 
 def set_password(settings: Settings, user_id: str, password: str) -> None:
-    """Give a user a password; whoever is signed in as them is signed out."""
+    """Give a user a password; whoever is signed in as them is signed out. The operator vouches for
+    the address with it.
+    """
     from ops_gateway.kernel.passwords import hashed
 
     role = "opstac_identity"
@@ -46,9 +48,12 @@ def set_password(settings: Settings, user_id: str, password: str) -> None:
         settings,
         "with ended as (update sign_in set ended_at = now()"
         " where user_id = %s and ended_at is null),"
-        " closed as (delete from browser_session where user_id = %s)"
+        " closed as (delete from browser_session where user_id = %s),"
+        " vouched as (update app_user set email_verified_at = coalesce(email_verified_at, now())"
+        " where id = %s)"
         " insert into user_password (user_id, hash) values (%s, %s)"
         " on conflict (user_id) do update set hash = excluded.hash, changed_at = now()",
+        user_id,
         user_id,
         user_id,
         user_id,

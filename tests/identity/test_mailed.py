@@ -14,6 +14,7 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from ops_gateway.domains import organizations_invitations
+from ops_gateway.kernel.passwords import hash_password
 from ops_gateway.providers.mail import MailServer
 from opstac.deliveries import drain
 from tests.conftest import Api, Person, on_database
@@ -99,20 +100,35 @@ async def enter(api: Api, email: str, password: str) -> int:
 
 
 async def signs_up(
-    api: Api, email: str, path: str = "/sign-up", password: str = PASSWORD
+    api: Api, email: str, path: str = "/sign-up", **more: str
 ) -> tuple[Browser, httpx.Response]:
     browser = Browser(api)
+    page = await browser.open(path)
+    assert 'name="password"' not in page.text  # it is chosen by who reads the mail
+    return browser, await browser.send("/sign-up", name="Mo", email=email, **more)
+
+
+async def makes(api: Api, path: str, password: str) -> httpx.Response:
+    """Somebody opens a link of sign-up that was mailed, and chooses a password."""
+    browser = Browser(api)
     await browser.open(path)
-    return browser, await browser.send("/sign-up", name="Mo", email=email, password=password)
+    return await browser.send(path, name="Jo", password=password)
+
+
+async def from_before(api: Any, email: str, password: str = PASSWORD) -> str:
+    """An account that somebody made while the platform sent no mail; nobody confirmed it."""
+    kept = await hash_password(password)
+    made = await api.platform.identity.store.add_person(email, "Mo", kept, verified=False)
+    assert made is not None
+    return made
 
 
 async def signed_up(api: Any, email: str) -> Browser:
     """Somebody who has confirmed their address and signed in."""
     browser, page = await signs_up(api, email)
     assert page.status_code == 200, page.text
-    path = paths_in(await sent(api, email), "confirm-address")[0]
-    await browser.open(path)
-    await browser.send(path)
+    path = paths_in(await sent(api, email), "sign-up")[0]
+    assert (await makes(api, path, PASSWORD)).status_code == 200
     await browser.open("/sign-in")
     await browser.send("/sign-in", email=email, password=PASSWORD)
     return browser
@@ -132,7 +148,7 @@ async def test_a_lost_password_is_replaced_once_and_ends_every_sign_in(mailing: 
     await asks(mailing, email.upper())
     await asks(mailing, email)
     texts = await sent(mailing, email, 3)
-    assert sum("/confirm-address/" in text for text in texts) == 1
+    assert sum("/sign-up/" in text for text in texts) == 1
     first, second = paths_in(texts, "reset-password")
     assert first != second
     # what looks through mails opens the link, and uses nothing up
@@ -198,10 +214,10 @@ async def test_sign_up_tells_nobody_but_the_address_that_it_is_taken(mailing: Ap
     await signed_up(mailing, taken)
     pages = set()
     for email in (taken, taken.upper(), free):
-        browser, page = await signs_up(mailing, email, password=ANOTHER)
+        _, page = await signs_up(mailing, email, password=ANOTHER)
         assert page.status_code == 200 and "set-cookie" not in page.headers
         pages.add(re.sub(r'value="[^"]*"', "", page.text.replace(email.lower(), "ADDRESS")))
-        # nor does signing in tell: of the free one the address is not confirmed
+        # nor does signing in tell: no account is made yet
         assert await enter(mailing, email, ANOTHER) == 403
         form = {"grant_type": "password", "username": email, "password": ANOTHER}
         assert (await mailing.client.post(f"{AT}/token", data=form)).status_code == 400
@@ -210,11 +226,11 @@ async def test_sign_up_tells_nobody_but_the_address_that_it_is_taken(mailing: Ap
     assert sum("there is one already" in text for text in texts) == 2
     assert await enter(mailing, taken, PASSWORD) == 200
     [text] = await sent(mailing, free)
-    [path] = paths_in([text], "confirm-address")
-    browser = Browser(mailing)
-    await browser.open(path)
-    await browser.send(path)
+    [path] = paths_in([text], "sign-up")
+    assert (await makes(mailing, path, "short")).status_code == 422
+    assert (await makes(mailing, path, ANOTHER)).status_code == 200
     assert await enter(mailing, free, ANOTHER) == 200
+    assert (await Browser(mailing).open(path)).status_code == 410
 
 
 async def test_an_account_that_was_never_confirmed_is_its_addresss_by_a_new_password(
@@ -222,12 +238,9 @@ async def test_an_account_that_was_never_confirmed_is_its_addresss_by_a_new_pass
 ) -> None:
     """Somebody signed up with a stranger's address; the stranger comes later."""
     email = address()
-    await signs_up(mailing, email, password=ANOTHER)
-    await sent(mailing, email)
-    await signs_up(mailing, email)
-    assert "/lost-password" in (await sent(mailing, email, 2))[1]
+    await from_before(mailing, email, ANOTHER)
     await asks(mailing, email)
-    path = paths_in(await sent(mailing, email, 3), "reset-password")[0]
+    path = paths_in(await sent(mailing, email), "reset-password")[0]
     visitor = Browser(mailing)
     await visitor.open(path)
     await visitor.send(path, password=PASSWORD)
@@ -251,7 +264,7 @@ async def test_an_inviter_does_not_learn_whether_there_is_an_account(mailing: Ap
     for email in (taken, free):
         made = await mailing.ok("organizations.invitations.create", {"email": email}, as_=owner)
         path = made["url"].removeprefix("http://testserver")
-        _, page = await signs_up(mailing, email, f"/sign-up?next={path}", ANOTHER)
+        _, page = await signs_up(mailing, email, f"/sign-up?next={path}")
         text = page.text.replace(email, "ADDRESS").replace(path.rpartition("/")[2], "TOKEN")
         pages.add((page.status_code, re.sub(r'value="[^"]*"', "", text)))
     assert len(pages) == 1
@@ -313,7 +326,7 @@ async def owner_of(api: Api) -> Person:
 
 
 async def signed_in_anyway(api: Any, browser: Browser, email: str) -> Browser:
-    """With a session although nobody confirmed the address, as another provider may give one."""
+    """With a session although nobody confirmed the address."""
     [row] = api.sql("select id::text from app_user where email = %s", email)
     server = api.platform.identity
     browser.http.cookies.set("opstac", await server.store.open_session(row["id"], None))
@@ -331,6 +344,7 @@ async def test_who_typed_somebody_elses_address_joins_nothing_by_it(mailing: Api
     thief, page = await signs_up(mailing, victim)
     assert "on its way" in page.text
     await sent(mailing, victim)
+    await from_before(mailing, victim)
     thief = await signed_in_anyway(mailing, thief, victim)
     owner = await owner_of(mailing)
     body = {"email": victim, "role": "admin"}
@@ -349,18 +363,17 @@ async def test_who_typed_somebody_elses_address_joins_nothing_by_it(mailing: Api
     # the one who reads the mails has what it takes
     texts = await sent(mailing, victim, 2)
     [path] = paths_in(texts, "invitations")
-    assert "?mailed=" in path and len(paths_in(texts, "confirm-address")) == 1
+    assert "?mailed=" in path and len(paths_in(texts, "sign-up")) == 1
 
 
 async def test_a_confirmed_address_joins(mailing: Api) -> None:
     email = address()
-    browser, _ = await signs_up(mailing, email)
-    await sent(mailing, email)
-    browser = await signed_in_anyway(mailing, browser, email)
+    await from_before(mailing, email)
+    browser = await signed_in_anyway(mailing, Browser(mailing), email)
     assert "not confirmed" in (await browser.open("/account")).text
     again = await browser.send("/account/confirm")
     assert "on its way" in again.text
-    path = paths_in(await sent(mailing, email, 2), "confirm-address")[0]
+    path = paths_in(await sent(mailing, email), "confirm-address")[0]
     # another browser than the one that signed up, and nobody signed in there
     other = Browser(mailing)
     await other.open(path)
@@ -404,6 +417,8 @@ async def test_the_inviters_url_confirms_nobodys_address(mailing: Api) -> None:
     browser, page = await signs_up(mailing, email, f"/sign-up?next={path}")
     assert page.status_code == 200 and "on its way" in page.text
     await sent(mailing, email, 2)
+    assert mailing.sql("select id from app_user where email = %s", email) == []
+    await from_before(mailing, email)
     browser = await signed_in_anyway(mailing, browser, email)
     [row] = mailing.sql("select email_verified_at from app_user where email = %s", email)
     assert row["email_verified_at"] is None

@@ -153,7 +153,7 @@ DOORS = [
     open_to_all("GET", "/lost-password"),
     *(
         open_to_all(method, f"/{name}/{'x' * 40}", f"/{name}/{{token}}")
-        for name in ("invitations", "reset-password", "confirm-address")
+        for name in ("invitations", "reset-password", "confirm-address", "sign-up")
         for method in ("GET", "POST")
     ),
     # who has a link
