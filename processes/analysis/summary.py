@@ -77,12 +77,20 @@ class Summary:
                 found, weights = found[keep], weights[keep]
             self._take(found, weights)
 
-    def join(self, other: "Summary") -> None:
-        """Take in what another has counted of the same table, of an area that lies apart."""
-        assert self._counts is not None and other._counts is not None
-        self.total += other.total
-        self.pixels += other.pixels
-        self._counts.join(other._counts)
+    def join(self, others: Iterable["Summary"], twice: int) -> None:
+        """Take in what others have counted of the same table, of areas that lie apart.
+
+        Args:
+            twice: valid pixels of which several areas have a part, each once for every area but
+                one. They are one pixel, by the number of which percentiles are found.
+        """
+        assert self._counts is not None
+        for other in others:
+            assert other._counts is not None
+            self.total += other.total
+            self.pixels += other.pixels
+            self._counts.join(other._counts)
+        self.pixels -= twice
 
     def _take(self, found: np.ndarray, weighed: np.ndarray | None) -> None:
         if not found.size:

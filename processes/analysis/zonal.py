@@ -21,6 +21,9 @@ _KEPT = 10  # bytes: a value and its weight
 _NEIGHBOURS = 16  # of an area; of more than that on average it is faster to join them
 _SHARED = 1e-7  # pixels: what two areas may share by rounding
 
+Slices = tuple[slice, slice]
+Covered = tuple[int, Slices, Cover]
+
 
 def statistics(
     quantities: Sequence[Quantity],
@@ -35,8 +38,8 @@ def statistics(
     Args:
         quantities: of one grid, on which the areas lie.
         ranked: find the median and the percentiles.
-        together: those of all areas as one, too, which takes no look at a pixel; the areas lie
-            apart and the quantities are counted, see `add_up`.
+        together: those of all areas as one, too, which takes no second look at a pixel; the areas
+            lie apart and the quantities are counted, see `add_up`.
 
     Returns: for each area one dict for each quantity, at last that of all together.
     """
@@ -46,9 +49,13 @@ def statistics(
         sums = [
             [Summary(percentiles=ranked, table=what.table) for what in quantities] for _ in group
         ]
+        twice = np.zeros(len(quantities), np.int64)  # valid pixels that areas share, as often
         for window, covers in _covers(group):
+            shared = _shared(window, covers) if together else None
             for place, values in enumerate(read_each(quantities, window)):
                 data = _unmasked(values)
+                if shared is not None:
+                    twice[place] += _shown(data, shared)
                 for number, (rows, columns), cover in covers:
                     sums[number][place].add_cover(data[rows, columns], cover)
         found += [
@@ -59,27 +66,52 @@ def statistics(
             for zone, totals in zip(group, sums, strict=True)
         ]
         if together:
-            for totals in sums:
-                for whole, part in zip(union, totals, strict=True):
-                    whole.join(part)
+            for whole, parted, often in zip(union, zip(*sums, strict=True), twice, strict=True):
+                whole.join(parted, int(often))
     return [*found, [whole.result(percentiles) for whole in union]] if together else found
 
 
 def add_up(quantities: Sequence[Quantity], areas: Sequence[Zone]) -> bool:
     """Whether the statistics of all areas together follow from theirs: no two share a part of a
-    pixel, and of each quantity the numbers are counted.
+    pixel, of each quantity the numbers are counted, and all areas are worked on at once.
     """
     if any(what.table is None for what in quantities):
         return False
     shapes = np.array([zone.polygons for zone in areas], object)
-    if any(shape is None for shape in shapes):
+    if any(shape is None for shape in shapes) or len(list(_groups(quantities, areas))) > 1:
         return False
-    one, other = shapely.STRtree(shapes).query(shapes, predicate="intersects")
+    # their boxes alone: of outlines with many points each look is long
+    one, other = shapely.STRtree(shapes).query(shapes)
     twice = one < other
     one, other = one[twice], other[twice]
     if one.size > _NEIGHBOURS * len(areas):
         return False
     return bool((shapely.area(shapely.intersection(shapes[one], shapes[other])) < _SHARED).all())
+
+
+def _shared(window: Window, covers: Sequence[Covered]) -> np.ndarray:
+    """Flat positions in a window of the pixels that several areas reach into, each once for every
+    area but one: all together they are one pixel.
+    """
+    shape = int(window.height), int(window.width)
+    whole = np.zeros(shape, bool)
+    edges = [np.zeros(0, np.int64)]
+    for _, (rows, columns), cover in covers:
+        whole[rows, columns] |= True if cover.inside is None else cover.inside
+        row, column = np.divmod(cover.edge, cover.shape[1])
+        edges.append((row + rows.start) * shape[1] + column + columns.start)
+    edge = np.sort(np.concatenate(edges))
+    again = whole.reshape(-1)[edge]
+    again[1:] |= edge[1:] == edge[:-1]
+    return edge[again]
+
+
+def _shown(values: np.ma.MaskedArray, positions: np.ndarray) -> int:
+    """How many of some flat positions hold a value."""
+    mask = np.ma.getmask(values)
+    if mask is np.ma.nomask:
+        return positions.size
+    return positions.size - int(np.count_nonzero(mask.reshape(-1)[positions]))
 
 
 def _unmasked(values: np.ma.MaskedArray) -> np.ma.MaskedArray:
@@ -117,10 +149,7 @@ def _groups(quantities: Sequence[Quantity], areas: Sequence[Zone]) -> Iterator[l
         yield group
 
 
-Slices = tuple[slice, slice]
-
-
-def _covers(areas: Sequence[Zone]) -> Iterator[tuple[Window, list[tuple[int, Slices, Cover]]]]:
+def _covers(areas: Sequence[Zone]) -> Iterator[tuple[Window, list[Covered]]]:
     """(window, [(number of an area, its part of the window, what it covers of that)])."""
     for window, numbers in pieces(areas):
         covers = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import warnings
@@ -14,7 +15,7 @@ import rasterio.features
 import rasterstats
 import shapely
 import shapely.affinity
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rasterio.warp import transform_bounds, transform_geom
 
@@ -331,6 +332,106 @@ def test_all_areas_together_have_what_their_union_has(run, files, truth, overlap
     assert joined["area_m2"] == pytest.approx(alone["area_m2"], rel=1e-6)
     meant = abs(pyproj.Geod(ellps="WGS84").geometry_area_perimeter(union)[0])
     assert alone["area_m2"] == pytest.approx(meant, rel=1e-4)
+
+
+def asked_of(path, run, truth, shapes, **asked):
+    """What areas have together, and whether that was added up from them."""
+    seen = []
+    add_up = zonal.add_up
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zonal, "add_up", lambda *given: seen.append(add_up(*given)) or seen[-1])
+        features = [
+            {"type": "Feature", "properties": {}, "geometry": shapely.geometry.mapping(shape)}
+            for shape in shapes
+        ]
+        places = {"type": "FeatureCollection", "features": features}
+        answer = run("zonal_stats", [truth.item(path)], item_id="it_a", geometry=places, **asked)
+    (added,) = seen
+    return answer["statistics"], added
+
+
+@pytest.fixture
+def few(tmp_path):
+    """Write rows of numbers as a raster with pixels of 1° from 0°, 10° on; 0 is no value."""
+
+    def write(numbers):
+        array = np.array(numbers, "uint16")
+        path = tmp_path / "few.tif"
+        with rasterio.open(
+            path, "w", driver="GTiff", count=1, dtype="uint16", nodata=0, crs="EPSG:4326",
+            height=array.shape[0], width=array.shape[1],
+            transform=rasterio.Affine(1, 0, 0, 0, -1, 10),
+        ) as file:  # fmt: skip
+            file.write(array, 1)
+        return path
+
+    return write
+
+
+def test_a_pixel_that_two_areas_share_is_one_pixel_of_them_together(few, run, truth):
+    path, box = few([[10, 20]]), shapely.box
+    cut = [box(0, 9, 1.5, 10), box(1.5, 9, 2, 10)]
+    asked = {"band": 1, "percentiles": [0, 25, 75, 100]}
+    found, added = asked_of(path, run, truth, cut, **asked)
+    assert added
+    assert found["percentiles"] == {"0": 10, "25": 12.5, "75": 17.5, "100": 20}
+    assert found["median"] == 15
+    # of too many for one group the union is read
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zonal, "MEMORY", 1)
+        by_union, added = asked_of(path, run, truth, cut, **asked)
+    assert not added
+    assert by_union == found
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_all_areas_together_are_the_same_however_they_are_cut(few, run, truth, data):
+    numbers = data.draw(
+        st.lists(st.lists(st.integers(0, 65535), min_size=3, max_size=3), min_size=2, max_size=2)
+    )
+    path = few(numbers)
+    place = st.sampled_from([0.5, 1.0, 1.25, 1.75, 2.0, 2.5])
+    xs = [0.25, *sorted(data.draw(st.sets(place, min_size=1, max_size=4))), 2.75]
+    middle = data.draw(st.sampled_from([8.5, 9.0, 9.25]))
+    cut = [
+        shapely.box(left, low, right, high)
+        for left, right in itertools.pairwise(xs)
+        for low, high in ((8.25, middle), (middle, 9.75))
+    ]
+    asked = {"band": 1, "percentiles": [0, 10, 25, 60, 90, 100]}
+    try:
+        found, added = asked_of(path, run, truth, cut, **asked)
+    except MethodError as error:
+        assert error.code == "no_valid_pixel" and not np.any(numbers)
+        return
+    assert added
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zonal, "_NEIGHBOURS", 0)
+        by_union, added = asked_of(path, run, truth, cut, **asked)
+    assert not added
+    for name in ("count", "min", "max", "mean", "std", "median", "sum", "valid_percent"):
+        assert found[name] == pytest.approx(by_union[name], rel=1e-9, abs=1e-6), name
+    assert found["percentiles"] == pytest.approx(by_union["percentiles"], rel=1e-9)
+
+
+def test_areas_are_not_looked_at_where_too_many_boxes_meet(few, run, truth):
+    path = few(np.arange(1, 101).reshape(10, 10))
+    # stripes that do not touch, in boxes of which each meets every other
+    stripes = [
+        shapely.Polygon([(k, 0.1), (k + 0.05, 0.1), (9.9, 9.9 - k), (9.9, 9.95 - k)])
+        for k in np.arange(40) / 10
+    ]
+    assert not any(one.intersects(other) for one, other in itertools.combinations(stripes, 2))
+    found, added = asked_of(path, run, truth, stripes, band=1)
+    assert not added
+    alone = run(
+        "zonal_stats", [truth.item(path)], item_id="it_a", band=1,
+        geometry=shapely.geometry.mapping(shapely.MultiPolygon(stripes)),
+    )  # fmt: skip
+    assert found["mean"] == pytest.approx(alone["statistics"]["mean"], rel=1e-9)
 
 
 def test_bands_have_in_one_call_what_each_has_alone(run, files, truth):
