@@ -179,6 +179,7 @@ def write(
     """
     temporary = path.with_suffix(".part.tif")
     alpha = bool(colors) and colors[-1] == ColorInterp.alpha
+    masked = nodata is None and not alpha
     report = progress or _silent
     total = sum(1 for _ in grid.blocks(pixel_bytes=pixel_bytes, halo=halo))
     written = itertools.count(1)
@@ -193,6 +194,7 @@ def write(
             count=len(band_names),
             dtype=dtype,
             nodata=nodata,
+            masked=masked,
             band_names=band_names,
             color_interpretation=colors,
             scales=scales,
@@ -214,7 +216,6 @@ def write(
                 measured = valid[:-1] if alpha else valid
                 seen = np.asarray(measured.any(axis=0))
                 valid_pixels += int(np.count_nonzero(seen))
-                masked = nodata is None and not alpha
                 out.write(values, block.window, valid=valid, mask=seen if masked else None)
                 if each is not None:
                     each(values, valid)

@@ -125,8 +125,11 @@ def block_size(dtypes: Sequence[str], wanted: int = BLOCK) -> int:
 class TiledFile:
     """An intermediate file that is being written; made by `tiled_writer`."""
 
-    def __init__(self, writer: DatasetWriter, pool: ThreadPoolExecutor | None) -> None:
+    def __init__(
+        self, writer: DatasetWriter, pool: ThreadPoolExecutor | None, masked: bool
+    ) -> None:
         self._writer = writer
+        self._masked = masked
         self._gatherers = [Gatherer() for _ in writer.indexes]
         self._pool = pool
         self._gathering: Future[None] | None = None
@@ -145,7 +148,10 @@ class TiledFile:
             values: shape (bands, rows, columns).
             valid: what counts for the statistics, same shape; default everything.
             mask: shape (rows, columns), True where valid; written as the file's internal mask.
+                Of every window of a file that is `masked`, and of no other.
         """
+        if (mask is not None) != self._masked:
+            raise ValueError("a mask goes with every window of a masked file, and with no other")
         if self._pool is None:
             self._gather(values, valid)
         else:
@@ -182,6 +188,7 @@ def tiled_writer(
     crs: CRS,
     transform: Affine,
     nodata: float | None = None,
+    masked: bool = False,
     band_names: Sequence[str | None] = (),
     color_interpretation: Sequence[ColorInterp] | None = None,
     scales: Sequence[float] | None = None,
@@ -189,7 +196,11 @@ def tiled_writer(
     colormap: dict[int, Any] | None = None,
     tags: dict[str, str] | None = None,
 ) -> Iterator[TiledFile]:
-    """An intermediate file to write windows into; hand it to `write_cog` once closed."""
+    """An intermediate file to write windows into; hand it to `write_cog` once closed.
+
+    Args:
+        masked: an internal mask is written with each window.
+    """
     size = block_size([dtype] * count)
     plain = width * height * count * np.dtype(dtype).itemsize
     profile: dict[str, Any] = {
@@ -206,9 +217,9 @@ def tiled_writer(
         "blockysize": size,
         "interleave": "pixel",
         **({"compress": "zstd", "zstd_level": 1} if plain > _PLAIN_BYTES else {}),
-        # without a nodata value a mask may be written, into a directory of its own: GDAL's threads
-        # that compress read the file's tags while it goes there, and may find others
-        "num_threads": "1" if nodata is None else str(threads()),
+        # the mask is written into a directory of its own: GDAL's threads that compress read the
+        # file's tags while it goes there, and may find others
+        "num_threads": "1" if masked else str(threads()),
         "bigtiff": "if_safer",
         "sparse_ok": True,
         "photometric": "minisblack",  # else four bytes a pixel become RGBA silently
@@ -231,7 +242,7 @@ def tiled_writer(
             writer.update_tags(**tags)
         pool = ThreadPoolExecutor(1, "statistics") if threads() > 1 else None
         try:
-            made = TiledFile(writer, pool)
+            made = TiledFile(writer, pool, masked)
             yield made
             made.finish()
         finally:
@@ -397,7 +408,8 @@ def _colormap(dataset: DatasetReader) -> dict[int, Any] | None:
 
 def _rewrite(dataset: DatasetReader, made: Layout, path: Path, report: Progress) -> list[str]:
     same = {"width": dataset.width, "height": dataset.height, "transform": dataset.transform}
-    with tiled_writer(path, **same, **describe(dataset, made)) as out:
+    described = {**describe(dataset, made), "masked": made.internal_mask}
+    with tiled_writer(path, **same, **described) as out:
         pieces = list(windows(dataset))
         for number, window in enumerate(pieces):
             values = read(dataset, dataset.indexes, window=window, layout=made)
@@ -419,7 +431,8 @@ def _warp_by_gcps(dataset: DatasetReader, made: Layout, path: Path, report: Prog
     with WarpedVRT(dataset, **options) as warped:
         same = {"width": warped.width, "height": warped.height, "transform": warped.transform}
         bands = list(dataset.indexes)
-        with tiled_writer(path, **same, **(describe(dataset, made) | {"crs": target})) as out:
+        described = describe(dataset, made) | {"crs": target, "masked": masked}
+        with tiled_writer(path, **same, **described) as out:
             pieces = list(windows(warped))
             for number, window in enumerate(pieces):
                 values = read(warped, bands, window=window, layout=made)

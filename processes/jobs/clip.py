@@ -166,7 +166,7 @@ def _write_windows(
     alpha = None if made.alpha is None else bands.index(made.alpha)
     described = cog.describe(dataset, made)
     nodata = dataset.nodata
-    masked = nodata is None and alpha is None
+    masked = alpha is None and (nodata is None or made.internal_mask)
     if masked and not made.internal_mask and np.dtype(dataset.dtypes[0]).kind == "f":
         nodata = described["nodata"] = float("nan")
         masked = False
@@ -184,7 +184,7 @@ def _write_windows(
         return values, reader.read_mask(dataset, made, piece) if masked else None
 
     with (
-        cog.tiled_writer(path, **size, **described) as out,
+        cog.tiled_writer(path, masked=masked, **size, **described) as out,
         ThreadPoolExecutor(1, "clip") as ahead,
     ):
         # the next piece is read, by this one thread alone, while the last one is written

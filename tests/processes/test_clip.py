@@ -153,10 +153,14 @@ def test_outside_a_float_raster_without_nodata_lies_nan(make: Make, execute_on: 
         assert np.isnan(file.read(1)[-1, 0])
 
 
-def test_an_internal_mask_and_the_polygon_both_count(make: Make, execute_on: Run) -> None:
+@pytest.mark.parametrize("nodata", [None, 7])
+def test_an_internal_mask_and_the_polygon_both_count(
+    make: Make, execute_on: Run, nodata: int | None
+) -> None:
     mask = np.full((80, 90), 255, "uint8")
     mask[:30] = 0
-    file, _ = clipped(execute_on, make(noise(1, 80, 90), mask=mask), SQUARE)
+    source = make(noise(1, 80, 90), mask=mask, nodata=nodata)
+    file, _ = clipped(execute_on, source, SQUARE)
     with file:
         assert (file.dataset_mask() > 0).tolist() == (mask[20:50, 10:40] > 0).tolist()
 

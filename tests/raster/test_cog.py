@@ -1,5 +1,6 @@
 """COG writing keeps what the source says and adds what a COG must have."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,68 @@ def test_what_the_writer_keeps_for_itself_changes_no_byte(
     wanted = (tmp_path / "ours.tif").read_bytes()
     for other in ("large", "plain", "one"):
         assert (tmp_path / f"{other}.tif").read_bytes() == wanted
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """With which options files were opened to be written, and which GDAL's settings were."""
+    seen: list[dict[str, Any]] = []
+    to_open, settings = rasterio.open, rasterio.Env
+
+    def open_noted(path: Any, mode: str = "r", **options: Any) -> Any:
+        if mode == "w":
+            seen.append(options)
+        return to_open(path, mode, **options)
+
+    def settings_noted(**options: Any) -> Any:
+        seen.append(options)
+        return settings(**options)
+
+    monkeypatch.setattr(rasterio, "open", open_noted)
+    monkeypatch.setattr(rasterio, "Env", settings_noted)
+    return seen
+
+
+@pytest.mark.parametrize("nodata", [None, 7])
+@pytest.mark.parametrize("mask", [False, True])
+def test_a_mask_is_written_beside_one_thread_alone(
+    make: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    opened: list[dict[str, Any]],
+    nodata: int | None,
+    mask: bool,
+) -> None:
+    source = make(noise(1, 600, 600), nodata=nodata, mask=noise(600, 600) > 99 if mask else None)
+    monkeypatch.setattr(cog, "_PLAIN_BYTES", 0)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setenv(cog.THREADS, "3")
+    opened.clear()
+    cog.convert_to_cog(source, tmp_path / "out.tif")
+    (threads,) = [options["num_threads"] for options in opened if "num_threads" in options]
+    assert threads == ("1" if mask else "3")
+    with rasterio.open(source) as before, rasterio.open(tmp_path / "out.tif") as after:
+        assert np.array_equal(before.read_masks(1), after.read_masks(1))
+        assert np.array_equal(before.read(1), after.read(1))
+        assert after.nodata == nodata
+
+
+def test_a_mask_that_was_not_announced_is_refused(tmp_path: Path) -> None:
+    grid = {"width": 9, "height": 9, "crs": rasterio.CRS.from_epsg(32632), "dtype": "uint8"}
+    values, mask = noise(1, 9, 9), np.ones((9, 9), bool)
+    window = rasterio.windows.Window(0, 0, 9, 9)
+    for masked, given in ((False, mask), (True, None)):
+        with (
+            pytest.raises(ValueError, match="mask"),
+            cog.tiled_writer(
+                tmp_path / "part.tif",
+                transform=rasterio.Affine(10, 0, 5e5, 0, -10, 5.4e6),
+                count=1,
+                masked=masked,
+                **grid,
+            ) as out,
+        ):
+            out.write(values, window, mask=given)
 
 
 def test_progress_grows_to_one(make: Make, tmp_path: Path) -> None:
