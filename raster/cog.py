@@ -7,6 +7,7 @@ statistics to a finished COG would make it invalid.
 
 import contextlib
 import os
+import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -38,8 +39,10 @@ HIGH_LEVEL = 9
 """For classes, whose files it makes a quarter smaller, and for DEFLATE."""
 MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
 _PLAIN_BYTES = 1024**3  # an intermediate file up to this is not compressed: it goes at once
+_ROOM = 4  # times its size must be free then: it, its overviews, the COG, and other jobs' files
 # the COG driver keeps the overviews it makes in a file that it reads once and removes; without a
-# word it is compressed as hard as libtiff's default, level 9. A small one is not compressed
+# word it is compressed as hard as libtiff's default, level 9. A small one is not compressed,
+# where there is room
 _SCRATCH: dict[str, Any] = {"ZSTD_LEVEL_OVERVIEW": "1"}
 _SMALL_SCRATCH: dict[str, Any] = {"COG_TMP_COMPRESSION": "NONE"}
 _TILE_BYTES = 32 * 1024**2  # below the decoded-block cap that every reader applies
@@ -111,6 +114,16 @@ def is_cog(path: str | os.PathLike[str]) -> bool:
 
 
 is_valid_cog = is_cog
+
+
+def _plainly(path: str | os.PathLike[str], size: int) -> bool:
+    """Whether scratch files of so many bytes of pixels are best left as they are beside `path`."""
+    if size > _PLAIN_BYTES:
+        return False
+    try:
+        return shutil.disk_usage(Path(path).parent).free >= _ROOM * size
+    except OSError:
+        return False
 
 
 def block_size(dtypes: Sequence[str], wanted: int = BLOCK) -> int:
@@ -216,7 +229,7 @@ def tiled_writer(
         "blockxsize": size,
         "blockysize": size,
         "interleave": "pixel",
-        **({"compress": "zstd", "zstd_level": 1} if plain > _PLAIN_BYTES else {}),
+        **({} if _plainly(path, plain) else {"compress": "zstd", "zstd_level": 1}),
         # the mask is written into a directory of its own: GDAL's threads that compress read the
         # file's tags while it goes there, and may find others
         "num_threads": "1" if masked else str(threads()),
@@ -291,7 +304,7 @@ def write_cog(
                 MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
                 for flags in dataset.mask_flag_enums
             )
-            small = plain <= _PLAIN_BYTES and not masked
+            small = not masked and _plainly(destination, plain)
             with rasterio.Env(**(_SMALL_SCRATCH if small else _SCRATCH)):
                 rasterio.shutil.copy(
                     dataset,

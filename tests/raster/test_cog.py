@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -222,6 +223,33 @@ def test_a_mask_that_was_not_announced_is_refused(tmp_path: Path) -> None:
             ) as out,
         ):
             out.write(values, window, mask=given)
+
+
+def test_scratch_is_compressed_where_there_is_little_room(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: list[dict[str, Any]]
+) -> None:
+    source, looked = make(noise(1, 600, 600)), []
+
+    def made(name: str, free: int) -> tuple[bytes, list[bool]]:
+        def usage(path: Path) -> SimpleNamespace:
+            looked.append(path)
+            return SimpleNamespace(free=free)
+
+        monkeypatch.setattr(cog.shutil, "disk_usage", usage)
+        opened.clear()
+        cog.convert_to_cog(source, tmp_path / name)
+        plain = [
+            *("compress" not in options for options in opened if "num_threads" in options),
+            *(True for options in opened if "COG_TMP_COMPRESSION" in options),
+            *(False for options in opened if "ZSTD_LEVEL_OVERVIEW" in options),
+        ]
+        return (tmp_path / name).read_bytes(), plain
+
+    wide, plain = made("wide.tif", 4 * 600 * 600)
+    narrow, packed = made("narrow.tif", 4 * 600 * 600 - 1)
+    assert (plain, packed) == ([True, True], [False, False])
+    assert wide == narrow
+    assert set(looked) == {tmp_path}
 
 
 def test_progress_grows_to_one(make: Make, tmp_path: Path) -> None:
