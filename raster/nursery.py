@@ -26,7 +26,11 @@ from typing import Any
 
 _NICE = 10
 _LOG_BYTES = 16 << 10  # the last that a child wrote
-_UNWRITTEN = re.compile(rb"_tiffWriteProc: ([^\r\n]{1,200}?)\.?[\r\n]")
+# what is still in a buffer is written by the next seek; that of a reader fails for other reasons
+_UNWRITTEN = re.compile(
+    rb"_tiff(?:Write|Seek(?=Proc: (?:No space|Disk quota|File too large|Input/output)))Proc: "
+    rb"([^\r\n]{1,200}?)\.?[\r\n]"
+)
 _PR_SET_PDEATHSIG = 1
 _PRELOADED = (
     "raster.cog",

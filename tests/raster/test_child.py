@@ -52,12 +52,22 @@ def much():
 def talk_and_die():
     print("last words", flush=True); os.kill(os.getpid(), 11)
 def long(): return "x" * 5_000_000
-def write(folder, limit, side):
+def once(limit):
+    # the first write that goes beyond the limit fails; then there is room again
+    import resource, signal
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    def more(number): resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    os.more = ctypes.CFUNCTYPE(None, ctypes.c_int)(more)
+    ctypes.CDLL(None).signal(signal.SIGXFSZ, os.more)
+    os.environ["OPSTAC_BLOCK_THREADS"] = "1"
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+def write(folder, limit, side, passing=""):
     import pathlib, resource, numpy as np, rasterio
     from rasterio.crs import CRS
     from rasterio.transform import from_origin
     from raster import cog
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    if passing == "part": once(limit)
+    elif not passing: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     part, path = pathlib.Path(folder, "part.tif"), pathlib.Path(folder, "made.tif")
     numbers = np.random.default_rng(1)
     grid = {"width": side, "height": side, "transform": from_origin(5e5, 5e6, 10, 10)}
@@ -67,7 +77,9 @@ def write(folder, limit, side):
         for row in range(0, side, 256):
             window = rasterio.windows.Window(0, row, side, min(256, side - row))
             out.write(numbers.integers(1, 60000, (1, window.height, side), "uint16"), window)
+    if passing == "cog": once(limit)
     cog.write_cog(part, path)
+    assert not passing or resource.getrlimit(resource.RLIMIT_FSIZE)[0] != limit
     return [part.stat().st_size, path.stat().st_size]
 """
 
@@ -137,6 +149,16 @@ def test_a_file_that_could_not_be_written_whole_is_never_a_result(
 ) -> None:
     folder, limit = tmp_path_factory.mktemp("short"), int(part * max(sizes))
     failed = failure("write", folder=str(folder), limit=limit, side=700)
+    assert failed.code == "disk_full"
+
+
+@pytest.mark.parametrize("part", [0.0, 0.00002, 0.1, 0.3, 0.6, 0.9, 0.999])
+@pytest.mark.parametrize("passing", ["part", "cog"])
+def test_one_write_that_fails_while_the_disk_is_full_for_a_moment_fails_the_work(
+    sizes: list[int], tmp_path: Path, passing: str, part: float
+) -> None:
+    limit = int(part * sizes[passing == "cog"])
+    failed = failure("write", folder=str(tmp_path), limit=limit, side=700, passing=passing)
     assert failed.code == "disk_full"
 
 
