@@ -52,8 +52,9 @@ def keep_memory() -> None:
     """Keep the memory of arrays that are freed for the next ones; for a process that computes.
 
     The allocator else gives pieces of some megabytes back to the system, block after block, and the
-    system gives them out again page by page, set to zero: a quarter of the time of simple work. At
-    most `_FREE` bytes are kept. Nothing happens where the C library knows no such setting.
+    system gives them out again page by page, set to zero: a quarter of the time of simple work.
+    Each of its arenas (`MALLOC_ARENA_MAX` of them) keeps up to `_FREE` bytes at its end, and what
+    is free below pieces in use, as ever. Nothing happens where the C library knows no such setting.
     """
     tune = getattr(ctypes.CDLL(None), "mallopt", None)
     if tune is not None:
