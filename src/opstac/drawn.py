@@ -36,24 +36,19 @@ async def tiler_app(platform: Platform, stack: AsyncExitStack, pool: DrawnIn) ->
         make_pool(settings.dsn, "opstac_tiler", min_size=min(1, settings.pool_idle), max_size=4)
     )
     count = await stack.enter_async_context(counting(readers))
+    resolving = (
+        readers,
+        platform.authenticator,
+        platform.services.objects,
+        platform.keys.tile.public_bytes(),
+        platform.services.remote,
+    )
     app = create_tiler(
-        tiles.Resolver(
-            readers,
-            platform.authenticator,
-            platform.services.objects,
-            platform.keys.tile.public_bytes(),
-            platform.services.remote,
-        ),
+        tiles.Resolver(*resolving),
         sign_tile_token=tiles.signer(platform.keys.tile.private_bytes()),
         pool=pool,
         base_url=settings.public_url,
-        resolve_mosaic=mosaics.MosaicResolver(
-            readers,
-            platform.authenticator,
-            platform.services.objects,
-            platform.keys.tile.public_bytes(),
-            platform.services.remote,
-        ),
+        resolve_mosaic=mosaics.MosaicResolver(*resolving),
         sign_mosaic_token=mosaics.signer(platform.keys.tile.private_bytes()),
     )
     return Limited(Counted(app, count), platform.limiter)
