@@ -21,14 +21,16 @@ ITEMS = 20_000
 OLD = 300
 PROJECTS = 20
 
-# the oldest are in a collection, a project and a place of their own, as satellites leave them
+# the oldest are in a collection, a project and a place of their own, as satellites leave them, and
+# the newer half is cloudy
 FILL = """
 insert into pgstac.{} (id, geometry, collection, datetime, end_datetime, content)
 select 'large_' || lpad(n::text, 6, '0'),
        st_makeenvelope(x, y, x + 0.5, y + 0.5, 4326), %(slot)s, at,
        at + case when n %% 1000 = 7 then interval '40 days' else interval '0' end,
        jsonb_build_object('bbox', jsonb_build_array(x, y, x + 0.5, y + 0.5), 'properties',
-         jsonb_build_object('datetime', at, 'n', n, 'eo:cloud_cover', n %% 1000 / 10.0,
+         jsonb_build_object('datetime', at, 'n', n, 'eo:cloud_cover',
+           case when n > 10000 then greatest(n %% 1000 / 10.0, 20) else n %% 1000 / 10.0 end,
            'opstac:stac_id', 'large_' || lpad(n::text, 6, '0'),
            'opstac:project',
            (%(projects)s::text[])[1 + case when n <= %(old)s then 0 else 1 + n %% {} end],
@@ -164,7 +166,10 @@ FEW_CLOUDS = {
         # walking along the order would pass 19,700 others first
         ({"search": OLD_PLACE}, 2_500, 11),
         ({"search": SOMEWHERE}, 1_000, 11),
+        # and 10,000 cloudy ones, which are passed within an index
         ({"search": FEW_CLOUDS}, 400, 11),
+        ({"search": FEW_CLOUDS, "collections": ["even"]}, 400, 11),
+        ({"search": {**FEW_CLOUDS, **SOMEWHERE}}, 1_500, 11),
         ({"search": {"datetime": "1900-01-01T00:00:00Z/1901-01-01T00:00:00Z"}}, 100, 0),
         ({"search": {"datetime": "2900-01-01T00:00:00Z/2901-01-01T00:00:00Z"}}, 100, 0),
         ({"search": {"datetime": "2900-01-01T00:00:00Z/.."}}, 100, 0),
