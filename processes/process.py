@@ -37,6 +37,8 @@ ERROR_CODES = (
     "no_overlap",
     "grid_mismatch",
     "invalid_inputs",
+    "target_gone",
+    "storage_full",
     "out_of_memory",
     "timeout",
     "attempts_exhausted",
@@ -44,7 +46,8 @@ ERROR_CODES = (
     "cancelled",
     "internal",
 )
-"""What a job can fail with; that attempts or time are used up is said by the worker alone."""
+"""What a job can fail with; that attempts or time are used up, or what stands in the way of its
+outputs, is said by the worker alone."""
 
 
 @dataclass(frozen=True, init=False)

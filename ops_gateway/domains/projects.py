@@ -307,7 +307,7 @@ async def delete_project(ctx: Context, body: ProjectDeleteInput) -> ProjectDelet
     await removals.lock_first(ctx, project_id)
     # from here nothing new comes into the project: inserting takes a lock on its row
     await ctx.one("project", sql.lock_project_alone, id=project_id)
-    for job in await ctx.rows(None, sql.cancel_jobs, id=project_id):
+    for job in await ctx.rows(None, sql.cancel_jobs, id=project_id, message=DELETED):
         if job["open_hold"] is not None:
             ctx.void(job["open_hold"], job_id=job["id"])
         ctx.produced("processing_job", job["id"])

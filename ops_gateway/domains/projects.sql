@@ -46,7 +46,8 @@ order by id for update;
 -- name: cancel_jobs
 -- Nobody has begun these.
 update job j
-set status = 'cancelled', cancel_requested = true, completed_at = now(), updated_at = now()
+set status = 'cancelled', cancel_requested = true, error_code = 'cancelled', error_message = :message,
+    credits_charged = 0, stage = null, completed_at = now(), updated_at = now()
 where j.organization_id = :org and j.project_id = :id and j.status in ('pending', 'dispatched')
 returning j.id, j.job_type_id, j.project_id,
           (select h.id from hold h where h.organization_id = :org and h.id = j.hold_id and h.state = 'open') as open_hold;

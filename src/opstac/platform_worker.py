@@ -8,18 +8,27 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import psycopg
 
 from db.pool import Pool
 from db.queries import queries
 from ops_gateway.domains import job_orders, job_reuse, jobs, uploads_complete
 from ops_gateway.kernel.authenticate import Authenticator, issue_job_token
 from ops_gateway.kernel.context import Context, Principal
-from ops_gateway.kernel.errors import Conflict, Invalid, NotFound, OpError, Unauthenticated
+from ops_gateway.kernel.errors import (
+    Conflict,
+    Invalid,
+    NotFound,
+    OpError,
+    PaymentRequired,
+    Unauthenticated,
+)
 from ops_gateway.kernel.events import REACTIONS
 from ops_gateway.kernel.pipeline import Call, Pipeline
 from ops_gateway.worker.claim import ClaimedJob, JobEnded, LeaseLost
 from ops_gateway.worker.relay import find_event
 from ops_gateway.worker.services import JobFailed, PassingError
+from ops_gateway.worker.transient import DATABASE_AWAY
 from opstac import __version__
 from processes import recipe as recipes
 from processes.process import Source, discover
@@ -132,7 +141,9 @@ class PlatformWorker:
             )
         except jobs.StaleRun as error:
             raise (JobEnded if error.ended else LeaseLost)(job.id) from error
-        except OpError:
+        except (OpError, psycopg.Error) as error:
+            if isinstance(error, DATABASE_AWAY):
+                raise
             return False  # the run goes on, and its registration says what is in the way
 
     async def register(
@@ -156,14 +167,8 @@ class PlatformWorker:
                 {"job_id": job.id, "outputs": list(outputs), "record": record},
                 call,
             )
-        except Conflict as error:
-            raise LeaseLost(error.detail) from error
-        except Invalid as error:
-            raise JobFailed("internal", error.detail) from error
         except OpError as error:
-            if error.status == 503:
-                raise PassingError("busy", error.detail) from error
-            raise
+            raise refused(error) from error
 
     async def fail(self, job: ClaimedJob, code: str, message: str, log: Sequence[str] = ()) -> None:
         """End the run as failed, keep the end of its log and give the credits back."""
@@ -184,6 +189,24 @@ class PlatformWorker:
             return await self._authenticator.authenticate(token)
         except Unauthenticated as error:
             raise LeaseLost(str(error)) from error
+
+
+def refused(error: OpError) -> Exception:
+    """What a refusal of the registration is to the run."""
+    match error:
+        case Conflict() if "Retry-After" not in error.headers:
+            return LeaseLost(error.detail)
+        case Invalid():
+            return JobFailed("internal", error.detail)
+        case NotFound():  # a job that was deleted has ended, and is not failed by this
+            gone = "the project or collection that its outputs were to go to is gone"
+            return JobFailed("target_gone", f"{gone}: {error.detail}")
+        case PaymentRequired():
+            return JobFailed("storage_full", error.detail)
+        case _ if error.status == 503 or "Retry-After" in error.headers:
+            return PassingError("busy", error.detail)
+        case _:
+            return error
 
 
 def require_sight(by: Principal | None, item: Mapping[str, Any]) -> None:
