@@ -71,6 +71,7 @@ async def keep_of_keys(ctx: Context, keys: Sequence[str]) -> None:
     """Let what keys have set up go on without them."""
     await ctx.execute(sql.keep_subscriptions, keys=list(keys))
     await ctx.execute(sql.keep_links, keys=list(keys))
+    await ctx.execute(sql.keep_callbacks, keys=list(keys))
 
 
 async def _ended(ctx: Context, subscriptions: Rows, links: Rows) -> list[str]:

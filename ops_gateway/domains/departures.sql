@@ -51,3 +51,6 @@ update event_subscription set created_by_key = null where organization_id = :org
 
 -- name: keep_links
 update share_link set created_by_key = null where organization_id = :org and created_by_key = any (:keys);
+
+-- name: keep_callbacks
+update job_callback set holder = '' where organization_id = :org and holder = any (:keys);

@@ -5,10 +5,11 @@ The table's trigger makes the deliveries, in the transaction that changes the jo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from db.queries import queries
+from ops_gateway.kernel import holders
 from ops_gateway.kernel.context import Context
 from ops_gateway.kernel.errors import Invalid
 
@@ -29,12 +30,16 @@ async def check(ctx: Context, url: str, loc: str | Sequence[str | int]) -> None:
 
 async def add(ctx: Context, job_id: str, kind: str, url: str) -> None:
     """Tell `url` of the job, in the words of `kind`; in the transaction that makes the job."""
-    await ctx.execute(sql.add, job=job_id, kind=kind, url=url, base_url=ctx.base_url)
+    holder = holders.holder_of(ctx.principal)
+    await ctx.execute(sql.add, job=job_id, kind=kind, url=url, base_url=ctx.base_url, holder=holder)
 
 
-async def base_url(ctx: Context, job_id: str, kind: str) -> str:
-    """How the client that gave the address reached the platform."""
-    return (await ctx.one("callback", sql.base_url, job=job_id, kind=kind))["base_url"]
+async def base_url(ctx: Context, job: Mapping[str, Any], kind: str) -> str | None:
+    """How the client that gave the address reached the platform; None where they may not see the
+    job any more, and so are not to be told of it.
+    """
+    row = await ctx.one("callback", sql.given, job=job["id"], project=job["project_id"], kind=kind)
+    return row["base_url"] if row["stands"] else None
 
 
 async def job(ctx: Context, job_id: str) -> dict[str, Any]:

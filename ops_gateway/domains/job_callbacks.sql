@@ -1,8 +1,10 @@
 -- name: add
-insert into job_callback (organization_id, job_id, kind, url, base_url) values (:org, :job, :kind, :url, :base_url);
+insert into job_callback (organization_id, job_id, kind, url, base_url, holder)
+values (:org, :job, :kind, :url, :base_url, :holder);
 
--- name: base_url
-select base_url from job_callback where organization_id = :org and job_id = :job and kind = :kind;
+-- name: given
+select base_url, still_reads(holder, :org, array[:project::text]) as stands
+from job_callback where organization_id = :org and job_id = :job and kind = :kind;
 
 -- name: job_even_deleted
 select id, organization_id, project_id, job_type_id, version, status, progress, stage, input_params,

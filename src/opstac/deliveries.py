@@ -19,7 +19,7 @@ from ops_gateway.kernel.secrets import Keys
 from ops_gateway.providers.addresses import parse_allowances
 from ops_gateway.providers.delivery import DeliveryResult, Sender
 from ops_gateway.providers.mail import Mailer
-from ops_gateway.worker.deliveries import Compose, Courier, Deliveries, Due, Message
+from ops_gateway.worker.deliveries import Compose, Courier, Deliveries, Due, Message, Undeliverable
 from ops_gateway.worker.event_messages import EventMessages
 from ops_gateway.worker.relay import BATCH, relay
 from opstac import ogc_jobs
@@ -76,7 +76,10 @@ async def drain(pipeline: Pipeline, settings: Settings, limit: int) -> dict[str,
 
 
 def of_job(pipeline: Pipeline, write: Write) -> Compose:
-    """A composer of messages about jobs, signed by the organization's secret."""
+    """A composer of messages about jobs, signed by the organization's secret.
+
+    They hold links that open without a credential, so they are for who may see the job now.
+    """
 
     async def compose(due: Due) -> Message | None:
         assert due.subject is not None and due.destination is not None
@@ -84,7 +87,9 @@ def of_job(pipeline: Pipeline, write: Write) -> Compose:
 
         async def look(ctx: Context) -> tuple[str, Any]:
             row = await job_callbacks.job(ctx, job_id)
-            base_url = await job_callbacks.base_url(ctx, job_id, due.kind)
+            base_url = await job_callbacks.base_url(ctx, row, due.kind)
+            if base_url is None:
+                raise Undeliverable("not sent: whoever gave the address may not see the job")
             event_type = EVENT_TYPES.get(row["status"], "processing.progress")
             return event_type, await write(ctx, row, base_url)
 

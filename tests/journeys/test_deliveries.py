@@ -45,12 +45,12 @@ def sending(api, system):
     return make
 
 
-async def submit(scene, url):
+async def submit(scene, url, token=None):
     """An NDVI job that wants its end told to `url`."""
     answer = await scene.api.client.post(
         "/api/v1/process",
         json={"operation": "ndvi", "scene_ids": [scene.item["id"]], "webhook_url": url},
-        headers={"Authorization": f"Bearer {scene.owner.token}"},
+        headers={"Authorization": f"Bearer {token or scene.owner.token}"},
     )
     assert answer.status_code == 202, answer.text
     return answer.json()["job_id"]
@@ -261,3 +261,40 @@ async def test_a_bad_address_is_refused_before_there_is_a_job(platform_on, dsn, 
             body = {"operation": "ndvi", "scene_ids": ["it_missing"], "webhook_url": url}
             problem = await strict.refused(422, "astra.process", body, as_=owner)
             assert problem["detail"][0]["loc"] == ["body", "webhook_url"], url
+
+
+@pytest.mark.parametrize("lost", ["key", "project"])
+async def test_who_may_not_see_a_job_any_more_is_not_told_of_it(
+    api, scene, sending, receiving, lost
+):
+    """The messages hold links to what it made, which open without a credential."""
+    made = await scene.ok(
+        "api_keys.create", {"name": "ci", "permissions": ["processing:process", "items:read"]}
+    )
+    editor = await api.member(scene.owner, "member")
+    member = {"project_id": scene.project, "user_id": editor.user_id}
+    await scene.ok("projects.add_member", {**member, "role": "editor"})
+    by = made["key"] if lost == "key" else editor.token
+    async with receiving() as receiver:
+        job_id, earlier = [await submit(scene, receiver.url, token=by) for _ in range(2)]
+        await scene.ok("processing.job.delete", {"job_id": earlier})
+        assert await one_round(sending()) == ["delivered"]
+        if lost == "key":
+            await scene.ok("api_keys.revoke", {"key_id": made["id"]})
+        else:
+            await scene.ok("projects.remove_member", member)
+        await scene.ok("processing.job.delete", {"job_id": job_id})
+        assert await one_round(sending()) == ["dead"]
+        assert len(receiver.got) == 1
+        (row,) = rows(api, job_id)
+        assert "may not see" in row["error"]
+
+
+async def test_a_key_that_is_replaced_leaves_its_jobs_their_receivers(scene, sending, receiving):
+    body = {"name": "ci", "permissions": ["processing:process", "items:read"]}
+    made = await scene.ok("api_keys.create", body)
+    async with receiving() as receiver:
+        job_id = await submit(scene, receiver.url, token=made["key"])
+        await scene.ok("api_keys.revoke", {"key_id": made["id"], "keep_set_up": True})
+        await scene.ok("processing.job.delete", {"job_id": job_id})
+        assert await one_round(sending()) == ["delivered"]
