@@ -78,7 +78,7 @@ def _write(
 
 
 def _changed(kind: str, schema: str) -> dict[int, dict[str, Any]]:
-    """Nothing, or the document where `Prefer: return=representation` asks for it."""
+    """The document or nothing, as `Prefer: return=` asks for it."""
     return {200: {kind: ref(schema)}, 204: {}}
 
 

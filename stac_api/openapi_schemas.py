@@ -273,7 +273,7 @@ PARAMETERS: dict[str, Schema] = {
             {"type": "string", "enum": list(INTERVALS)},
         ),
         "items": (
-            "What becomes of the items of a collection that is deleted.",
+            "What becomes of the items of a collection that is deleted; default: delete.",
             {"type": "string", "enum": ["keep", "delete"]},
         ),
     }.items()

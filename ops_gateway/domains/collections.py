@@ -12,7 +12,7 @@ from ops_gateway.catalogue import checks, removals
 from ops_gateway.catalogue.models import CollectionResponse
 from ops_gateway.kernel import access
 from ops_gateway.kernel.context import Context
-from ops_gateway.kernel.errors import Conflict, Invalid
+from ops_gateway.kernel.errors import Conflict, Forbidden, Invalid
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.operation import Effect, Input, Output, operation
 
@@ -170,6 +170,8 @@ async def delete_collection(ctx: Context, body: CollectionDeleteInput) -> Collec
     in batches, and with each its events `item.deleted` and its bytes; until then those that stay
     still name it.
     """
+    if body.items == "delete" and not ctx.principal.allows("items:write"):
+        raise Forbidden("missing scope 'items:write' for the items; with items=keep they stay")
     await access.project(ctx, body.project_id, "admin")
     row = await access.collection(ctx, body.collection_id, "admin", project_id=body.project_id)
     if body.items == "delete":
