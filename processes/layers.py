@@ -186,6 +186,40 @@ def require_grid(inputs: ManyItems, found: Sequence[Layer]) -> None:
     target.require(inputs, [layer.bands[0].source for layer in found], meet=True)
 
 
+def require_words(inputs: ManyItems, found: Sequence[Layer], *, computed: bool) -> None:
+    """Refuse words on the result that do not suit what is known of the bands. Raises: JobError.
+
+    Args:
+        computed: values are computed of those of several items, which classes do not allow.
+    """
+    every = [band for layer in found for band in layer.bands]
+    for band in every:
+        source = band.source
+        target.check_classes(inputs, source.asset, source.asset_key)
+        if computed and source.asset.get("is_categorical"):
+            raise JobError(
+                "invalid_inputs",
+                f"method: asset {source.asset_key!r} holds classes, which are chosen, not "
+                "computed with",
+            )
+    said = [_stored(band) for band in every]
+    if inputs.nodata is None or not all(said):
+        return
+    rows = {tuple(map(_stored, layer.bands)) for layer in found}
+    types = {one[0] for one in said if one is not None}
+    # as `_encoding`: what differs becomes float32, which holds any number that is taken
+    if len(rows) == len(types) == 1:
+        encoding.require_fits(inputs.nodata, types.pop())
+
+
+def _stored(band: Band) -> tuple[str, float, float] | None:
+    """Type, scale and offset of a band as the platform knows them."""
+    for known in band.source.asset.get("bands") or ():
+        if known.get("index") == band.index and known.get("dtype"):
+            return known["dtype"], known.get("scale") or 1.0, known.get("offset") or 0.0
+    return None
+
+
 @dataclass(frozen=True)
 class Plan:
     """What `processes.composite.composed` needs, and how the result is kept.

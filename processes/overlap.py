@@ -160,6 +160,19 @@ def _system(epsg: int) -> Any:
     return CRS.from_epsg(epsg)
 
 
+def has_area_on(geometry: Mapping[str, Any], grid: Any) -> bool:
+    """Whether some of an area lies on a grid, as the statistics of an area see it.
+
+    Raises: RasterError, MethodError.
+    """
+    import shapely.geometry
+
+    from processes.analysis import zones
+
+    made = shapely.geometry.shape(dict(geometry))
+    return _reaches_in(made, grid) or zones.place(grid, "", geometry) is not None
+
+
 def _meets(geometry: Mapping[str, Any], asset: Mapping[str, Any]) -> bool:
     import shapely.geometry
 
@@ -171,5 +184,7 @@ def _meets(geometry: Mapping[str, Any], asset: Mapping[str, Any]) -> bool:
     made = shapely.geometry.shape(dict(geometry))
     try:
         return _reaches_in(made, grid) or not reader.on_grid(grid, made).is_empty
-    except RasterError:
+    except RasterError as error:
+        if error.code == "too_complex":
+            raise JobError("invalid_inputs", error.message) from None
         return True  # the run says what is wrong with the grid

@@ -109,6 +109,10 @@ class OnGrid(BaseModel):
                 raise PydanticCustomError(
                     "value_error", "bounds are [left, bottom, right, top], and not empty"
                 )
+            if around and not _on_globe(system(self.crs), self.extent()):
+                raise PydanticCustomError(
+                    "value_error", "bounds of longitudes and latitudes lie beyond the Earth"
+                )
             if self.resolution is not None:
                 left, bottom, right, top = self.extent()
                 across, down = self.sides()
@@ -142,6 +146,18 @@ def system(code: str) -> CRS:
     if not (known.is_geographic or known.is_projected) or len(known.axis_info) != 2:
         raise ValueError(f"{code} is no system of a map: it must be geographic or projected, 2D")
     return made
+
+
+def _turn(crs: CRS) -> float:
+    """All around the Earth, in units of a geographic system, which need not be degrees."""
+    return 2 * math.pi / crs.units_factor[1]
+
+
+def _on_globe(crs: CRS, extent: tuple[float, float, float, float]) -> bool:
+    """Whether latitudes lie between the poles, and longitudes at most a turn beyond ±180°."""
+    left, bottom, right, top = extent
+    turn = _turn(crs) * (1 + _HAIR)
+    return max(-bottom, top) <= turn / 4 and max(-left, right, right - left) <= 1.5 * turn
 
 
 def _too_many() -> str:
@@ -236,6 +252,8 @@ def of(inputs: OnGrid, datasets: Sequence[Gridded]) -> Grid:
     else:
         found = inputs.extent() if inputs.bounds is not None else _together(datasets, crs)
         left, top, columns, rows = _snapped(found, corner, across, down)
+        if crs.is_geographic and not kept:
+            top, rows = _to_the_poles(crs, top, rows, down)
     if columns * rows > MAX_PIXELS:
         raise JobError("invalid_inputs", _too_many())
     grid = Grid(crs, Affine(across, 0, left, 0, -down, top), columns, rows)
@@ -274,6 +292,16 @@ def _snapped(
         max(1, x1 - x0),
         max(1, y1 - y0),
     )
+
+
+def _to_the_poles(crs: CRS, top: float, rows: int, down: float) -> tuple[float, int]:
+    """(top, rows) without the rows that reach beyond a pole, where no place is."""
+    pole = _turn(crs) / 4
+    above = max(0, math.ceil((top - pole) / down - _HAIR))
+    below = max(0, math.ceil((down * rows - top - pole) / down - _HAIR))
+    if above + below >= rows:
+        raise JobError("invalid_inputs", "resolution: every pixel would reach beyond a pole")
+    return top - above * down, rows - above - below
 
 
 def _together(datasets: Sequence[Gridded], crs: CRS) -> tuple[float, float, float, float]:
@@ -363,6 +391,8 @@ def _sides(dataset: Gridded, crs: CRS) -> tuple[float, float]:
 
 
 def _not_too_coarse(datasets: Sequence[Gridded], grid: Grid) -> None:
+    if grid.crs.is_geographic and max(grid.transform.a, -grid.transform.e) > _turn(grid.crs) / 4:
+        raise JobError("invalid_inputs", "resolution: a pixel would reach over a quarter of Earth")
     for dataset in datasets:
         if align.shift(dataset, grid) is not None:
             continue

@@ -299,7 +299,7 @@ def _source_window(
     columns, rows = (grid.ravel() for grid in np.meshgrid(along, down))
     t = onto.transform
     places = np.column_stack([t.a * columns + t.b * rows + t.c, t.d * columns + t.e * rows + t.f])
-    moved = reader.move(onto.crs, source.crs, places)
+    moved = _each(onto.crs, source.crs, places)
     moved = moved[np.isfinite(moved).all(axis=1)]
     if not len(moved):
         return None
@@ -315,6 +315,17 @@ def _source_window(
     x0, x1 = max(math.floor(c.min()) - margin, 0), min(math.ceil(c.max()) + margin, source.width)
     y0, y1 = max(math.floor(r.min()) - margin, 0), min(math.ceil(r.max()) + margin, source.height)
     return reader.pixels(x0, y0, x1 - x0, y1 - y0) if x0 < x1 and y0 < y1 else None
+
+
+def _each(from_crs: Any, to_crs: Any, places: np.ndarray) -> np.ndarray:
+    """As `reader.move`, of few places: those that are nowhere on Earth keep no other one back."""
+    try:
+        return reader.move(from_crs, to_crs, places)
+    except CPLE_BaseError:
+        if len(places) == 1:
+            return np.full((1, 2), np.inf)
+        half = len(places) // 2
+        return np.concatenate([_each(from_crs, to_crs, p) for p in (places[:half], places[half:])])
 
 
 def _warp(
@@ -388,7 +399,7 @@ def _ratios(source: Gridded, onto: Gridded) -> tuple[float, float]:
     """
     c, r = source.width / 2, source.height / 2
     x, y = reader.place(source.transform, c, r)
-    there = reader.move(source.crs, onto.crs, np.array([[x, y]]))[0]
+    there = _each(source.crs, onto.crs, np.array([[x, y]]))[0]
     if not np.isfinite(there).all():
         return 1.0, 1.0
     t = onto.transform
@@ -397,7 +408,7 @@ def _ratios(source: Gridded, onto: Gridded) -> tuple[float, float]:
     row = inverse.d * there[0] + inverse.e * there[1] + inverse.f
     steps = ((-0.5, 0.0), (0.5, 0.0), (0.0, -0.5), (0.0, 0.5))
     places = np.array([reader.place(t, column + x, row + y) for x, y in steps])
-    back = reader.move(onto.crs, source.crs, places)
+    back = _each(onto.crs, source.crs, places)
     if not np.isfinite(back).all():
         return 1.0, 1.0
     own = ~source.transform

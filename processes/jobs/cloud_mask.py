@@ -77,13 +77,12 @@ def sources(inputs: CloudMaskInputs) -> tuple[SourceRef, ...]:
 
 def check_sources(inputs: CloudMaskInputs, given: Mapping[str, Source]) -> None:
     """Whether there is a quality band, as far as the platform names it. Raises: JobError."""
-    overlap.require(inputs.geometry, given.values())
     every = list(given.values())
-    for key in inputs.asset_keys or ():
-        if key not in given:
-            known = ", ".join(given)
-            raise JobError("invalid_inputs", f"no raster asset {key!r}; there are {known}")
-    if clouds.find(inputs, every) is None and all(source.band_names for source in every):
+    _named(inputs, every)
+    quality = clouds.find(inputs, every)
+    if quality is not None:
+        overlap.require(inputs.geometry, _read(inputs, every, quality), every=True)
+    elif all(source.band_names for source in every):
         raise clouds.none_there()
 
 
@@ -127,7 +126,7 @@ def run(ctx: RunContext[CloudMaskInputs]) -> list[Output]:
     }
     if ctx.inputs.output == "mask":
         return [_map(ctx, quality, said)]
-    wanted = _rasters(ctx.inputs, given, quality)
+    wanted = _read(ctx.inputs, given, quality)
     made = []
     for number, source in enumerate(wanted):
 
@@ -139,14 +138,24 @@ def run(ctx: RunContext[CloudMaskInputs]) -> list[Output]:
     return made
 
 
-def _rasters(
-    inputs: CloudMaskInputs, given: Sequence[Source], quality: Quality
-) -> Sequence[Source]:
+def _named(inputs: CloudMaskInputs, given: Sequence[Source]) -> list[Source]:
+    """The rasters that `asset_keys` names. Raises: JobError: one is not there."""
+    wanted = dict.fromkeys(inputs.asset_keys or ())
+    for key in wanted:
+        if all(source.asset_key != key for source in given):
+            known = ", ".join(source.asset_key for source in given)
+            raise JobError("invalid_inputs", f"no raster asset {key!r}; there are {known}")
+    return [source for source in given if source.asset_key in wanted]
+
+
+def _read(inputs: CloudMaskInputs, given: Sequence[Source], quality: Quality) -> Sequence[Source]:
+    """What is cut to the area: the rasters that are masked, or the quality band of a map."""
+    own = quality.band.source
+    if inputs.output == "mask":
+        return [own]
     if inputs.asset_keys is not None:
-        wanted = dict.fromkeys(inputs.asset_keys)
-        return [source for source in given if source.asset_key in wanted]
-    own = quality.band.source.asset_key
-    return [source for source in given if source.asset_key != own] or [quality.band.source]
+        return _named(inputs, given)
+    return [source for source in given if source.asset_key != own.asset_key] or [own]
 
 
 def _params(inputs: CloudMaskInputs, quality: Quality) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from processes import composite, encoding, layers, overlap, target
+from processes import composite, layers, overlap, target
 from processes.blocks import write
 from processes.composite import STATISTICS
 from processes.layers import Layer, ManyItems
@@ -44,29 +44,11 @@ def quantity(inputs: ManyItems, items: Sequence[Item]) -> Decimal:
 def check_sources(inputs: MosaicInputs, sources: Mapping[str, Source]) -> None:
     """Whether all items have the bands, as far as they are named. Raises: JobError."""
     overlap.require(inputs.geometry, sources.values())
-    refuse_what_is_known(inputs, sources, inputs.method in STATISTICS)
     if all(source.band_names for source in sources.values()):
         found = layers.layers(inputs, sources)
+        layers.require_words(inputs, found, computed=inputs.method in STATISTICS)
         layers.in_time(found, inputs.method)
         layers.require_grid(inputs, found)
-
-
-def refuse_what_is_known(inputs: ManyItems, sources: Mapping[str, Source], statistic: bool) -> None:
-    """Whether the grid's words suit the assets that would be read. Raises: JobError."""
-    for item_id in inputs.ids():
-        own = [s for s in sources.values() if s.item_id == item_id]
-        read = [s for s in own if inputs.asset_key in (None, s.asset_key)][:1]
-        for source in read:
-            target.check_classes(inputs, source.asset, source.asset_key)
-            if statistic and source.asset.get("is_categorical"):
-                raise JobError(
-                    "invalid_inputs",
-                    f"method: asset {source.asset_key!r} holds classes, which are chosen, not "
-                    "computed with",
-                )
-            for band in source.asset.get("bands") or ():
-                if inputs.nodata is not None and band.get("dtype"):
-                    encoding.require_fits(inputs.nodata, band["dtype"])
 
 
 @process(

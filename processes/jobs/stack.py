@@ -10,7 +10,7 @@ from processes.analysis import clouds
 from processes.analysis.clouds import CloudInputs
 from processes.blocks import Block, Files, results
 from processes.composite import STATISTICS
-from processes.jobs.mosaic import finished, quantity, refuse_what_is_known
+from processes.jobs.mosaic import finished, quantity
 from processes.layers import Layer, ManyItems
 from processes.process import (
     RASTER_OUTPUT,
@@ -68,9 +68,9 @@ def _cover(layer: Layer) -> float | None:
 def check_sources(inputs: StackInputs, sources: Mapping[str, Source]) -> None:
     """Whether all items have what is needed, as far as bands are named. Raises: JobError."""
     overlap.require(inputs.geometry, sources.values())
-    refuse_what_is_known(inputs, sources, inputs.method in STATISTICS)
     if all(source.band_names for source in sources.values()):
         found = _layers(inputs, sources)
+        layers.require_words(inputs, found, computed=inputs.method in STATISTICS)
         layers.in_time(found, inputs.method)
         layers.require_grid(inputs, found)
 

@@ -1,7 +1,8 @@
 """`zonal_table`: statistics of bands, indices and formulas over many areas, as a table."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,7 +10,8 @@ import shapely
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from processes import areas, features, overlap
+from processes import areas, features, known, overlap
+from processes.analysis import measured as measured_bands
 from processes.analysis import zonal, zones
 from processes.analysis.context import MethodContext
 from processes.analysis.params import ZONES_SCHEMA, BandRef, Mask, Measure, Percentile, check_zones
@@ -35,11 +37,17 @@ from processes.process import (
 )
 from raster import bands as band_names
 from raster import indices
-from raster.formula import FormulaError, parse
+from raster.errors import RasterError
 
 MAX_CELLS = 5_000_000
 STATISTICS = ("count", "valid_percent", "min", "max", "mean", "std", "median", "sum")
 _BATCH = 500
+_CODES = {
+    "band_missing": "band_missing",
+    "no_overlap": "no_overlap",
+    "grid_mismatch": "grid_mismatch",
+    "not_georeferenced": "scene_unreadable",
+}
 _AT_ONCE = 10**15  # pixels: a job is bounded by its time
 
 Name = Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_]{0,39}$")]
@@ -208,41 +216,43 @@ def check_sources(inputs: ZonalTableInputs, given: Mapping[str, Source]) -> None
         raise JobError("scene_unreadable", "the item has no raster asset")
     if inputs.zones_item_id is not None:
         _zones_file(inputs, given)
-    if inputs.zones is not None:
-        overlap.require(_together(inputs.zones), rasters)
-    for _, measure in inputs.measures():
-        _check_measure(measure, rasters)
+    item = Item(inputs.source_item_id, None, {}, tuple(rasters))
+    with suppress(known.NotKnown), _refusals():
+        measured = _quantities(inputs, item, known.opener(rasters))
+        if inputs.zones is None:
+            return
+        places = inputs.zones["features"]
+        _require_cells(inputs, len(places), measured)
+        grids = {id(what.grid): what.grid for _, what in measured}.values()
+        if not all(grid.crs for grid in grids):
+            return
+        if not any(overlap.has_area_on(one["geometry"], grid) for grid in grids for one in places):
+            raise _none_met()
 
 
-def _check_measure(measure: Measure, rasters: Sequence[Source]) -> None:
-    """One measure, where all names are known. Raises: JobError."""
-    mapping = indices.roles_from(measure.band_mapping) or None
-    first = rasters[0]
-    names = list(first.asset.get("band_names") or ())
-    count = first.asset.get("band_count")
-    if measure.band is not None and isinstance(measure.band, int):
-        if isinstance(count, int) and measure.band > count:
-            raise JobError("band_missing", f"no band {measure.band}; the raster has {count}")
-        return
-    if not names or (len(rasters) > 1 and measure.asset_key is None):
-        return
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What measuring refuses, as a job's error. Raises: JobError."""
     try:
-        if measure.index_name is not None:
-            for role in indices.find(measure.index_name).roles:
-                band_names.require(role, names, mapping)
-        elif measure.expression is not None:
-            formula = parse(
-                measure.expression, band_names=names, mapping=mapping, band_count=len(names)
-            )
-            if len(formula.blocks) != 1:
-                raise JobError("invalid_inputs", "expressions: each must give one value")
-        elif not re.fullmatch("[bB]?[0-9]{1,5}", str(measure.band).strip()):
-            band_names.require(str(measure.band), names, mapping)
-    except band_names.BandMissing as error:
-        raise JobError("band_missing", str(error)) from None
-    except FormulaError as error:
-        code = "band_missing" if error.message.startswith("unknown band") else "invalid_inputs"
-        raise JobError(code, f"expressions: {error}") from None
+        yield
+    except MethodError as error:
+        code = _CODES.get(error.code, "invalid_inputs")
+        raise JobError(code, error.message) from None
+    except RasterError as error:
+        if error.code != "too_complex":
+            raise
+        raise JobError("invalid_inputs", error.message) from None
+
+
+def _none_met() -> JobError:
+    return JobError("no_overlap", "every area lies outside the raster")
+
+
+def _require_cells(
+    inputs: ZonalTableInputs, places: int, measured: Sequence[tuple[str, Quantity]]
+) -> None:
+    if places * (2 + len(measured) * len(_columns("", inputs))) > MAX_CELLS:
+        raise JobError("invalid_inputs", f"the table would have over {MAX_CELLS:,} cells")
 
 
 def quantity(inputs: ZonalTableInputs, items: Sequence[Mapping[str, Any]]) -> Any:
@@ -287,18 +297,12 @@ def run(ctx: RunContext[ZonalTableInputs]) -> list[Output]:
     item = Item(inputs.source_item_id, None, {}, tuple(_rasters(inputs, ctx.sources)))
     reading = MethodContext([item], ctx.out_dir, max_pixels=_AT_ONCE)
     path = (ctx.out_dir / "zonal_table").with_suffix(features.SUFFIXES[inputs.format])
-    try:
-        with reading.opened():
-            measured = _quantities(inputs, item, reading)
-            if len(places) * (2 + len(measured) * len(_columns("", inputs))) > MAX_CELLS:
-                raise JobError("invalid_inputs", f"the table would have over {MAX_CELLS:,} cells")
-            met = _write(ctx, path, places, measured)
-    except MethodError as error:
-        known = {"band_missing": "band_missing", "no_overlap": "no_overlap"}
-        known |= {"grid_mismatch": "grid_mismatch", "not_georeferenced": "scene_unreadable"}
-        raise JobError(known.get(error.code, "invalid_inputs"), error.message) from None
+    with _refusals(), reading.opened():
+        measured = _quantities(inputs, item, reading.open)
+        _require_cells(inputs, len(places), measured)
+        met = _write(ctx, path, places, measured)
     if not met:
-        raise JobError("no_overlap", "every area lies outside the raster")
+        raise _none_met()
     extent = shapely.GeometryCollection([shape for _, shape in places]).envelope
     return [
         Output(
@@ -322,12 +326,13 @@ def run(ctx: RunContext[ZonalTableInputs]) -> list[Output]:
 
 
 def _quantities(
-    inputs: ZonalTableInputs, item: Item, reading: MethodContext
+    inputs: ZonalTableInputs, item: Item, open_source: measured_bands.Open
 ) -> list[tuple[str, Quantity]]:
+    """Label and bands of what is measured. Raises: MethodError."""
     measures = inputs.measures()
     if not measures:
         source = next((s for s in item.sources if s.asset_key == inputs.asset_key), item.sources[0])
-        _, layout = reading.open(source)
+        _, layout = open_source(source)
         chosen = Measure(band=1, asset_key=source.asset_key, mask=inputs.mask)
         measures = _labelled(
             [
@@ -335,7 +340,7 @@ def _quantities(
                 for index, name in zip(layout.data, layout.names, strict=True)
             ]
         )
-    return [(label, reading.quantity(item, measure)) for label, measure in measures]
+    return [(label, measured_bands.find(item, measure, open_source)) for label, measure in measures]
 
 
 def _columns(label: str, inputs: ZonalTableInputs) -> dict[str, str]:

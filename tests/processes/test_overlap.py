@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from pydantic import ValidationError
 from rasterio.transform import from_origin
 from rasterio.warp import transform_geom
 
@@ -59,7 +60,11 @@ ONE: dict[str, dict[str, Any]] = {
     "bathymetry": {},
     "reproject": {"resolution": 20},
     "clip": {},
+    "cloud_mask": {"mask_band": 1, "mask_classes": [3]},
+    "pansharpen": {"pan_band": 1, "bands": [2, 3]},
+    "zonal_table": {"index_names": ["NDVI"]},
 }
+AREA = {"clip": "aoi_geometry", "zonal_table": "zones"}
 
 
 def refusals(process_id: str, inputs: dict[str, Any], sources: list[Source], out: Path) -> Any:
@@ -84,7 +89,7 @@ def refusals(process_id: str, inputs: dict[str, Any], sources: list[Source], out
 @pytest.mark.parametrize("area", AREAS)
 @pytest.mark.parametrize("process_id", ONE)
 def test_an_area_is_refused_before_the_run_as_in_it(process_id, area, tmp_path):
-    name = "aoi_geometry" if process_id == "clip" else "geometry"
+    name = AREA.get(process_id, "geometry")
     inputs = {"source_item_id": "it_a", name: AREAS[area], **ONE[process_id]}
     found = refusals(process_id, inputs, [source(image(tmp_path / "a.tif"))], tmp_path / "out")
     assert found == (("no_overlap",) * 2 if area == "beside" else (None, None))
@@ -159,11 +164,114 @@ def test_bands_in_assets_that_lie_apart_are_refused(process_id, more, east, tmp_
 def test_every_process_with_an_area_is_asked_here():
     """A new process with a geometry has to be tried as the others are."""
     tried = {*ONE, "mosaic", "stack", "change_detection"}
-    elsewhere = {"pansharpen", "cloud_mask", "zonal_table", "echo"}  # in their own tests
     with_area = {
         name
         for name, process in discover().items()
-        if {"geometry", "aoi_geometry", "bounds"} & process.inputs.model_fields.keys()
+        if {"geometry", "bounds", *AREA.values()} & process.inputs.model_fields.keys()
         and process.module.startswith("processes.")
     }
-    assert with_area <= tried | elsewhere
+    assert with_area <= tried
+
+
+@pytest.mark.parametrize(
+    ("inputs", "code"),
+    [
+        ({}, None),
+        ({"output": "masked"}, "no_overlap"),  # the other raster lies beside the area
+        ({"output": "masked", "asset_keys": ["near"]}, None),
+        ({"output": "masked", "asset_keys": ["scl", "far"]}, "no_overlap"),
+        ({"output": "masked", "asset_keys": ["none"]}, "invalid_inputs"),
+        ({"mask_asset_key": "far", "mask_classes": [3]}, "no_overlap"),
+    ],
+)
+def test_each_raster_that_is_masked_lies_in_the_area(inputs, code, tmp_path):
+    sources = [
+        source(image(tmp_path / f"{key}.tif", east, count), key=key)
+        for key, east, count in (("near", 0, 4), ("far", 5000, 4), ("scl", 0, 1))
+    ]
+    asked = {"source_item_id": "it_a", "geometry": INSIDE, "mask_asset_key": "scl", **inputs}
+    assert refusals("cloud_mask", asked, sources, tmp_path / "out") == (code, code)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "code"),
+    [
+        ({"bands": ["b9"]}, "band_missing"),
+        ({"bands": ["red", "swir"]}, "band_missing"),
+        ({"bands": ["swir22"]}, "no_overlap"),  # it is in the other one, which lies beside
+        ({"bands": ["swir22"], "zones": BESIDE}, None),
+        ({"index_names": ["EVI"]}, None),
+        ({"index_names": ["NBR"]}, None),
+        ({"index_names": ["NDMI"]}, "band_missing"),
+        ({"expressions": {"q": "1"}}, "invalid_inputs"),
+        ({"expressions": {"q": "b9 + b1"}}, "band_missing"),
+        ({"mask": {"band": 9, "bits": [1]}}, "band_missing"),
+        ({"mask": {"asset_key": "none", "bits": [1]}}, "band_missing"),
+        ({"mask": {"asset_key": "other", "bits": [1]}}, None),
+        ({"asset_key": "other", "bands": [1], "zones": BESIDE}, None),
+        ({"asset_key": "other", "bands": [1]}, "no_overlap"),
+        ({"bands": ["swir22", 1], "zones": BESIDE}, None),
+        ({"bands": [1], "zones": BESIDE}, "no_overlap"),
+    ],
+)
+def test_what_is_measured_is_looked_for_before_the_run_as_in_it(inputs, code, tmp_path):
+    sources = [source(image(tmp_path / "a.tif"))]
+    path = image(tmp_path / "b.tif", 650, 1)
+    with rasterio.open(path, "r+") as file:
+        file.set_band_description(1, "swir22")
+    sources.append(source(path, key="other"))
+    if key := inputs.get("asset_key"):
+        sources = [one for one in sources if one.asset_key == key]
+    asked = {"source_item_id": "it_a", "zones": INSIDE, **inputs}
+    assert refusals("zonal_table", asked, sources, tmp_path / "out") == (code, code)
+
+
+@pytest.mark.parametrize(
+    ("grid", "code"),
+    [
+        ({"resolution": 1000}, "invalid_inputs"),  # degrees
+        ({"resolution": 360}, "invalid_inputs"),
+        ({"resolution": 0.001, "bounds": [8, 40, 10, 1000]}, "schema"),
+        ({"resolution": 0.001, "bounds": [-1e6, 48, 1e6, 49]}, "schema"),
+        ({"resolution": 0.0001}, None),
+    ],
+)
+@pytest.mark.parametrize("process_id", ["reproject", "mosaic"])
+def test_a_grid_beyond_the_earth_is_refused(process_id, grid, code, tmp_path):
+    ids = {"source_item_id": "it_a"} if process_id == "reproject" else {"source_item_ids": ["it_a"]}
+    method = {"method": "first"} if process_id == "mosaic" else {}
+    asked = {**ids, **method, "crs": "EPSG:4326", **grid}
+    if code == "schema":
+        with pytest.raises(ValidationError):
+            discover()[process_id].check(asked)
+        return
+    sources = [source(image(tmp_path / "a.tif"))]
+    assert refusals(process_id, asked, sources, tmp_path / "out") == (code, code)
+
+
+def test_the_last_pixels_may_reach_beyond_the_pole(tmp_path):
+    """Edges of pixels are multiples of the resolution: there is no place there, and no mistake."""
+    path = tmp_path / "pole.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", width=20, height=20, count=1, dtype="uint8", crs="EPSG:3413",
+        transform=from_origin(-1e6, 1e6, 1e5, 1e5),
+    ) as file:  # fmt: skip
+        file.write(np.full((1, 20, 20), 7, "uint8"))
+    asked = {"source_item_id": "it_a", "crs": "EPSG:4326", "resolution": 0.7}
+    assert refusals("reproject", asked, [source(path)], tmp_path / "out") == (None, None)
+
+
+@pytest.mark.parametrize(("dtype", "code"), [("uint16", "invalid_inputs"), ("int16", None)])
+@pytest.mark.parametrize("process_id", ["mosaic", "stack"])
+def test_nodata_is_a_number_of_what_is_stored(process_id, dtype, code, tmp_path):
+    """Items of different types become fractions, which hold it."""
+    one, other = image(tmp_path / "a.tif"), tmp_path / "b.tif"
+    with (
+        rasterio.open(one) as file,
+        rasterio.open(other, "w", **file.profile | {"dtype": dtype}) as made,
+    ):
+        made.write(file.read().astype(dtype))
+        made.descriptions = file.descriptions
+    sources = [source(one, "it_a"), source(other, "it_b")]
+    asked = {"source_item_ids": ["it_a", "it_b"], "nodata": 1e6, "method": "mean"}
+    assert refusals(process_id, asked, sources, tmp_path / "out") == (code, code)
