@@ -2,11 +2,12 @@
 
     python bench/asset_triggers.py [--assets 10000] [--batch 500] [--rounds 3]
 
-The triggers ask for pictures, look that no item is deleted, and keep the ledger of stored bytes;
-each is called once a statement. Both kinds of assets are measured: with objects of ours, which the
-ledger counts, and those that lie elsewhere, as an import of STAC items brings them. Rounds take
-turns on a private PostgreSQL, each in a transaction that is rolled back. Printed: medians of the
-rounds' ratios of the time with a trigger (each alone, and all of them) to the time without any.
+The triggers ask for pictures, look that no item is deleted, note which objects are shared, and keep
+the ledger of stored bytes; each is called once a statement. Both kinds of assets are measured: with
+objects of ours, which the ledger counts, and those that lie elsewhere, as an import of STAC items
+brings them. Rounds take turns on a private PostgreSQL, each in a transaction that is rolled back.
+Printed: medians of the rounds' ratios of the time with a trigger (each alone, and all of them) to
+the time without any.
 """
 
 import argparse
@@ -23,7 +24,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from db.disposable import migrated_cluster  # noqa: E402
 
-TRIGGERS = ("ask_for_picture", "items_are_live", "track_added")
+TRIGGERS = ("ask_for_picture", "items_are_live", "note_shared", "track_added")
 SETUP = """
 insert into organization (organization_id, name, slug) values ('org_b', 'b', 'b');
 insert into project (id, organization_id, name) values ('proj_b', 'org_b', 'b');
@@ -33,9 +34,9 @@ from generate_series(1, %(assets)s) n;
 analyze;
 """
 INSERT = """
-insert into asset (id, organization_id, item_id, key, object_path, href, media_type, size_bytes,
-                   checksum, band_count, band_names)
-select 'as_' || n, 'org_b', 'it_' || n, 'data',
+insert into asset (id, organization_id, project_id, item_id, key, object_path, href, media_type,
+                   size_bytes, checksum, band_count, band_names)
+select 'as_' || n, 'org_b', 'proj_b', 'it_' || n, 'data',
        case when %(own)s then 'org_b/' || n || '.tif' end,
        case when not %(own)s then 'https://scenes.example/' || n || '.tif' end,
        'image/tiff', 1000, 'sha256:0', case when %(own)s then 4 end, '{b1,b2,b3,b4}'

@@ -24,12 +24,13 @@ select id from item where organization_id = :org and id = any (:ids);
 -- No row comes back for a key the item has already.
 insert into asset (id, organization_id, item_id, key, title, file_name, object_path, media_type, roles, size_bytes,
                    checksum, epsg, width, height, transform, dtype, nodata, nodata_is_nan, band_count, band_names,
-                   bands, raster, is_cog, is_categorical, datetime, href, stac)
+                   bands, raster, is_cog, is_categorical, datetime, href, stac, project_id)
 select r.id, :org, r.item_id, r.key, r.title, r.file_name, r.object_path, r.media_type, r.roles, r.size_bytes,
        r.checksum, r.epsg, r.width, r.height, r.transform, r.dtype, r.nodata, r.nodata_is_nan, r.band_count,
        r.band_names, r.bands, r.raster, r.is_cog, r.is_categorical, r.datetime, r.href,
-       coalesce(r.stac, '{}')
+       coalesce(r.stac, '{}'), i.project_id
 from jsonb_populate_recordset(null::asset, :rows::jsonb) with ordinality r
+left join item i on i.organization_id = :org and i.id = r.item_id
 order by r.ordinality
 on conflict do nothing
 returning id, version, created_at, updated_at;

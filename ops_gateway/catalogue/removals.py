@@ -2,8 +2,11 @@
 
 The operation that deletes says so in one transaction, with a row of `removal`: from then on nobody
 sees the items, whatever they ask and by whichever door. The first batch goes with it, the chore
-takes the rest. A batch is one transaction: rows, documents, objects and events go together, and the
-bytes that it frees are taken off the count with it.
+takes the rest. A batch is one transaction: rows, documents, objects and events go together.
+
+The bytes of a project are free with the answer, all of them, and its batches free nothing: those
+who count see no files of a project whose removal has `taken_bytes`. A collection's are freed by its
+batches, each its own.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from typing import Any, Literal
 from db.queries import queries
 from ops_gateway.catalogue import files, items
 from ops_gateway.kernel.context import Context, Event, Principal
+from ops_gateway.kernel.errors import NotFound
 from ops_gateway.kernel.ids import new_id
 from ops_gateway.kernel.pipeline import Pipeline
 from stac_api import document, writes
@@ -34,6 +38,8 @@ async def lock_first(ctx: Context, project_id: str, collection_id: str | None = 
     query = sql.lock_first_of_project if collection_id is None else sql.lock_first_of_collection
     await ctx.execute(query, project=project_id, collection=collection_id, limit=BATCH)
     await ctx.execute(sql.in_order, on=False)
+    if collection_id is not None and not await _counts(ctx, project_id):
+        raise NotFound.of("project")
 
 
 async def begin(
@@ -48,8 +54,13 @@ async def begin(
         collection_id: the collection, where not all of the project goes.
         what: whether its items are deleted too, or stay in the project, in no collection.
 
-    Returns: the bytes that the first batch freed.
+    Returns: the bytes that are free now: of a project all, of a collection none to tell.
     """
+    freed = 0
+    if collection_id is None:
+        await ctx.execute(sql.by_indexes, on=True)
+        freed = await files.project_bytes(ctx, project_id)
+        await ctx.execute(sql.by_indexes, on=False)
     row = await ctx.one(
         "project",
         sql.begin,
@@ -58,14 +69,21 @@ async def begin(
         collection=collection_id,
         items=what,
         passed="" if collection_id is None else None,
+        taken=freed,
     )
-    return await remove_batch(ctx, row, BATCH)
+    await remove_batch(ctx, row, BATCH)
+    await files.free(ctx, freed)
+    return freed
 
 
-async def remove_batch(ctx: Context, removal: Row, limit: int) -> int:
-    """Remove some of the items, or end the removal where there are no more; the bytes freed."""
+async def remove_batch(ctx: Context, removal: Row, limit: int) -> None:
+    """Remove some of the items, or end the removal where there are no more."""
+    # the project before its items, as all lock them who hold it from being deleted
+    whole = removal["collection_id"] is None
+    counts = not whole and await _counts(ctx, removal["project_id"])
     freed = 0
-    await ctx.execute(sql.see_removed, on="on")
+    await files.see(ctx, removed=True)
+    await ctx.execute(sql.by_indexes, on=True)
     try:
         if removal["items"] == "unlink":
             passed, done = None, await _unlink(ctx, removal, limit)
@@ -78,14 +96,20 @@ async def remove_batch(ctx: Context, removal: Row, limit: int) -> int:
         else:
             passed = None
             done, freed = await _delete(ctx, removal, limit)
+        if done < limit:
+            await ctx.execute(sql.end, id=removal["id"])
+        else:
+            await ctx.execute(sql.pass_on, id=removal["id"], passed=passed)
     finally:
-        await ctx.execute(sql.see_removed, on="off")
-    if done < limit:
-        await ctx.execute(sql.end, id=removal["id"])
-    else:
-        await ctx.execute(sql.pass_on, id=removal["id"], passed=passed)
-    await files.free(ctx, freed)
-    return freed
+        await ctx.execute(sql.by_indexes, on=False)
+        await files.see(ctx, removed=False)
+    if counts:
+        await files.free(ctx, freed)
+
+
+async def _counts(ctx: Context, project_id: str) -> bool:
+    """Whether what a project stores counts, and does until this transaction ends."""
+    return await ctx.row(None, files.sql.hold_project, id=project_id) is not None
 
 
 async def _let_go(ctx: Context, removal: Row, limit: int) -> tuple[str, int, int]:
@@ -151,9 +175,20 @@ async def remove_some(
     owner = Principal(kind="service", id="removals", organization_id=organization_id)
 
     async def work(ctx: Context) -> bool:
+        await files.see(ctx, removed=True)
         row = await ctx.row(None, sql.take, id=removal_id)
-        if row is not None:
+        if row is not None and row["taken_bytes"] is None:
+            await _adopt(ctx, removal_id)
+        elif row is not None:
             await remove_batch(ctx, row, limit)
         return row is not None
 
     return await pipeline.act("items.remove", owner, work)
+
+
+async def _adopt(ctx: Context, removal_id: str) -> None:
+    """Go on with what an earlier version began: however much it gave back, all is counted anew."""
+    await ctx.execute(sql.adopt, id=removal_id)
+    await ctx.execute(sql.lock_storage)
+    await files.see(ctx, removed=False)
+    await ctx.execute(sql.count_anew)

@@ -16,20 +16,35 @@ order by created_at desc, id
 limit :limit for update;
 
 -- name: begin
-insert into removal (id, organization_id, project_id, collection_id, items, passed)
-values (:id, :org, :project, :collection, :items, :passed)
-returning id, organization_id, project_id, collection_id, items, passed;
+insert into removal (id, organization_id, project_id, collection_id, items, passed, taken_bytes)
+values (:id, :org, :project, :collection, :items, :passed, :taken)
+returning id, organization_id, project_id, collection_id, items, passed, taken_bytes;
 
 -- name: take
-select id, organization_id, project_id, collection_id, items, passed from removal
+select id, organization_id, project_id, collection_id, items, passed, taken_bytes from removal
 where organization_id = :org and id = :id
 for update skip locked;
 
--- name: see_removed
--- A batch reads what it names by the indexes, also where the planner finds that all of a table is read as soon.
-select set_config('opstac.removing', :on::text, true),
-       set_config('enable_seqscan', case when :on::text = 'on' then 'off' else 'on' end, true),
-       set_config('enable_bitmapscan', case when :on::text = 'on' then 'off' else 'on' end, true);
+-- name: adopt
+update removal set taken_bytes = 0 where organization_id = :org and id = :id;
+
+-- name: lock_storage
+select organization_id from organization where organization_id = :org for no key update;
+
+-- name: count_anew
+update organization
+set storage_used_bytes = least(storage_quota_bytes - storage_reserved_bytes, (
+      select coalesce(sum(f.size_bytes), 0)
+      from (select distinct on (a.object_path) a.size_bytes from asset a
+            where a.organization_id = :org and a.deleted_at is null and a.object_path is not null
+            order by a.object_path) f)),
+    updated_at = now()
+where organization_id = :org;
+
+-- name: by_indexes
+-- What is removed is read by the indexes, also where the planner finds that all of a table is read as soon.
+select set_config('enable_seqscan', case when :on then 'off' else 'on' end, true),
+       set_config('enable_bitmapscan', case when :on then 'off' else 'on' end, true);
 
 -- name: pass_on
 update removal set passed = :passed where organization_id = :org and id = :id;

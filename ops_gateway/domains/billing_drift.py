@@ -78,14 +78,14 @@ async def find(ctx: Context) -> Drift:
                 )
             )
     bytes_ = await ctx.one("organization", sql.bytes)
-    if bytes_["counted"] != bytes_["live"]:
+    if bytes_["counted"] != bytes_["countable"]:
         found.append(
             Fault(
                 kind="storage_counter",
                 subject=ctx.organization_id,
-                expected=bytes_["live"],
+                expected=bytes_["countable"],
                 found=bytes_["counted"],
-                difference=bytes_["counted"] - bytes_["live"],
+                difference=bytes_["counted"] - bytes_["countable"],
             )
         )
     return Drift(
@@ -185,9 +185,9 @@ async def correct_all(
         made = await correct_bytes(ctx)
         made += await correct_bytes(ctx)  # what a negative rest had hidden
         bytes_ = await ctx.one("organization", sql.bytes)
-        if bytes_["counted"] != bytes_["live"]:
-            await ctx.execute(sql.set_counter, bytes=bytes_["live"])
-            delta = bytes_["live"] - bytes_["counted"]
+        if bytes_["counted"] != bytes_["countable"]:
+            await ctx.execute(sql.set_counter, bytes=bytes_["countable"])
+            delta = bytes_["countable"] - bytes_["counted"]
             made.append(await note(ctx, "counter", None, delta, "bytes", "not what is stored"))
         return made
 

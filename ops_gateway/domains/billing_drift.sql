@@ -1,12 +1,14 @@
 -- name: bytes
--- What a deletion under way hides counts until its batch.
-select o.storage_used_bytes as counted, l.live, e.ledger
+-- Files of a deleted project count no more; they are there, and in the ledger, until their batch.
+select o.storage_used_bytes as counted, c.countable, l.live, e.ledger
 from organization o
 cross join lateral (
-  select coalesce(sum(f.size_bytes), 0)::bigint as live
+  select coalesce(sum(f.size_bytes), 0)::bigint as countable
   from (select distinct on (a.object_path) a.size_bytes from asset a
         where a.organization_id = :org and a.deleted_at is null and a.object_path is not null
-        order by a.object_path) f) l
+        order by a.object_path) f) c
+cross join lateral (
+  select coalesce(sum(s.size_bytes), 0)::bigint as live from stored_objects() s) l
 cross join lateral (
   select coalesce(sum(s.bytes_delta), 0)::bigint as ledger from storage_entry s where s.organization_id = :org) e
 where o.organization_id = :org;
@@ -14,9 +16,7 @@ where o.organization_id = :org;
 -- name: objects
 -- Objects whose bytes are not what the ledger of bytes says.
 with live as (
-  select distinct on (a.object_path) a.object_path, a.id as asset_id, a.size_bytes from asset a
-  where a.organization_id = :org and a.deleted_at is null and a.object_path is not null
-  order by a.object_path, a.created_at, a.id
+  select s.object_path, s.asset_id, s.size_bytes from stored_objects() s
 ), net as (
   select s.object_path, sum(s.bytes_delta)::bigint as bytes, max(s.asset_id) as asset_id
   from storage_entry s where s.organization_id = :org group by 1

@@ -293,9 +293,9 @@ async def change(ctx: Context, body: ProjectUpdateInput, archived: bool | None) 
 async def delete_project(ctx: Context, body: ProjectDeleteInput) -> ProjectDeleteOutput:
     """Delete a workspace with its collections, items, assets and objects (project admin or owner).
 
-    All of it is gone with the answer. Of more than 500 items the rows and objects follow in
-    batches, and with each its events `item.deleted` and its bytes: `storage_freed_bytes` are those
-    that are free with the answer.
+    All of it is gone with the answer, and `storage_freed_bytes` are free: the bytes of all files
+    that nothing outside of the project names. Of more than 500 items the rows and objects follow in
+    batches, and with each its events `item.deleted`.
     Jobs that wait are cancelled and their reservations released; a running one is told to stop and
     can register nothing any more.
     """

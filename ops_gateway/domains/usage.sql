@@ -44,7 +44,8 @@ select storage_used_bytes, storage_quota_bytes, storage_reserved_bytes
 from organization where organization_id = :org for no key update;
 
 -- name: stored_bytes
--- Files of a deletion under way count until their batch, which takes them off itself.
+-- Of a deleted project no file is seen here. Those of a collection that is deleted count until their batch, which takes
+-- them off itself.
 select coalesce(sum(size_bytes), 0)::bigint as bytes
 from (select distinct on (a.object_path) a.size_bytes
       from asset a

@@ -1,11 +1,12 @@
 -- name: let_go
 -- A copy of an item shares its objects: they go with the last asset that names them. An asset of a deleted project
--- names its object until the batch that removes it, and then that lets go of it.
+-- names its object until the batch that removes it, and then that lets go of it. Each path is looked up by itself: for
+-- some hundred of them the planner would as soon read all assets that there are.
 insert into removed_object (object_path, organization_id)
 select distinct p.path, :org
 from unnest(:paths::text[]) as p (path)
-where not exists (
-  select from asset a where a.organization_id = :org and a.object_path = p.path and a.deleted_at is null)
+where (select a.id from asset a
+       where a.organization_id = :org and a.object_path = p.path and a.deleted_at is null limit 1) is null
 on conflict (object_path) do update set removed_at = now()
 returning object_path;
 
