@@ -45,6 +45,7 @@ _ROOM = 4  # times its size must be free then: it, its overviews, the COG, and o
 # where there is room
 _SCRATCH: dict[str, Any] = {"ZSTD_LEVEL_OVERVIEW": "1"}
 _SMALL_SCRATCH: dict[str, Any] = {"COG_TMP_COMPRESSION": "NONE"}
+_FULL = ("no space", "quota", "file too large")  # as the system says it, within GDAL's words
 _TILE_BYTES = 32 * 1024**2  # below the decoded-block cap that every reader applies
 
 THREADS = "OPSTAC_BLOCK_THREADS"
@@ -322,7 +323,8 @@ def write_cog(
                 )
         except RasterioError as error:
             Path(destination).unlink(missing_ok=True)
-            code = "disk_full" if "no space" in str(error).lower() else "unreadable"
+            full = any(words in str(error).lower() for words in _FULL)
+            code = "disk_full" if full else "unreadable"
             raise RasterError(code, str(error).splitlines()[0][:200]) from None
     if not _is_whole(Path(destination)):
         Path(destination).unlink(missing_ok=True)

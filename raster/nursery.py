@@ -8,6 +8,7 @@ It stays single-threaded and opens no file, so that forking is safe.
 
 import contextlib
 import ctypes
+import errno
 import importlib
 import inspect
 import json
@@ -31,6 +32,8 @@ _UNWRITTEN = re.compile(
     rb"_tiff(?:Write|Seek(?=Proc: (?:No space|Disk quota|File too large|Input/output)))Proc: "
     rb"([^\r\n]{1,200}?)\.?[\r\n]"
 )
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_UNCLOSED = "error closing file"  # all that Arrow says where the last bytes of a file are refused
 _PR_SET_PDEATHSIG = 1
 _PRELOADED = (
     "raster.cog",
@@ -230,7 +233,7 @@ def _failure(error: Exception) -> dict[str, str]:
         if isinstance(chain, MemoryError) or "out of memory" in text or "cannot allocate" in text:
             return {"code": "out_of_memory", "message": "the work needs too much memory"}
         chain = chain.__cause__ or chain.__context__
-    if isinstance(error, OSError) and error.errno == 28:
+    if isinstance(error, OSError) and (error.errno in _FULL or _UNCLOSED in str(error)):
         return {"code": "disk_full", "message": "no space left on the disk"}
     code = getattr(error, "code", None)
     if isinstance(code, str):

@@ -1,6 +1,7 @@
 """Bounded children: results come back, excess and death are reported, cancelling kills."""
 
 import asyncio
+import errno
 import os
 import sys
 import time
@@ -42,6 +43,7 @@ class Odd(Exception):
     code, message = "odd", "very odd"
 def odd(): raise Odd
 def nan(): return float("nan")
+def full(number, words): raise OSError(number, words) if number else OSError(words)
 def talk():
     import logging, sys
     print("out"); print("err", file=sys.stderr); os.system("echo from C")
@@ -160,6 +162,20 @@ def test_one_write_that_fails_while_the_disk_is_full_for_a_moment_fails_the_work
     limit = int(part * sizes[passing == "cog"])
     failed = failure("write", folder=str(tmp_path), limit=limit, side=700, passing=passing)
     assert failed.code == "disk_full"
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "code"),
+    [
+        (errno.ENOSPC, "No space left on device", "disk_full"),
+        (errno.EDQUOT, "Disk quota exceeded", "disk_full"),
+        (errno.EFBIG, "File too large", "disk_full"),
+        (0, "error closing file", "disk_full"),  # Arrow's, which has no number
+        (errno.EACCES, "Permission denied", "internal"),
+    ],
+)
+def test_what_only_closing_a_file_says_is_known_too(number: int, words: str, code: str) -> None:
+    assert failure("full", number=number, words=words).code == code
 
 
 async def test_a_child_lost_with_its_minder_is_nobodys_fault() -> None:
