@@ -36,6 +36,7 @@ MAX_SHRINK = 500
 _STEPS = 33  # points along a side that is projected
 _LARGE_DEGREES = 30  # an item wider than this is cut to the area that a system is made for
 _HAIR = 1e-6  # pixels
+_EARTH_RADIUS = 6_378_137  # metres
 _LEAST = 1e-12  # units of a system: no raster of finer pixels has few enough
 
 Resampling = Literal[
@@ -145,6 +146,9 @@ def system(code: str) -> CRS:
         raise ValueError(f"{code} is no known coordinate reference system") from None
     if not (known.is_geographic or known.is_projected) or len(known.axis_info) != 2:
         raise ValueError(f"{code} is no system of a map: it must be geographic or projected, 2D")
+    body = known.ellipsoid
+    if body is None or abs(body.semi_major_metre - _EARTH_RADIUS) > _EARTH_RADIUS / 100:
+        raise ValueError(f"{code} is no system of the Earth")  # nothing leads there from here
     return made
 
 

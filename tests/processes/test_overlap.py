@@ -233,6 +233,8 @@ def test_what_is_measured_is_looked_for_before_the_run_as_in_it(inputs, code, tm
         ({"resolution": 360}, "invalid_inputs"),
         ({"resolution": 0.001, "bounds": [8, 40, 10, 1000]}, "schema"),
         ({"resolution": 0.001, "bounds": [-1e6, 48, 1e6, 49]}, "schema"),
+        ({"crs": "IAU_2015:30100"}, "schema"),  # the Moon
+        ({"crs": "EPSG:4047", "resolution": 0.0001}, None),  # a sphere
         ({"resolution": 0.0001}, None),
     ],
 )
