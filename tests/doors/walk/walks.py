@@ -32,11 +32,13 @@ def walk_through(name: str) -> tuple[Callable[..., None], Callable[..., None]]:
     @pytest.mark.parametrize("op_id", found)
     def test_answer(world: World, recording: bool, op_id: str) -> None:
         differences = steps.walk(world, op_id, recording=recording)
+        world.leave()
         assert not differences, "\n".join(differences)
 
     @pytest.mark.parametrize("op_id", found)
     def test_refusal(world: World, op_id: str) -> None:
         differences = steps.refuse(world, op_id)
+        world.leave()
         assert not differences, "\n".join(differences)
 
     return test_answer, test_refusal

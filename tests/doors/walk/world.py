@@ -86,6 +86,8 @@ class World:
                 process.version,
             )
         self._made: dict[str, Any] = {}
+        self._keeping = False
+        self._passing: list[str] = []
         self._open: list[Any] = [self.http, self._session]
 
     def close(self) -> None:
@@ -126,8 +128,18 @@ class World:
     def of(self, what: str, make: Callable[[], Any]) -> Any:
         """The one thing of that name, made at first use."""
         if what not in self._made:
-            self._made[what] = make()
+            with self.keeping():
+                self._made[what] = make()
         return self._made[what]
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Organizations that are made in the block are there for all cases to come."""
+        before, self._keeping = self._keeping, True
+        try:
+            yield
+        finally:
+            self._keeping = before
 
     def closes(self, thing: Any) -> Any:
         """The thing, which is closed at the end."""
@@ -151,11 +163,34 @@ class World:
             " (select from organization_slot where organization_id is null and not public)"
         )
 
+    def leave(self) -> None:
+        """A case is over: its own organizations are gone, as after their time of grace, and what
+        they put nothing in is room for others.
+
+        To make room takes longer than most calls, and what looks through all organizations has
+        the longer to do the more there are.
+        """
+        self.sql(
+            "update organization set deleted_at = coalesce(deleted_at, now()), purged_at = now()"
+            " where organization_id = any(%s)",
+            self._passing,
+        )
+        self.sql(
+            "update organization_slot s set organization_id = null, taken_at = null"
+            " where organization_id = any(%s) and not exists"
+            " (select from item i where i.organization_id = s.organization_id)"
+            " and not exists (select from removal r where r.organization_id = s.organization_id)",
+            self._passing,
+        )
+        self._passing.clear()
+
     def organization(self, name: str = "Acme") -> Person:
         """The owner of a new organization."""
         self.room()
         person = self.user()
         made = self.ok("organizations.create", {"name": name}, person)
+        if not self._keeping:
+            self._passing.append(made["id"])
         return Person(person.token, person.user_id, made["id"])
 
     def member(self, owner: Person, role: str = "member") -> Person:
@@ -180,14 +215,16 @@ class World:
         """Whoever calls where a case does not say otherwise."""
         # whatever case came first, it has the slug of its name
         self.tamper("update organization set slug = organization_id where slug = 'acme'")
-        made = self.organization()
+        with self.keeping():
+            made = self.organization()
         self.grant(made, 100_000)
         return made
 
     @cached_property
     def stranger(self) -> Person:
         """The owner of another organization."""
-        return self.organization("Other")
+        with self.keeping():
+            return self.organization("Other")
 
     @cached_property
     def operator(self) -> Person:
