@@ -120,6 +120,17 @@ def warm_up() -> None:
     _NURSERY.process()
 
 
+def environment() -> dict[str, str]:
+    """That of a nursery: without a secret of ours."""
+    import raster.env
+
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    # the block cache is part of a child's memory bound
+    sizes = raster.env.DEFAULTS | raster.env.GUARDS | {"GDAL_CACHEMAX": "128"}
+    sizes |= {"MALLOC_ARENA_MAX": "2", "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    return kept | sizes
+
+
 class _End:
     """Collects what comes from one child until it is over."""
 
@@ -202,17 +213,11 @@ class _Nursery:
                 self.close()
 
     def _start(self) -> socket.socket:
-        import raster.env
-
         near, far = socket.socketpair()
-        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        # the block cache is part of a child's memory bound
-        sizes = raster.env.DEFAULTS | raster.env.GUARDS | {"GDAL_CACHEMAX": "128"}
-        sizes |= {"MALLOC_ARENA_MAX": "2", "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
         with far:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "raster.nursery", str(far.fileno())],
-                env=kept | sizes,
+                env=environment(),
                 pass_fds=[far.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

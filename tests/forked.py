@@ -5,6 +5,9 @@ nothing. Each worker is a fork of it, with the environment and the words of a co
 own: from there on it is `opstac worker`, a process with its own id, signals and end.
 
     worker = workers.start(["-m", "opstac", "worker"], environment)
+
+What a worker forks its own children of (`raster.nursery`) is a fork too, made before the worker has
+threads.
 """
 
 from __future__ import annotations
@@ -140,7 +143,10 @@ def main(control_fd: int, parent: int) -> None:
 
     os.environ["OPSTAC_PARENT_PID"] = str(parent)
     die_with_parent()
-    for name in ("opstac.work", "opstac.commands.worker", *_modules("processes.jobs")):
+    from raster.nursery import _PRELOADED
+
+    begun = ("opstac.work", "opstac.commands.worker", *_PRELOADED, *_modules("processes.jobs"))
+    for name in begun:
         importlib.import_module(name)
     assert len(os.listdir("/proc/self/task")) == 1, "a process with threads cannot be forked"
     wakes, awake = os.pipe()
@@ -210,6 +216,7 @@ def _become(request: dict[str, Any]) -> NoReturn:
         paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
         sys.path[:0] = [path for path in paths if path and path not in sys.path]
         importlib.invalidate_caches()
+        _have_a_nursery()
         if first == "-m":
             sys.argv = rest
             runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
@@ -229,6 +236,55 @@ def _become(request: dict[str, Any]) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+# ---------------------------------------------------------------- a worker's nursery
+
+
+class _Fork(subprocess.Popen[bytes]):
+    """A child that this process has forked, as `subprocess` has those that it started."""
+
+    def __init__(self, pid: int) -> None:
+        self.args, self.pid, self.returncode = [], pid, None
+        self.stdin = self.stdout = self.stderr = None
+        self._child_created, self._waitpid_lock = True, threading.Lock()
+
+
+def _have_a_nursery() -> None:
+    """Let the first nursery of this process be a fork of it as it is now."""
+    from raster import child
+
+    near, far = socket.socketpair()
+    environment = child.environment()
+    pid = os.fork()
+    if pid == 0:
+        near.close()
+        _be_a_nursery(far, environment)
+    far.close()
+    made, start = _Fork(pid), child._Nursery._start
+
+    def first(self: Any) -> socket.socket:
+        child._Nursery._start = start
+        self._process, self._owner = made, os.getpid()
+        return near
+
+    child._Nursery._start = first
+
+
+def _be_a_nursery(control: socket.socket, environment: Mapping[str, str]) -> NoReturn:
+    """As `python -m raster.nursery` with this environment would be."""
+    from raster import nursery
+
+    try:
+        os.setsid()
+        os.environ.clear()
+        os.environ.update(environment)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nothing, 0)
+        os.dup2(nothing, 1)
+        nursery.main(control.fileno())
+    finally:
+        os._exit(0)
 
 
 if __name__ == "__main__":
