@@ -27,6 +27,7 @@ import uvicorn
 from hypothesis import HealthCheck, settings
 from psycopg.rows import dict_row
 
+from db import pool
 from db.disposable import migrated_cluster
 from ops_gateway.kernel import passwords
 from ops_gateway.kernel.authenticate import issue_session
@@ -34,6 +35,19 @@ from ops_gateway.kernel.services import Limits
 from opstac import compose
 from opstac.server import MetricsServer, listen
 from opstac.settings import Settings
+
+
+def _module(name: str) -> Any:
+    """A module of this folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+kept_sessions = _module("kept")
+pool.AsyncConnection = kept_sessions.KeptConnection  # type: ignore[misc]
 
 # what is imported and collected stays: it is not gone through again and again for what does not
 gc.disable()
@@ -141,6 +155,7 @@ def _close_sessions() -> Iterator[None]:
     yield
     for session in _sessions.values():
         session.close()
+    kept_sessions.close_all()
 
 
 @dataclass(frozen=True)
@@ -359,15 +374,6 @@ async def live(dsn: str, tmp_path: Path, service: str) -> AsyncIterator[Api]:
                 api.give_slots_back()
             server.should_exit = True
             await serving
-
-
-def _module(name: str) -> Any:
-    """A module of this folder, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")
