@@ -11,6 +11,7 @@ what of it has not begun.
 
 import hashlib
 import importlib.metadata
+import os
 import platform
 import time
 from collections.abc import Iterator
@@ -32,7 +33,9 @@ SCHEDULER = "OPSTAC_DASK_SCHEDULER"
 _PACKAGES = ("numpy", "rasterio", "numexpr", "shapely", "pyproj", "opencv-python-headless")
 _ENOUGH = 1e9  # of the resource: what one worker computes at a time is bounded by its threads
 _WAIT_SECONDS = 60.0
-_CONNECT_SECONDS = 10
+# Dask's own setting; its default of half a minute is long for a job that is tried again
+CONNECT = "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT"
+_CONNECT_WITHIN = "10s"
 _MOST = 64  # blocks under way
 
 
@@ -134,8 +137,9 @@ def place(call: Call, address: str) -> Iterator[Place]:
 
     there = {key: replace(s, path=s.elsewhere or s.path) for key, s in call.sources.items()}
     call = replace(call, sources=there)
+    within = os.environ.get(CONNECT) or _CONNECT_WITHIN
     try:
-        client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False, name="opstac")
+        client = Client(address, timeout=within, set_as_default=False, name="opstac")
     except (OSError, ValueError) as error:
         message = f"the Dask scheduler does not answer: {type(error).__name__}"
         raise JobError("unavailable", message) from None

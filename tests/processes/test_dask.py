@@ -114,9 +114,11 @@ def scene(tmp_path: Path) -> Path:
     return path
 
 
-async def math_on(scene: Path, out: Path, address: str | None, **options: Any) -> bytes:
+async def math_on(
+    scene: Path, out: Path, address: str | None, within: str = "", **options: Any
+) -> bytes:
     out.mkdir()
-    env = {on_dask.SCHEDULER: address} if address else None
+    env = {on_dask.SCHEDULER: address, on_dask.CONNECT: within} if address else None
     inputs = {"source_item_id": "it_1", "expression": FORMULA}
     source = Source("it_1", "data", str(scene))
     (made,) = await engine.run("band_math", inputs, [source], out, env=env, **options)
@@ -210,7 +212,7 @@ async def test_foreign_workers_get_nothing(
 async def test_a_scheduler_that_is_not_there_is_said(scene: Path, tmp_path: Path):
     address = f"tcp://127.0.0.1:{free_port()}"
     with pytest.raises(JobError, match="scheduler does not answer") as error:
-        await math_on(scene, tmp_path / "out", address)
+        await math_on(scene, tmp_path / "out", address, within="500ms")
     assert error.value.code == "unavailable" and error.value.code in TRANSIENT
 
 
