@@ -210,3 +210,33 @@ async def test_making_a_slot_gives_up_quickly_rather_than_block(organization: An
                     await writes.provision_slot(conn, attempts=2)
         async with await acme.aconnect("opstac_system") as conn:
             assert (await writes.provision_slot(conn)).startswith("slot_")
+
+
+PARTITION = r"""
+select relowner::regrole::text, pg_get_expr(relpartbound, c.oid),
+       array(select regexp_replace(pg_get_indexdef(indexrelid), 'INDEX \S+', 'INDEX')
+             from pg_index where indrelid = c.oid order by 1),
+       array(select conname || pg_get_constraintdef(oid) || convalidated from pg_constraint
+             where conrelid = c.oid order by 1),
+       array(select acl::text from unnest(relacl) acl where acl::text not like 'opstac_%%'),
+       array(select s::text from partition_stats s where s.partition = c.relname),
+       array(select m::text from partition_catalog_meta(c.relname) m),
+       (select count(*) from maintain_partition_queries(c.relname))
+from pg_class c where c.oid = ('_items_' || %s)::regclass
+"""
+
+
+async def test_a_slot_is_the_partition_that_pgstac_makes(organization: Any) -> None:
+    found = []
+    options = "-c search_path=pgstac,public -c role=pgstac_admin"
+    with psycopg.connect(organization().dsn, options=options) as conn:
+        conn.execute("select opstac_make_slot('slot_ours')")
+        conn.execute("""select create_collection('{"id": "theirs", "type": "Collection"}')""")
+        time = "[1000-01-01Z,3000-01-01Z]"
+        conn.execute("select check_partition('theirs', %s, %s)", (time, time))
+        for name in ("slot_ours", "theirs"):
+            (key,) = conn.execute("select key from collections where id = %s", [name]).fetchall()[0]
+            said = str(conn.execute(PARTITION, [key]).fetchall())
+            found.append(said.replace(f"_items_{key}", "partition").replace(name, "slot"))
+        conn.rollback()
+    assert "to_float" in found[0] and found[0] == found[1]
