@@ -143,7 +143,7 @@ async def test_every_document_is_valid_stac_and_every_link_opens(api, base, scen
 
 async def test_without_a_credential_only_what_is_public_shows(api, base, scenes):
     _, collection, winter, _ = scenes
-    async with httpx.AsyncClient(base_url=base) as client:
+    async with httpx.AsyncClient(base_url=base, timeout=60) as client:
         for path in (
             f"/assets/stac/search?collections={collection}",
             f"/assets/stac/collections/{collection}",
