@@ -110,20 +110,18 @@ class Stored:
     async def settle(self) -> None:
         """Have the tables look as they do some time after they were filled."""
         self.api.sql("vacuum analyze item", role="opstac_owner")
-        new = True
-        while (
-            new
-        ):  # a commit that the disk is yet to have is too new for a vacuum: this waits for it
+        for _ in range(50):  # what is committed and not yet on the disk is too new for a vacuum
             self.api.sql(
                 "update project set updated_at = now() where id = %s"
                 " and set_config('synchronous_commit', 'on', true) = 'on'",
                 self.project,
             )
-            self.api.sql("vacuum analyze asset", role="opstac_owner")
+            self.api.sql("vacuum (analyze, index_cleanup on) asset", role="opstac_owner")
             (row,) = self.api.sql(
                 "select relallvisible < relpages as new from pg_class where oid = 'asset'::regclass"
             )
-            new = row["new"]
+            if not row["new"]:
+                return
 
     async def sweep(self, **how) -> int:
         """A round of the chore."""
