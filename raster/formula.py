@@ -15,7 +15,7 @@ import numexpr
 import numpy as np
 
 from raster import bands as band_names_module
-from raster import fill
+from raster import fill, formula_arithmetic
 from raster.formula_tree import (
     COMPARISONS,
     FUNCTIONS,
@@ -76,16 +76,19 @@ class Formula:
     blocks: tuple[Block, ...]
     bands: tuple[int, ...]
 
-    def evaluate(self, bands: Mapping[int, np.ndarray]) -> np.ma.MaskedArray:
+    def evaluate(
+        self, bands: Mapping[int, np.ndarray], *, zeroed: bool = True
+    ) -> np.ma.MaskedArray:
         """Compute the formula.
 
         Args:
             bands: 1-based index → array of shape (rows, columns), masked where invalid. Any real
                 dtype; must hold at least `self.bands`, all of one shape.
+            zeroed: put 0 below the mask; else anything may be left there.
 
         Returns:
             float32, shape (blocks, rows, columns). A pixel is masked where a band used by the
-            block is masked or not finite, or the result is not finite; it holds 0 there.
+            block is masked or not finite, or the result is not finite.
         """
         inputs: dict[int, np.ndarray] = {}
         invalid: dict[int, np.ndarray] = {}  # only bands with something invalid
@@ -103,12 +106,12 @@ class Formula:
         masks = np.empty(data.shape, dtype=bool)
         for number, block in enumerate(self.blocks):
             mask, values = masks[number], data[number]
-            values[...] = _run(block, inputs)
-            np.logical_not(np.isfinite(values), out=mask)
+            _run(block, inputs, values)
+            np.logical_not(np.isfinite(values, out=mask), out=mask)
             for index in block.bands:
                 if index in invalid:
                     mask |= invalid[index]
-            if mask.any():
+            if zeroed and mask.any():
                 fill.put(values, mask, 0)
         return np.ma.MaskedArray(data, mask=masks)
 
@@ -247,11 +250,13 @@ def _compile(tree: Node) -> Block:
     return Block(tree=tree, bands=used, program=program, constants=tuple(writer.constants))
 
 
-def _run(block: Block, inputs: Mapping[int, np.ndarray]) -> np.ndarray:
+def _run(block: Block, inputs: Mapping[int, np.ndarray], out: np.ndarray) -> None:
+    if formula_arithmetic.plain(block.tree):
+        formula_arithmetic.compute(block.tree, inputs, out)
+        return
     variables: dict[str, np.ndarray] = {f"x{i}": inputs[i] for i in block.bands}
     variables |= {f"k{n}": np.asarray(v, np.float32) for n, v in enumerate(block.constants)}
     # sanitize searches for attribute access; the program is built above from our own parts only
-    values = numexpr.evaluate(
+    out[...] = numexpr.evaluate(
         block.program, local_dict=variables, global_dict={}, casting="same_kind", sanitize=False
     )
-    return np.asarray(values, dtype=np.float32)

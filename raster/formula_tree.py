@@ -5,8 +5,8 @@ Never by Python's own parser or `eval`; every limit is checked before anything i
 
 import math
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 MAX_CHARACTERS = 1024
@@ -302,3 +302,12 @@ def bands_of(tree: Node) -> set[int]:
     if isinstance(tree, Apply):
         return set().union(*(bands_of(argument) for argument in tree.arguments))
     return set()
+
+
+def renumbered(tree: Node, numbers: Mapping[int, int]) -> Node:
+    """The same tree with other numbers for its bands."""
+    if isinstance(tree, Band):
+        return replace(tree, index=numbers[tree.index])
+    if isinstance(tree, Apply):
+        return replace(tree, arguments=tuple(renumbered(a, numbers) for a in tree.arguments))
+    return tree

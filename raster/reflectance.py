@@ -61,24 +61,29 @@ def presupposed(formula: Formula) -> bool:
 
 
 def evaluate(
-    formula: Formula, bands: Mapping[int, np.ndarray], divisors: Mapping[int, int | None]
+    formula: Formula,
+    bands: Mapping[int, np.ndarray],
+    divisors: Mapping[int, int | None],
+    *,
+    zeroed: bool = True,
 ) -> np.ma.MaskedArray:
     """`formula.evaluate`, with the bands as reflectance in the blocks that presuppose it.
 
     Args:
         bands: as `Formula.evaluate`, scale and offset applied.
         divisors: 1-based index → what `divisor` says of the band.
+        zeroed: as there.
     """
     assumed = {index: divisors.get(index) for index in formula.bands}
     if not any(assumed.values()) or not presupposed(formula):
-        return formula.evaluate(bands)
+        return formula.evaluate(bands, zeroed=zeroed)
     made = []
     for block in formula.blocks:
         single = replace(formula, blocks=(block,), bands=block.bands)
         given: Mapping[int, np.ndarray] = bands
         if _is_index(block):
             given = {index: divided(bands[index], assumed[index]) for index in block.bands}
-        made.append(single.evaluate(given))
+        made.append(single.evaluate(given, zeroed=zeroed))
     return np.ma.concatenate(made) if len(made) > 1 else made[0]
 
 

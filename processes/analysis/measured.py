@@ -15,6 +15,7 @@ from processes.process import Source
 from raster import bands, indices, reflectance
 from raster.bands import BandMissing
 from raster.formula import Formula, FormulaError, parse
+from raster.formula_tree import renumbered
 from raster.reader import Layout
 
 Open = Callable[[Source], tuple[DatasetReader, Layout]]
@@ -136,11 +137,10 @@ def _resolve(
     note = None
     if presupposed:
         inputs, note = _as_reflectance(inputs)
-    renumbered = _renumber(formula)
     return Quantity(
         item_id=item.id,
         inputs=inputs,
-        formula=renumbered,
+        formula=_renumber(formula),
         grid=_grid(inputs),
         label=label,
         mapping={
@@ -160,7 +160,9 @@ def _renumber(formula: Formula) -> Formula:
     blocks = []
     for block in formula.blocks:
         program = re.sub(r"\bx(\d+)\b", lambda m: f"x{order[int(m[1])]}", block.program)
-        blocks.append(replace(block, bands=tuple(order[b] for b in block.bands), program=program))
+        tree = renumbered(block.tree, order)
+        used = tuple(order[band] for band in block.bands)
+        blocks.append(replace(block, tree=tree, bands=used, program=program))
     return replace(formula, blocks=tuple(blocks), bands=tuple(order.values()))
 
 

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import numexpr
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -204,6 +205,36 @@ def test_a_formula_equals_plain_numpy(tree: tuple) -> None:
     assert np.allclose(
         got.filled(np.nan)[steady], single[steady], rtol=1e-2, atol=1e-3, equal_nan=True
     ) or (not steady.any())
+
+
+PLAIN_TREES = st.recursive(
+    st.sampled_from(["b1", "b2", "0.1", "3", "1e-7"]),
+    lambda inner: st.one_of(
+        st.tuples(inner, st.sampled_from("+-*/"), inner).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
+        inner.map(lambda part: f"-({part})"),
+        st.tuples(st.sampled_from(["abs", "sqrt"]), inner).map(lambda t: f"{t[0]}({t[1]})"),
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(PLAIN_TREES)
+def test_plain_arithmetic_has_the_bits_of_numexpr(text: str) -> None:
+    try:
+        formula = parse(f"b1 * {text} - b2", band_count=2)
+    except FormulaError:
+        return  # a constant part without a value
+    made = np.random.default_rng(1).normal(0, 1000, (2, 3, 70_000)).astype("float32")
+    made[:, :, ::7] = 0
+    (block,) = formula.blocks
+    variables = {f"x{i}": made[i - 1] for i in block.bands}
+    variables |= {f"k{n}": np.asarray(v, np.float32) for n, v in enumerate(block.constants)}
+    expected = numexpr.evaluate(block.program, local_dict=variables, global_dict={})
+    got = formula.evaluate({1: made[0], 2: made[1]})
+    assert np.array_equal(~np.ma.getmaskarray(got)[0], np.isfinite(expected))
+    expected[~np.isfinite(expected)] = 0
+    assert np.array_equal(got.data[0].view("uint32"), expected.view("uint32"))
 
 
 @settings(max_examples=400, deadline=None)
