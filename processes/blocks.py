@@ -9,11 +9,11 @@
 
 A block function is a plain function of a module, so that another machine can import it. It is given
 a block, the source files and the params (JSON values), and returns what pickle takes: for `write` a
-masked array of shape (bands, rows, columns) or (rows, columns) without the halo. It reads by
-`files.read(key, block)`, which gives a source's pixels on the block's grid, halo included;
-`block.core(values)` takes the halo off again. Files are named by the keys of `sources`; no others
-can be opened. Pixels outside the grid's area are hidden by the driver, blocks that lie wholly
-outside are not computed.
+masked array of shape (bands, rows, columns) or (rows, columns) without the halo, which belongs to
+the file from then on. It reads by `files.read(key, block)`, which gives a source's pixels on the
+block's grid, halo included; `block.core(values)` takes the halo off again. Files are named by the
+keys of `sources`; no others can be opened. Pixels outside the grid's area are hidden by the driver,
+blocks that lie wholly outside are not computed.
 
 `results` gives what the function returns, block by block, for anything that is no raster.
 
@@ -252,7 +252,7 @@ def _settled(
             hidden = hidden | ~inside
         if values.dtype != dtype:  # what is hidden may be no number of the type
             values = filled(values, hidden, 0)
-        values = values.astype(dtype)
+        values = values.astype(dtype, copy=not values.flags.writeable)
         put(values, hidden, fill)
     valid = ~hidden
     if alpha:

@@ -4,6 +4,7 @@ Bands on different grids are brought onto the coarsest of them: averaged where t
 half or more, else bilinear.
 """
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -195,7 +196,12 @@ def number(names: Sequence[str]) -> dict[str, int]:
 
 
 def _parsed(params: Mapping[str, Any]) -> Formula:
-    return parse(params["formula"], mapping=params["mapping"], band_count=2 * _NAMED)
+    return _formula(params["formula"], tuple(params["mapping"].items()))
+
+
+@functools.lru_cache(16)
+def _formula(text: str, mapping: tuple[tuple[str, int], ...]) -> Formula:
+    return parse(text, mapping=dict(mapping), band_count=2 * _NAMED)
 
 
 def evaluate(block: Block, files: Files, params: Mapping[str, Any]) -> np.ma.MaskedArray:
@@ -207,13 +213,14 @@ def evaluate(block: Block, files: Files, params: Mapping[str, Any]) -> np.ma.Mas
     for key, group in wanted.items():
         # one read a file: the bands of a pixel often share a compressed block
         indexes = list(dict.fromkeys(band["index"] for band in group))
-        values = files.read(key, block, indexes)
+        values = files.read(key, block, indexes, zeroed=False)
         for band in group:
             arrays[band["number"]] = values[indexes.index(band["index"])]
     formula = _parsed(params)
     divisors = {band["number"]: band["divisor"] for band in params["bands"]}
     if not params["presupposed"]:
-        return reflectance.evaluate(formula, arrays, divisors)
+        return reflectance.evaluate(formula, arrays, divisors, zeroed=False)
     return formula.evaluate(
-        {number: reflectance.divided(layer, divisors[number]) for number, layer in arrays.items()}
+        {number: reflectance.divided(layer, divisors[number]) for number, layer in arrays.items()},
+        zeroed=False,
     )

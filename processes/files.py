@@ -151,6 +151,7 @@ class Files:
         resampling: str | None = None,
         scaled: bool = True,
         dtype: str = "float32",
+        zeroed: bool = True,
     ) -> np.ma.MaskedArray:
         """A source's pixels on a block, halo included.
 
@@ -161,8 +162,9 @@ class Files:
             resampling: one of GDAL's names; default that of `align.resampling_for`.
             scaled: apply scale and offset; not with float64.
             dtype: `float32`, or `float64` for numbers that float32 cannot hold.
+            zeroed: put 0 below the mask; without, it takes less time, and anything may be there.
 
-        Returns: shape (bands, rows, columns); masked where the source has no value, and 0 there.
+        Returns: shape (bands, rows, columns); masked where the source has no value.
 
         Raises: RasterError, MethodError("grid_mismatch").
         """
@@ -179,4 +181,5 @@ class Files:
             resampling=chosen,
             scaled=scaled,
             dtype=dtype,
+            zeroed=zeroed,
         )

@@ -242,8 +242,8 @@ def read(
     for row, index in enumerate(chosen):
         at = layout.data.index(index) if index in layout.data else None
         nodata = layout.nodata[at] if at is not None else None
-        if nodata is not None and not np.isnan(nodata):
-            mask[row] = values[row] == nodata
+        if nodata is not None and (stored := _stored(nodata, values.dtype)) is not None:
+            np.equal(values[row], stored, out=mask[row])
         if values.dtype.kind == "f":
             mask[row] |= np.isnan(values[row])
     if shared is not None:
@@ -258,6 +258,20 @@ def read(
                 values[row] *= np.float32(layout.scales[at])
                 values[row] += np.float32(layout.offsets[at])
     return np.ma.MaskedArray(values, mask=mask)
+
+
+def _stored(nodata: float, dtype: np.dtype) -> Any:
+    """A nodata value to compare stored numbers with; None where none of them can be equal.
+
+    Of whole numbers it is one of their own type: with a float, each would become a float64 first.
+    """
+    if np.isnan(nodata):
+        return None
+    if dtype.kind not in "iu" or dtype.itemsize > 4:
+        return nodata
+    limits = np.iinfo(dtype)
+    whole = limits.min <= nodata <= limits.max and float(nodata).is_integer()
+    return dtype.type(nodata) if whole else None
 
 
 def read_mask(dataset: DatasetReader, layout: Layout, window: Window) -> np.ndarray:

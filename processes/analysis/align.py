@@ -167,14 +167,16 @@ def read(
     scaled: bool = True,
     dtype: str = "float32",
     convert: Convert | None = None,
+    zeroed: bool = True,
 ) -> np.ma.MaskedArray:
     """Bands of `source` on a window of `onto`'s grid.
 
     Args:
         dtype: of the answer, `float32` or, for numbers that float32 cannot hold, `float64`.
         convert: what is made of the source's pixels before they come onto the grid.
+        zeroed: put 0 below the mask; else anything may be left there.
 
-    Returns: shape (bands, rows, columns); masked where the source has no value, and 0 there.
+    Returns: shape (bands, rows, columns); masked where the source has no value.
 
     Raises: MethodError("grid_mismatch"), RasterError.
     """
@@ -186,7 +188,7 @@ def read(
 
     if moved is not None:
         out, *others = (
-            _moved(source, pixels, indexes, window, turn, dtype)
+            _moved(source, pixels, indexes, window, turn, dtype, zeroed)
             for number, turn in enumerate(_turned(source, moved))
             if not number or _meets(source, window, turn)
         )
@@ -231,6 +233,7 @@ def _moved(
     window: Window,
     moved: tuple[int, int],
     dtype: str,
+    zeroed: bool,
 ) -> np.ma.MaskedArray:
     """The same pixels, which may lie outside the source."""
     left, top = int(window.col_off) + moved[0], int(window.row_off) + moved[1]
@@ -239,23 +242,24 @@ def _moved(
     y0, y1 = max(top, 0), min(top + height, source.height)
     if (x0, x1, y0, y1) == (left, left + width, top, top + height):
         there = reader.pixels(left, top, width, height)
-        return _below(pixels(indexes, there), dtype)
+        return _typed(pixels(indexes, there), dtype, zeroed)
     out = _nothing(dtype, len(indexes), height, width)
     hidden = np.ma.getmaskarray(out)
     if x0 < x1 and y0 < y1:
         there = reader.pixels(x0, y0, x1 - x0, y1 - y0)
         rows, columns = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
-        kept = _below(pixels(indexes, there), dtype)
+        kept = _typed(pixels(indexes, there), dtype, zeroed)
         out.data[:, rows, columns] = kept.data
         hidden[:, rows, columns] = np.ma.getmaskarray(kept)
     return out
 
 
-def _below(values: np.ma.MaskedArray, dtype: str) -> np.ma.MaskedArray:
-    """In that dtype, with 0 below the mask."""
+def _typed(values: np.ma.MaskedArray, dtype: str, zeroed: bool) -> np.ma.MaskedArray:
+    """In that dtype, with 0 below the mask where that is asked for."""
     mask = np.ma.getmaskarray(values)
     data = values.data.astype(dtype, copy=False)
-    fill.put(data, mask, 0)
+    if zeroed:
+        fill.put(data, mask, 0)
     return np.ma.MaskedArray(data, mask=mask)
 
 

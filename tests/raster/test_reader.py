@@ -2,6 +2,7 @@
 
 import struct
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,27 @@ def test_nodata_is_masked_also_where_it_is_nan(make: Make) -> None:
     with reader.open_guarded(make(array, nodata=np.nan)) as dataset:
         made = reader.layout(dataset)
         assert reader.read(dataset, layout=made).mask.tolist() == [[[False, False, True]]]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nodata", "hidden"),
+    [
+        ("uint8", 255.0, [False, False, True]),
+        ("uint8", -1.0, [False, False, False]),
+        ("uint8", 256.0, [False, False, False]),
+        ("uint8", 254.5, [False, False, False]),
+        ("int16", -1.0, [False, False, True]),
+        ("uint16", np.inf, [False, False, False]),
+        ("int64", -1.0, [False, False, True]),
+    ],
+)
+def test_whole_numbers_are_hidden_where_they_are_the_nodata_value(
+    make: Make, dtype: str, nodata: float, hidden: list[bool]
+) -> None:
+    array = np.array([[[0, 1, -1]]]).astype(dtype)
+    with reader.open_guarded(make(array)) as dataset:
+        made = replace(reader.layout(dataset), nodata=(nodata,))
+        assert reader.read(dataset, layout=made).mask.tolist() == [[hidden]]
 
 
 def test_an_internal_mask_hides_every_band(make: Make) -> None:
