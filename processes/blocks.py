@@ -127,7 +127,8 @@ def _here(call: Call) -> Iterator[Place]:
 def _pool(call: Call, threads: int) -> Iterator[Place]:
     pool = ThreadPoolExecutor(threads, thread_name_prefix="block")
     try:
-        yield Place(lambda block: pool.submit(call, block), threads + 1)
+        # some are ready ahead, so that no thread waits while one is written
+        yield Place(lambda block: pool.submit(call, block), 2 * threads + 1)
     finally:
         pool.shutdown(cancel_futures=True)
         forget(call.run)
