@@ -169,6 +169,13 @@ FEW_CLOUDS = {
         # and 10,000 cloudy ones, which are passed within an index
         ({"search": FEW_CLOUDS}, 400, 11),
         ({"search": FEW_CLOUDS, "collections": ["even"]}, 400, 11),
+        # within a time, of which the earlier days alone have few clouds
+        ({"search": {**FEW_CLOUDS, "datetime": "2001-11-01T00:00:00Z/.."}}, 400, 11),
+        (
+            {"search": {**FEW_CLOUDS, "datetime": "2001-12-15T00:00:00Z/2002-04-01T00:00:00Z"}},
+            400,
+            11,
+        ),
         ({"search": {**FEW_CLOUDS, **SOMEWHERE}}, 1_500, 11),
         ({"search": {"datetime": "1900-01-01T00:00:00Z/1901-01-01T00:00:00Z"}}, 100, 0),
         ({"search": {"datetime": "2900-01-01T00:00:00Z/2901-01-01T00:00:00Z"}}, 100, 0),
@@ -202,6 +209,8 @@ def test_a_page_touches_little_of_a_large_slot(
         {"search": SOMEWHERE},
         {"search": {"datetime": "2001-01-01T00:00:00Z/.."}},
         {"search": {"sortby": [{"field": "datetime", "direction": "asc"}]}},
+        {"search": FEW_CLOUDS},
+        {"search": {**FEW_CLOUDS, "datetime": "2001-02-01T00:00:00Z/2003-01-01T00:00:00Z"}},
     ],
     ids=lambda value: json.dumps(value)[:60],
 )
