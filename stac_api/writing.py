@@ -181,7 +181,8 @@ class Transactions(TransactionExtension):
         entry = {"project_id": stored["opstac:project"], "collection_id": stored["opstac:id"]}
         if stored["opstac:id"] == stored["opstac:project"]:
             raise Conflict("this shows the items that are in no collection; delete those")
-        items = request.query_params.get("items") or preferences(request).get("items", "delete")
+        preferred = preferences(request).get("items", "delete")
+        items = request.query_params.get("items", preferred)
         if items not in ("keep", "delete"):
             raise BadRequest("items must be 'keep' or 'delete'")
         await self.service.run_op(request, "collections.delete", {**entry, "items": items})

@@ -78,9 +78,10 @@ async def begin(
 
 async def remove_batch(ctx: Context, removal: Row, limit: int) -> None:
     """Remove some of the items, or end the removal where there are no more."""
-    # the project before its items, as all lock them who hold it from being deleted
-    whole = removal["collection_id"] is None
-    counts = not whole and await _counts(ctx, removal["project_id"])
+    # the project before its items, as all lock them who hold it from being deleted; where nothing
+    # is freed, nobody is
+    frees = removal["collection_id"] is not None and removal["items"] == "delete"
+    counts = frees and await _counts(ctx, removal["project_id"])
     freed = 0
     await files.see(ctx, removed=True)
     await ctx.execute(sql.by_indexes, on=True)

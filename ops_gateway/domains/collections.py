@@ -166,9 +166,9 @@ async def update_collection(ctx: Context, body: CollectionUpdateInput) -> Collec
 async def delete_collection(ctx: Context, body: CollectionDeleteInput) -> CollectionDeleteOutput:
     """Soft-delete a collection, unlinking or deleting its items (project admin required).
 
-    Items that are deleted with it are gone with the answer. Of more than 500 items the rows follow
-    in batches, and with each its events `item.deleted` and its bytes; until then those that stay
-    still name it.
+    To delete them takes the scope `items:write` too. Items that are deleted with it are gone with
+    the answer. Of more than 500 items the rows follow in batches, and with each its events
+    `item.deleted` and its bytes; until then those that stay still name it.
     """
     if body.items == "delete" and not ctx.principal.allows("items:write"):
         raise Forbidden("missing scope 'items:write' for the items; with items=keep they stay")

@@ -53,4 +53,6 @@ update event_subscription set created_by_key = null where organization_id = :org
 update share_link set created_by_key = null where organization_id = :org and created_by_key = any (:keys);
 
 -- name: keep_callbacks
-update job_callback set holder = '' where organization_id = :org and holder = any (:keys);
+-- who made the key is asked for in its place, as for what else it set up
+update job_callback c set holder = coalesce((select k.created_by::text from api_key k where k.id = c.holder), '')
+where c.organization_id = :org and c.holder = any (:keys);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from opstac import __version__
 from processes import recipe as recipes
 from processes.process import Source, discover
 
+logger = logging.getLogger(__name__)
 sql = queries(__file__)
 
 TOKEN_MARGIN_SECONDS = 600
@@ -144,7 +146,9 @@ class PlatformWorker:
         except (OpError, psycopg.Error) as error:
             if isinstance(error, DATABASE_AWAY):
                 raise
-            return False  # the run goes on, and its registration says what is in the way
+            # the run goes on, and its registration says what is in the way
+            logger.warning("job %s is not answered from an earlier one: %s", job.id, error)
+            return False
 
     async def register(
         self,
@@ -201,7 +205,7 @@ def refused(error: OpError) -> Exception:
         case NotFound():  # a job that was deleted has ended, and is not failed by this
             gone = "the project or collection that its outputs were to go to is gone"
             return JobFailed("target_gone", f"{gone}: {error.detail}")
-        case PaymentRequired():
+        case PaymentRequired() if type(error) is PaymentRequired:  # credits were reserved before
             return JobFailed("storage_full", error.detail)
         case _ if error.status == 503 or "Retry-After" in error.headers:
             return PassingError("busy", error.detail)

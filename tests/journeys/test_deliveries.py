@@ -290,11 +290,15 @@ async def test_who_may_not_see_a_job_any_more_is_not_told_of_it(
         assert "may not see" in row["error"]
 
 
-async def test_a_key_that_is_replaced_leaves_its_jobs_their_receivers(scene, sending, receiving):
+async def test_a_key_that_is_replaced_leaves_its_jobs_their_receivers(
+    api, scene, sending, receiving
+):
     body = {"name": "ci", "permissions": ["processing:process", "items:read"]}
     made = await scene.ok("api_keys.create", body)
     async with receiving() as receiver:
         job_id = await submit(scene, receiver.url, token=made["key"])
         await scene.ok("api_keys.revoke", {"key_id": made["id"], "keep_set_up": True})
+        (kept,) = api.sql("select holder from job_callback where job_id = %s", job_id)
+        assert kept["holder"] == str(scene.owner.user_id)  # who made the key, and is asked for now
         await scene.ok("processing.job.delete", {"job_id": job_id})
         assert await one_round(sending()) == ["delivered"]

@@ -907,7 +907,7 @@ class Collections:
     def delete(self, *, project_id: str, collection_id: str, items: Literal['keep', 'delete'] = ..., idempotency_key: str | None = ...) -> m.CollectionDeleteOutput:
         """Soft-delete a collection, unlinking or deleting its items (project admin required).
 
-Items that are deleted with it are gone with the answer. Of more than 500 items the rows follow in batches, and with each its events `item.deleted` and its bytes; until then those that stay still name it."""
+To delete them takes the scope `items:write` too. Items that are deleted with it are gone with the answer. Of more than 500 items the rows follow in batches, and with each its events `item.deleted` and its bytes; until then those that stay still name it."""
     @overload
     def get(self, body: m.CollectionsGetInput, /, *, idempotency_key: str | None = ...) -> m.CollectionGetOutput: ...
     @overload
@@ -2330,7 +2330,7 @@ class AsyncCollections:
     async def delete(self, *, project_id: str, collection_id: str, items: Literal['keep', 'delete'] = ..., idempotency_key: str | None = ...) -> m.CollectionDeleteOutput:
         """Soft-delete a collection, unlinking or deleting its items (project admin required).
 
-Items that are deleted with it are gone with the answer. Of more than 500 items the rows follow in batches, and with each its events `item.deleted` and its bytes; until then those that stay still name it."""
+To delete them takes the scope `items:write` too. Items that are deleted with it are gone with the answer. Of more than 500 items the rows follow in batches, and with each its events `item.deleted` and its bytes; until then those that stay still name it."""
     @overload
     async def get(self, body: m.CollectionsGetInput, /, *, idempotency_key: str | None = ...) -> m.CollectionGetOutput: ...
     @overload
