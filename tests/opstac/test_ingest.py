@@ -88,12 +88,11 @@ def stored(live: Any, owner: Any) -> dict[str, Any]:
         """
         select count(*) as items, count(distinct stac_id) as distinct_ids,
                count(distinct i.project_id) as projects,
-               count(*) filter (where exists (select from lineage l
-                 where l.organization_id = i.organization_id and l.src_type = 'item'
-                   and l.src_id = i.id and l.relation = 'generated_by'
-                   and l.dst_id = i.project_id)) as with_lineage,
-               count(*) filter (where exists
-                 (select from asset a where a.item_id = i.id)) as assets,
+               -- sets that are made once: what was just filled has no statistics to plan by
+               count(*) filter (where (i.id, i.project_id) in (select l.src_id, l.dst_id
+                 from lineage l where l.src_type = 'item' and l.relation = 'generated_by')
+               ) as with_lineage,
+               count(*) filter (where i.id in (select a.item_id from asset a)) as assets,
                (select count(distinct e.entity_id) from event e
                 where e.organization_id = %s and e.type = 'item.created') as events,
                (select count(*) from event e where e.organization_id = %s) as told
